@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# A short door to meson. "make" builds into build/, "make demo" shows it, "make check" tests it.
+BUILD ?= build
+MESON ?= meson
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+$(BUILD)/build.ninja:
+	@$(MESON) setup $(BUILD) >/dev/null
+
+demo:
+	@tools/demo
+
+check:
+	@tools/check
+
+# Builds with a sanitizer, each in its own directory, left there for a debugger.
+asan:
+	@tools/check --only asan
+
+tsan:
+	@tools/check --only tsan
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: all
+	@$(MESON) install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) build-asan build-tsan build-clang
+
+.PHONY: all demo check asan tsan format install clean
