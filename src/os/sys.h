@@ -40,15 +40,14 @@ static inline long os_sys_raw(long nr, long a, long b, long c, long d, long e, l
 #define os_sys0(nr) os_sys_raw((nr), 0, 0, 0, 0, 0, 0)
 #define os_sys1(nr, a) os_sys_raw((nr), OS_SYS_ARG(a), 0, 0, 0, 0, 0)
 #define os_sys2(nr, a, b) os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), 0, 0, 0, 0)
-#define os_sys3(nr, a, b, c)                                                                       \
-	os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), 0, 0, 0)
-#define os_sys4(nr, a, b, c, d)                                                                    \
+#define os_sys3(nr, a, b, c) os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), 0, 0, 0)
+#define os_sys4(nr, a, b, c, d) \
 	os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), OS_SYS_ARG(d), 0, 0)
-#define os_sys5(nr, a, b, c, d, e)                                                                 \
-	os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), OS_SYS_ARG(d),               \
+#define os_sys5(nr, a, b, c, d, e)                                                   \
+	os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), OS_SYS_ARG(d), \
 		   OS_SYS_ARG(e), 0)
-#define os_sys6(nr, a, b, c, d, e, f)                                                              \
-	os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), OS_SYS_ARG(d),               \
+#define os_sys6(nr, a, b, c, d, e, f)                                                \
+	os_sys_raw((nr), OS_SYS_ARG(a), OS_SYS_ARG(b), OS_SYS_ARG(c), OS_SYS_ARG(d), \
 		   OS_SYS_ARG(e), OS_SYS_ARG(f))
 
 /* Pointer results (mmap, mremap, brk) share the range: the last page is never mapped. */
