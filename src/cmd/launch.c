@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "cmd/launch.h"
+
+#include "cmd/cmd.h"
+#include "shim/elf_reach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A sanitizer's runtime must come before everything else that is loaded. */
+#ifndef GMEM_PRELOAD_FIRST
+#define GMEM_PRELOAD_FIRST ""
+#endif
+
+static const char *const profiles[] = {
+	"linux-7.2",
+	"linux-6.18",
+	"linux-6.12",
+	NULL,
+};
+
+static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
+
+static int check_word(const struct cmd *cmd, const char *what, const char *word,
+		      const char *const *known)
+{
+	char list[256] = "";
+
+	if (!word)
+		return EXIT_OK;
+	for (const char *const *k = known; *k; k++) {
+		if (strcmp(*k, word) == 0)
+			return EXIT_OK;
+		strcat(list, k == known ? "" : ", ");
+		strcat(list, *k);
+	}
+	return cmd_usage_error(cmd, "unknown %s '%s' (there are: %s)", what, word, list);
+}
+
+int launch_check(const struct cmd *cmd, const struct launch *l)
+{
+	int ret = check_word(cmd, "profile", l->profile, profiles);
+
+	return ret ? ret : check_word(cmd, "log level", l->log, log_levels);
+}
+
+static bool join(char path[PATH_MAX], const char *dir, const char *name)
+{
+	return snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX && access(path, R_OK) == 0;
+}
+
+bool launch_find(const char *beside, const char *installed, char path[PATH_MAX])
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n > 0) {
+		self[n] = '\0';
+		slash = strrchr(self, '/');
+		*slash = '\0';
+		if (join(path, self, beside))
+			return true;
+	}
+	return join(path, GMEM_LIBDIR, installed);
+}
+
+/* Finds what argv[0] means, as execvp() would. 0 or -errno. */
+static int find_program(const char *name, char path[PATH_MAX])
+{
+	const char *dirs = getenv("PATH");
+	int err = -ENOENT;
+
+	if (strchr(name, '/')) {
+		snprintf(path, PATH_MAX, "%s", name);
+		return access(path, F_OK) ? -errno : access(path, X_OK) ? -EACCES : 0;
+	}
+	if (!dirs)
+		dirs = "/bin:/usr/bin";
+	while (*name) {
+		size_t n = strcspn(dirs, ":");
+
+		snprintf(path, PATH_MAX, "%.*s/%s", n ? (int)n : 1, n ? dirs : ".", name);
+		if (access(path, X_OK) == 0)
+			return 0;
+		if (errno == EACCES)
+			err = -EACCES;
+		if (dirs[n] == '\0')
+			break;
+		dirs += n + 1;
+	}
+	return err;
+}
+
+static int complain_exec(const struct cmd *cmd, const char *name, int err)
+{
+	cmd_complain(cmd, "%s: %s", name, strerror(err));
+	return err == ENOENT || err == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
+/* A file without a known format is what a shell takes for a script. */
+static int judge(const char *path, const char *library, struct elf_reach *r, bool *by_shell)
+{
+	int ret = elf_reach_path(path, library, r);
+
+	*by_shell = ret == -ENOEXEC;
+	if (*by_shell)
+		ret = elf_reach_path("/bin/sh", library, r);
+	return ret;
+}
+
+static int refuse(const struct cmd *cmd, const char *path, const struct elf_reach *r)
+{
+	cmd_complain(cmd, "%s%s%s%s %s: out of gmem's reach, so it is not run", path,
+		     r->interp[0] ? " (its interpreter " : "", r->interp, r->interp[0] ? ")" : "",
+		     elf_reach_text(r->why));
+	return EXIT_CANNOT_RUN;
+}
+
+static void prepend_preload(const char *library)
+{
+	const char *old = getenv("LD_PRELOAD");
+	size_t size = strlen(GMEM_PRELOAD_FIRST) + strlen(library) + (old ? strlen(old) : 0) + 3;
+	char *value = malloc(size);
+
+	if (!value)
+		abort();
+	snprintf(value, size, "%s%s%s%s%s", GMEM_PRELOAD_FIRST, GMEM_PRELOAD_FIRST[0] ? ":" : "",
+		 library, old && old[0] ? ":" : "", old ? old : "");
+	setenv("LD_PRELOAD", value, 1);
+	free(value);
+}
+
+static void set_environment(const struct launch *l, const char *library)
+{
+	prepend_preload(library);
+	if (l->profile)
+		setenv("GMEM_PROFILE", l->profile, 1);
+	if (l->log)
+		setenv("GMEM_LOG", l->log, 1);
+}
+
+static void announce(const struct launch *l)
+{
+	const char *profile = l->profile ? l->profile : getenv("GMEM_PROFILE");
+
+	if (l->quiet)
+		return;
+	fprintf(stderr,
+		"gmem: /dev/kvm is simulated (%s); private pages are safe from accidents, not from "
+		"hostile code in the same process\n",
+		profile ? profile : profiles[0]);
+}
+
+static int find_library(const struct cmd *cmd, char library[PATH_MAX])
+{
+	if (!launch_find("libgmem-kvm.so", "libgmem-kvm.so", library)) {
+		cmd_complain(cmd, "libgmem-kvm.so is neither beside the command nor in %s",
+			     GMEM_LIBDIR);
+		return EXIT_CANNOT_RUN;
+	}
+	/* The loader takes both for the end of a name and knows no way to quote them. */
+	if (strpbrk(library, " :")) {
+		cmd_complain(cmd, "%s cannot be preloaded: its path has a space or a colon",
+			     library);
+		return EXIT_CANNOT_RUN;
+	}
+	return EXIT_OK;
+}
+
+int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv)
+{
+	char library[PATH_MAX], path[PATH_MAX];
+	struct elf_reach r;
+	bool by_shell = false;
+	int ret = find_library(cmd, library);
+
+	if (ret != EXIT_OK)
+		return ret;
+	ret = find_program(argv[0], path);
+	if (ret == 0)
+		ret = judge(path, library, &r, &by_shell);
+	if (ret < 0)
+		return complain_exec(cmd, argv[0], -ret);
+	if (r.why != ELF_REACH_OK)
+		return refuse(cmd, path, &r);
+	set_environment(l, library);
+	announce(l);
+	if (by_shell)
+		execvp(path, argv); /* hands it to /bin/sh */
+	else
+		execv(path, argv);
+	return complain_exec(cmd, argv[0], errno);
+}

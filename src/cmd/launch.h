@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * launch: start a program under gmem. `gmem run` becomes the program; features and demo start
+ * programs beside themselves.
+ *
+ * The environment tells the preloaded library what to be: LD_PRELOAD names it, GMEM_PROFILE the
+ * kernel to answer like, GMEM_LOG how much to say.
+ */
+#ifndef GMEM_CMD_LAUNCH_H
+#define GMEM_CMD_LAUNCH_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct cmd;
+
+struct launch {
+	const char *profile; /* NULL: as GMEM_PROFILE says already, or the default */
+	const char *log;     /* NULL: likewise */
+	bool quiet;	     /* do not say that /dev/kvm is simulated */
+};
+
+/* Is the profile or log level none that exists? Complains and returns EXIT_USAGE, else EXIT_OK. */
+int launch_check(const struct cmd *cmd, const struct launch *l);
+
+/* Becomes argv[0] under gmem. Returns only on failure, with an exit status, having complained. */
+int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv);
+
+/* The path of a file that is kept beside the command, or is installed in the library's directory.
+ * False when it is in neither. */
+bool launch_find(const char *beside, const char *installed, char path[PATH_MAX]);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "cmd/opts.h"
+
+#include "cmd/cmd.h"
+
+#include <string.h>
+
+static const struct opt *find(const struct opt *opts, const char *name, size_t size)
+{
+	for (const struct opt *o = opts; o && o->name; o++) {
+		if (strlen(o->name) == size && memcmp(o->name, name, size) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+/* How many arguments it took, or -1. */
+static int take(const struct cmd *cmd, const struct opt *opt, const char *equals, char *next)
+{
+	if (!opt->arg) {
+		if (equals) {
+			cmd_usage_error(cmd, "option --%s takes no value", opt->name);
+			return -1;
+		}
+		*opt->flag = true;
+		return 1;
+	}
+	*opt->value = equals ? equals + 1 : next;
+	if (!*opt->value) {
+		cmd_usage_error(cmd, "option --%s needs a value (%s)", opt->name, opt->arg);
+		return -1;
+	}
+	return equals ? 1 : 2;
+}
+
+int opts_parse(const struct cmd *cmd, int argc, char **argv)
+{
+	int i = 1;
+
+	while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0') {
+		const char *name = argv[i] + 2, *equals = strchr(argv[i], '=');
+		const struct opt *opt = NULL;
+		int n;
+
+		if (strcmp(argv[i], "--") == 0)
+			return i + 1;
+		if (argv[i][1] == '-')
+			opt = find(cmd->opts, name,
+				   equals ? (size_t)(equals - name) : strlen(name));
+		if (!opt) {
+			cmd_usage_error(cmd, "unknown option '%s'", argv[i]);
+			return -1;
+		}
+		n = take(cmd, opt, equals, argv[i + 1]);
+		if (n < 0)
+			return -1;
+		i += n;
+	}
+	return i;
+}
+
+bool opts_ask_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "cmd/cmd.h"
+#include "cmd/launch.h"
+#include "cmd/opts.h"
+
+static struct launch launch;
+
+static const struct opt opts[] = {
+	{ "profile", "NAME",
+	  "the kernel to answer like: linux-7.2 (default), linux-6.18, linux-6.12",
+	  .value = &launch.profile },
+	{ "log", "LEVEL", "error, warn (default), info or debug: say which rule refused a call",
+	  .value = &launch.log },
+	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
+	{ 0 },
+};
+
+static int run(const struct cmd *cmd, int argc, char **argv)
+{
+	int first = opts_parse(cmd, argc, argv);
+
+	if (first < 0 || launch_check(cmd, &launch) != EXIT_OK)
+		return EXIT_USAGE;
+	if (first >= argc)
+		return cmd_usage_error(cmd, "no program given");
+	return launch_exec(cmd, &launch, argv + first);
+}
+
+const struct cmd cmd_run = {
+	.name = "run",
+	.synopsis = "[OPTION...] [--] PROGRAM [ARGUMENT...]",
+	.summary = "run a program with a simulated /dev/kvm that has guest_memfd",
+	.details =
+		"The exit status is the program's; 127: not found, 126: cannot be run, or is out\n"
+		"of reach (static, set-user-ID, 32-bit, Go or built for another C library), which\n"
+		"is also refused when a program under gmem starts one.\n",
+	.opts = opts,
+	.run = run,
+};
