@@ -23,7 +23,8 @@ const struct cmd *cmd_find(const char *name)
 	return NULL;
 }
 
-static void complain(const struct cmd *cmd, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void complain(const struct cmd *cmd, const char *fmt,
+							   va_list ap)
 {
 	fprintf(stderr, cmd ? "gmem %s: " : "gmem: ", cmd ? cmd->name : "");
 	vfprintf(stderr, fmt, ap);
