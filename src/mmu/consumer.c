@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The mmu as consumer of guest_memfds: one registration per file, however many slots the file is in; the
+ * file's bindings tell which guest pages a range of it is.
+ *
+ * Between begin and end no window is needed: a fault on a page of the file holds the file's invalidate
+ * lock, shared, from before it looks the page up until its leaf is in.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "mmu/mmu_private.h"
+#include "obs/obs.h"
+
+struct file_watch {
+	struct gmem_consumer consumer; /* first */
+	struct mmu *mmu;
+	struct gmem_file *file; /* NULL once released */
+	struct file_watch *next;
+	uint64_t nr_slots;
+};
+
+struct binding_zap {
+	struct mmu *mmu;
+	struct zap zap;
+};
+
+static void zap_binding(void *arg, void *owner, uint64_t offset, uint64_t size)
+{
+	struct binding_zap *b = arg;
+	struct memslot *slot = owner;
+	uint64_t gfn = slot->gfn + ((offset - slot->file_offset) >> OS_PAGE_SHIFT);
+	uint64_t nr = size >> OS_PAGE_SHIFT;
+
+	if (slot->mmu != b->mmu || slot->as_id != 0)
+		return;
+	b->zap.hit |= table_zap(b->mmu, gfn, gfn + nr, &b->zap.freed);
+	obs_count(OBS_INVALIDATE, gfn, nr, 0);
+}
+
+static int watch_begin(struct gmem_consumer *c, const struct gmem_change *change)
+{
+	struct file_watch *watch = (struct file_watch *)c;
+	struct binding_zap b = { .mmu = watch->mmu };
+
+	os_mutex_lock(&b.mmu->lock);
+	gmem_file_for_bindings(watch->file, change->offset, change->size, zap_binding, &b);
+	zap_seal(b.mmu, &b.zap);
+	os_mutex_unlock(&b.mmu->lock);
+	zap_finish(b.mmu, &b.zap);
+	return 0;
+}
+
+/* The slot stays, without its file. */
+static void forget_file(void *arg, void *owner, uint64_t offset, uint64_t size)
+{
+	struct mmu *mmu = arg;
+	struct memslot *slot = owner;
+
+	if (slot->mmu != mmu)
+		return;
+	slot->file = NULL;
+	slot->binding = NULL;
+}
+
+static void watch_end(struct gmem_consumer *c, const struct gmem_change *change)
+{
+	struct file_watch *watch = (struct file_watch *)c;
+
+	if (change->kind != GMEM_CHANGE_RELEASE)
+		return;
+	os_mutex_lock(&watch->mmu->lock);
+	gmem_file_for_bindings(watch->file, 0, UINT64_MAX, forget_file, watch->mmu);
+	os_mutex_unlock(&watch->mmu->lock);
+	watch->file = NULL;
+}
+
+static const struct gmem_consumer_ops watch_ops = {
+	.begin = watch_begin,
+	.end = watch_end,
+};
+
+int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **out)
+{
+	struct file_watch *watch;
+
+	for (watch = mmu->watches; watch; watch = watch->next)
+		if (watch->file == file)
+			break;
+	if (!watch) {
+		watch = os_alloc(sizeof(*watch));
+		if (!watch)
+			return -ENOMEM;
+		watch->consumer.ops = &watch_ops;
+		watch->mmu = mmu;
+		watch->file = file;
+		watch->next = mmu->watches;
+		mmu->watches = watch;
+		gmem_file_add_consumer(file, &watch->consumer);
+	}
+	watch->nr_slots++;
+	*out = watch;
+	return 0;
+}
+
+void file_watch_put(struct mmu *mmu, struct file_watch *watch)
+{
+	struct file_watch **at;
+
+	if (--watch->nr_slots)
+		return;
+	for (at = &mmu->watches; *at != watch; at = &(*at)->next)
+		os_assert(*at);
+	*at = watch->next;
+	/* A release has taken all consumers off the file. */
+	if (watch->file)
+		gmem_file_remove_consumer(watch->file, &watch->consumer);
+	os_free(watch, sizeof(*watch));
+}

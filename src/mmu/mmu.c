@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "mmu/mmu.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "mmu/mmu_private.h"
+
+static void destroy_partial(struct mmu *mmu)
+{
+	if (mmu->attributes)
+		attr_map_destroy(mmu->attributes);
+	table_destroy(mmu);
+	os_free(mmu, sizeof(*mmu));
+}
+
+int mmu_create(const struct mmu_config *config, struct mmu **out)
+{
+	struct mmu *mmu = os_alloc(sizeof(*mmu));
+	int ret;
+
+	os_assert(config->gpa_bits > OS_PAGE_SHIFT && config->gpa_bits <= 57);
+	if (!mmu)
+		return -ENOMEM;
+	mmu->config = *config;
+	os_mutex_init(&mmu->lock);
+	os_rwlock_init(&mmu->vcpus_lock);
+	ret = attr_map_create(ATTR_PRIVATE, 0, &mmu->attributes);
+	if (!ret)
+		ret = table_init(mmu);
+	if (ret) {
+		destroy_partial(mmu);
+		return ret;
+	}
+	*out = mmu;
+	return 0;
+}
+
+void mmu_destroy(struct mmu *mmu)
+{
+	os_assert(!mmu->vcpus);
+	memslot_table_destroy(mmu);
+	os_assert(window_set_idle(&mmu->gfn_windows) && window_set_idle(&mmu->hva_windows));
+	destroy_partial(mmu);
+}
+
+int mmu_mapped_level(struct mmu *mmu, uint64_t gpa)
+{
+	int level = -1;
+
+	os_mutex_lock(&mmu->lock);
+	if (!table_leaf(mmu, gpa >> OS_PAGE_SHIFT, &level))
+		level = -1;
+	os_mutex_unlock(&mmu->lock);
+	return level;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The inside of struct mmu, for the files of mmu/ only. Every field says what protects it.
+ */
+#ifndef GMEM_MMU_MMU_PRIVATE_H
+#define GMEM_MMU_MMU_PRIVATE_H
+
+#include <stddef.h>
+
+#include "mmu/interval.h"
+#include "mmu/memslot.h"
+#include "mmu/mmu.h"
+#include "mmu/table.h"
+#include "mmu/window.h"
+#include "os/os.h"
+
+#define MEMSLOT_MAX_ID 32764
+#define MEMSLOT_IDS_PER_BLOCK 512
+#define MEMSLOT_NR_BLOCKS (MEMSLOT_MAX_ID / MEMSLOT_IDS_PER_BLOCK + 1)
+
+struct file_watch;
+
+struct mmu {
+	struct mmu_config config;    /* constant */
+	struct attr_map *attributes; /* lock-free reads; writers hold slots */
+	struct os_mutex lock;	     /* "the mmu lock" */
+
+	/* The mmu lock; vCPUs inside read tables without it. */
+	int root_level;
+	table_entry *root;
+	struct table_pool pool;
+	struct table_list replaced; /* unlinked by a larger leaf, freed by the next shootdown */
+	struct window_set gfn_windows;
+	struct window_set hva_windows;
+
+	/* Raised under the mmu lock after a zap; see shootdown.c. */
+	_Atomic uint64_t flush_wanted;
+	_Atomic uint64_t flush_done;
+
+	struct os_rwlock vcpus_lock; /* the list; a shootdown holds it for reading while it waits */
+	struct mmu_vcpu *vcpus;
+
+	/* Changed under slots and the mmu lock, read under either. */
+	struct memslot **by_id[MEMSLOT_NR_SPACES][MEMSLOT_NR_BLOCKS];
+	struct interval_tree by_gfn[MEMSLOT_NR_SPACES];
+	struct interval_tree by_hva; /* address space 0, memory that guests reach by hva */
+	uint64_t total_pages;
+	_Atomic uint64_t hva_min, hva_max; /* around by_hva, for a look without the lock */
+
+	struct file_watch *watches; /* slots */
+
+	uint64_t check_pages; /* mmu_check() only */
+};
+
+struct mmu_vcpu {
+	struct mmu_vcpu_head head;
+	struct mmu *mmu;
+	struct mmu_vcpu *next;
+	uint64_t flushing;	  /* the vCPU's thread: generation that the running flush reaches */
+	_Atomic uint64_t flushed; /* every translation cached is younger than this generation */
+	_Atomic uint32_t waiters; /* shootdowns asleep on progress */
+	_Atomic uint32_t progress; /* moves when waiters may go on */
+};
+
+/* A zap in progress: what it unlinked, and which flush makes that free. */
+struct zap {
+	struct table_list freed;
+	bool hit;
+	uint64_t generation;
+};
+
+/* Under the mmu lock, after the last change of entries: raises the flush generation if anything that
+ * a vCPU may hold is gone. */
+void zap_seal(struct mmu *mmu, struct zap *zap);
+/* Without locks of the mmu: waits until no vCPU uses what was zapped, then frees the tables. */
+void zap_finish(struct mmu *mmu, struct zap *zap);
+
+static inline struct memslot *memslot_of_hva_node(struct interval *node)
+{
+	return (struct memslot *)(void *)((char *)node - offsetof(struct memslot, by_hva));
+}
+
+static inline struct memslot *memslot_of_gfn_node(struct interval *node)
+{
+	return (struct memslot *)(void *)((char *)node - offsetof(struct memslot, by_gfn));
+}
+
+/* No slot is left: frees the table's own memory. */
+void memslot_table_destroy(struct mmu *mmu);
+/* The slot vCPUs see at gfn. The mmu lock. */
+struct memslot *memslot_at(struct mmu *mmu, uint64_t gfn);
+/* The part of a slot's guest range that lies in [hva, hva_end); false when none. */
+bool memslot_hva_part(const struct memslot *slot, uint64_t hva, uint64_t hva_end, uint64_t *gfn,
+		      uint64_t *gfn_end);
+/* The largest level, at most level, of a leaf around gfn: inside the slot, gfn and host (and file page)
+ * congruent, attributes uniform, 4 KiB with a dirty log. host is the address of the page of gfn. */
+int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t host,
+		   bool from_file, int level);
+/* Does the guest's access to gfn of this slot come from the file? */
+bool memslot_uses_file(const struct memslot *slot, bool is_private);
+bool mmu_gfn_is_private(struct mmu *mmu, uint64_t gfn);
+
+/* dirty.c: the bitmap of a slot; all ones when set. NULL: no memory. */
+_Atomic uint64_t *dirty_alloc(uint64_t nr_pages, bool set);
+void dirty_free(_Atomic uint64_t *dirty, uint64_t nr_pages);
+/* The mmu lock. */
+void dirty_mark(struct memslot *slot, uint64_t gfn);
+
+/* Slots lock. One consumer per file that any slot has. -ENOMEM. */
+int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **out);
+void file_watch_put(struct mmu *mmu, struct file_watch *watch);
+
+#endif
