@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* gmem_file: life, consumers, bindings, pages, discard and release. Conversion is in convert.c. */
+#include <errno.h>
+
+#include "core/file_private.h"
+#include "obs/obs.h"
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
+{
+	uint32_t initial = flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE;
+	struct gmem_file *f;
+	int err;
+
+	os_assert(size && !(size & (OS_PAGE_SIZE - 1)) && size <= INT64_MAX);
+	f = os_alloc(sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	atomic_init(&f->refs, 1);
+	f->size = size;
+	f->flags = flags;
+	os_rwlock_init(&f->invalidate);
+	err = attr_map_create(ATTR_PRIVATE, initial, &f->attributes);
+	if (err)
+		goto free_file;
+	err = store_create_memfd(size, &f->store);
+	if (err)
+		goto free_attributes;
+	*out = f;
+	return 0;
+
+free_attributes:
+	attr_map_destroy(f->attributes);
+free_file:
+	os_free(f, sizeof(*f));
+	return err;
+}
+
+void gmem_file_get(struct gmem_file *f)
+{
+	uint32_t refs = atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+
+	os_assert(refs && refs < UINT32_MAX);
+}
+
+void gmem_file_put(struct gmem_file *f)
+{
+	uint32_t refs = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel);
+	struct gmem_binding *b;
+
+	os_assert(refs);
+	if (refs > 1)
+		return;
+	os_assert(!f->bindings.nr && !f->consumers && !f->changing);
+	while ((b = binding_take(&f->forgotten)))
+		os_free(b, sizeof(*b));
+	attr_map_destroy(f->attributes);
+	store_destroy(f->store);
+	os_free(f, sizeof(*f));
+}
+
+uint64_t gmem_file_size(const struct gmem_file *f)
+{
+	return f->size;
+}
+
+unsigned int gmem_file_flags(const struct gmem_file *f)
+{
+	return f->flags;
+}
+
+struct store *gmem_file_store(const struct gmem_file *f)
+{
+	return f->store;
+}
+
+struct attr_map *gmem_file_attributes(const struct gmem_file *f)
+{
+	return f->attributes;
+}
+
+/* ---- consumers ------------------------------------------------------------------------------- */
+
+void gmem_file_add_consumer(struct gmem_file *f, struct gmem_consumer *c)
+{
+	os_rwlock_write_lock(&f->invalidate);
+	os_assert(!f->changing && !c->pprev);
+	c->began = false;
+	c->next = f->consumers;
+	if (c->next)
+		c->next->pprev = &c->next;
+	c->pprev = &f->consumers;
+	f->consumers = c;
+	os_rwlock_write_unlock(&f->invalidate);
+}
+
+static void consumer_unlink(struct gmem_consumer *c)
+{
+	os_assert(!c->began);
+	*c->pprev = c->next;
+	if (c->next)
+		c->next->pprev = c->pprev;
+	c->next = NULL;
+	c->pprev = NULL;
+}
+
+void gmem_file_remove_consumer(struct gmem_file *f, struct gmem_consumer *c)
+{
+	os_rwlock_write_lock(&f->invalidate);
+	/* A release has unlinked it already. */
+	if (c->pprev)
+		consumer_unlink(c);
+	os_rwlock_write_unlock(&f->invalidate);
+}
+
+/* ---- bindings -------------------------------------------------------------------------------- */
+
+static int bind_locked(struct gmem_file *f, struct gmem_binding *b)
+{
+	if (f->released)
+		return obs_refuse(-EBADF, "the guest_memfd is released");
+	if (binding_insert(&f->bindings, b))
+		return obs_refuse(-EEXIST, "a page of the range is bound to another memslot");
+	return 0;
+}
+
+int gmem_file_bind(struct gmem_file *f, uint64_t offset, uint64_t size, void *owner,
+		   struct gmem_binding **out)
+{
+	struct gmem_binding *b;
+	int err;
+
+	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
+	os_assert(offset < f->size && size <= f->size - offset);
+	b = os_alloc(sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	b->offset = offset;
+	b->size = size;
+	b->owner = owner;
+	os_rwlock_write_lock(&f->invalidate);
+	err = bind_locked(f, b);
+	os_rwlock_write_unlock(&f->invalidate);
+	if (err) {
+		os_free(b, sizeof(*b));
+		return err;
+	}
+	obs_count(OBS_BIND, offset, size, 0);
+	*out = b;
+	return 0;
+}
+
+void gmem_file_unbind(struct gmem_file *f, struct gmem_binding *b)
+{
+	os_rwlock_write_lock(&f->invalidate);
+	binding_remove(f->released ? &f->forgotten : &f->bindings, b);
+	os_rwlock_write_unlock(&f->invalidate);
+	obs_count(OBS_UNBIND, b->offset, b->size, 0);
+	os_free(b, sizeof(*b));
+}
+
+struct part {
+	void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size);
+	void *arg;
+	uint64_t offset, end;
+};
+
+static void call_with_part(void *arg, struct gmem_binding *b)
+{
+	const struct part *p = arg;
+	uint64_t offset = b->offset > p->offset ? b->offset : p->offset;
+	uint64_t end = b->offset + b->size < p->end ? b->offset + b->size : p->end;
+
+	p->fn(p->arg, b->owner, offset, end - offset);
+}
+
+void gmem_file_for_bindings(struct gmem_file *f, uint64_t offset, uint64_t size,
+			    void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size),
+			    void *arg)
+{
+	struct part p = { .fn = fn, .arg = arg, .offset = offset, .end = offset + size };
+
+	binding_for_each(&f->bindings, p.offset, p.end, call_with_part, &p);
+}
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+void gmem_file_fault_begin(struct gmem_file *f)
+{
+	os_rwlock_read_lock(&f->invalidate);
+}
+
+void gmem_file_fault_end(struct gmem_file *f)
+{
+	os_rwlock_read_unlock(&f->invalidate);
+}
+
+static int min_int(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level)
+{
+	if (offset >= f->size)
+		return obs_refuse(-EFAULT, "the page is past the end of the guest_memfd");
+	if (atomic_load_explicit(&f->released, memory_order_acquire))
+		return obs_refuse(-EFAULT, "the guest_memfd is released");
+	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT,
+				min_int(store_level(f->store, offset), LEVEL_1G));
+	return store_address(f->store, offset, addr);
+}
+
+int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	/* Shared, as a fault: it gives pages to offsets, but takes none away. */
+	os_rwlock_read_lock(&f->invalidate);
+	err = store_allocate(f->store, offset, size);
+	os_rwlock_read_unlock(&f->invalidate);
+	if (err)
+		return obs_refuse(err, "the storage cannot back the range");
+	obs_count(OBS_ALLOCATE, offset, size, 0);
+	return 0;
+}
+
+/* ---- discard and release --------------------------------------------------------------------- */
+
+int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
+{
+	struct gmem_change ch = { .kind = GMEM_CHANGE_DISCARD, .offset = offset, .size = size };
+	int err;
+
+	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
+	if (offset >= f->size)
+		return 0;
+	if (ch.size > f->size - offset)
+		ch.size = f->size - offset;
+	os_rwlock_write_lock(&f->invalidate);
+	err = bracket_begin(f, &ch);
+	os_assert(!err);
+
+	os_assert(f->changing);
+	err = store_punch(f->store, ch.offset, ch.size);
+
+	bracket_end(f, &ch);
+	os_rwlock_write_unlock(&f->invalidate);
+	if (err)
+		return obs_refuse(err, "the storage cannot free the range");
+	obs_count(OBS_PUNCH, ch.offset, ch.size, 0);
+	return 0;
+}
+
+static void forget_all(struct gmem_file *f)
+{
+	f->forgotten = f->bindings;
+	f->bindings = (struct binding_tree){ 0 };
+	while (f->consumers)
+		consumer_unlink(f->consumers);
+}
+
+void gmem_file_release(struct gmem_file *f)
+{
+	struct gmem_change ch = { .kind = GMEM_CHANGE_RELEASE, .size = f->size };
+	int err;
+
+	os_rwlock_write_lock(&f->invalidate);
+	os_assert(!f->released);
+	err = bracket_begin(f, &ch);
+	os_assert(!err);
+
+	os_assert(f->changing);
+	atomic_store_explicit(&f->released, true, memory_order_release);
+	err = store_punch(f->store, 0, f->size);
+	/* A file in memory has no reason to keep what it is told to free. */
+	os_assert(!err);
+
+	bracket_end(f, &ch);
+	forget_all(f);
+	os_rwlock_write_unlock(&f->invalidate);
+	obs_count(OBS_RELEASE, f->size, 0, 0);
+}
+
+/* ---- check ----------------------------------------------------------------------------------- */
+
+void gmem_file_check(struct gmem_file *f)
+{
+	uint64_t nr_pages = f->size >> OS_PAGE_SHIFT;
+	struct gmem_consumer *c;
+	uint32_t value;
+
+	os_rwlock_write_lock(&f->invalidate);
+	os_assert(!f->changing);
+	attr_map_check(f->attributes);
+	/* Nothing past the end was ever converted. */
+	os_assert(attr_map_uniform(f->attributes, nr_pages, ATTR_MAP_MAX_INDEX - nr_pages + 1,
+				   &value));
+	os_assert(value == (f->flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE));
+	binding_check(&f->bindings, f->size);
+	os_assert(!f->released || !f->bindings.nr);
+	for (c = f->consumers; c; c = c->next)
+		os_assert(!c->began && *c->pprev == c);
+	os_rwlock_write_unlock(&f->invalidate);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Files in memory, and the descriptors of others that we signal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/memfd.h>
+#include <sys/stat.h>
+
+#include "os/os.h"
+#include "os/sys.h"
+
+int os_memfd_create(const char *name, uint64_t size, int *fd)
+{
+	long ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC);
+	int err;
+
+	if (ret < 0)
+		return (int)ret;
+	*fd = (int)ret;
+	err = os_fd_adopt(fd);
+	if (err)
+		return err;
+	err = os_file_resize(*fd, size);
+	if (err) {
+		os_fd_close(*fd);
+		*fd = -1;
+	}
+	return err;
+}
+
+int os_file_punch(int fd, uint64_t offset, uint64_t size)
+{
+	return (int)os_sys4(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+			    size);
+}
+
+int os_file_allocate(int fd, uint64_t offset, uint64_t size)
+{
+	return (int)os_sys4(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, offset, size);
+}
+
+int os_file_resize(int fd, uint64_t size)
+{
+	return (int)os_sys2(SYS_ftruncate, fd, size);
+}
+
+int os_file_backed(int fd, uint64_t *bytes)
+{
+	struct stat st;
+	long ret = os_sys2(SYS_fstat, fd, &st);
+
+	if (ret)
+		return (int)ret;
+	*bytes = (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
+int os_eventfd_signal(int fd)
+{
+	uint64_t one = 1;
+	long ret = os_sys3(SYS_write, fd, &one, sizeof(one));
+
+	return ret < 0 ? (int)ret : 0;
+}

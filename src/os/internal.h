@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Between the files of os alone. */
+#ifndef GMEM_OS_INTERNAL_H
+#define GMEM_OS_INTERNAL_H
+
+#include <stdint.h>
+
+/* The form rt_sigaction takes; the handler is an address, 0 and 1 being default and ignore. */
+struct os_kernel_sigaction {
+	uintptr_t handler;
+	unsigned long flags;
+	uintptr_t restorer;
+	uint64_t mask;
+};
+
+/* The child of a fork has one thread: locks that others held are free. */
+void os_alloc_after_fork(void);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Messages: one line, one write. And the end, when an assertion fails. */
+#include <signal.h>
+
+#include "os/format.h"
+#include "os/internal.h"
+#include "os/os.h"
+#include "os/sys.h"
+
+#define LINE_SIZE 1024
+
+static _Atomic int log_level = OS_LOG_WARN;
+static _Atomic bool log_why;
+static _Atomic int log_fd = 2;
+
+void os_log_set_level(enum os_log_level level)
+{
+	os_racy_store(&log_level, (int)level);
+}
+
+bool os_log_enabled(enum os_log_level level)
+{
+	return (int)level <= os_racy_load(&log_level);
+}
+
+void os_log_set_why(bool why)
+{
+	os_racy_store(&log_why, why);
+}
+
+bool os_log_why(void)
+{
+	return os_racy_load(&log_why) || os_log_enabled(OS_LOG_DEBUG);
+}
+
+void os_log_set_fd(int fd)
+{
+	os_racy_store(&log_fd, fd);
+}
+
+static void emit(char *line, size_t len)
+{
+	/* The place for it was kept. */
+	line[len] = '\n';
+	os_sys3(SYS_write, os_racy_load(&log_fd), line, len + 1);
+}
+
+static size_t start(char *line)
+{
+	return os_format(line, LINE_SIZE, "gmem: ");
+}
+
+void os_log(enum os_log_level level, const char *fmt, ...)
+{
+	char line[LINE_SIZE + 1];
+	va_list args;
+	size_t len;
+
+	if (!os_log_enabled(level))
+		return;
+	len = start(line);
+	va_start(args, fmt);
+	len += os_vformat(line + len, LINE_SIZE - len, fmt, args);
+	va_end(args);
+	emit(line, len);
+}
+
+void os_log_refusal(int err, const char *rule)
+{
+	char line[LINE_SIZE + 1];
+	size_t len = start(line);
+
+	len += os_format(line + len, LINE_SIZE - len, "refused with errno %d: %s", -err, rule);
+	emit(line, len);
+}
+
+_Noreturn void os_panic(const char *file, int line, const char *what)
+{
+	struct os_kernel_sigaction dfl = { 0 };
+	uint64_t abort_bit = (uint64_t)1 << (SIGABRT - 1);
+	char text[LINE_SIZE + 1];
+	size_t len = start(text);
+
+	len += os_format(text + len, LINE_SIZE - len, "%s:%d: does not hold: %s", file, line, what);
+	emit(text, len);
+	os_sys4(SYS_rt_sigaction, SIGABRT, &dfl, NULL, sizeof(dfl.mask));
+	os_sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &abort_bit, NULL, sizeof(abort_bit));
+	os_sys3(SYS_tgkill, os_sys0(SYS_getpid), os_sys0(SYS_gettid), SIGABRT);
+	for (;;)
+		os_sys1(SYS_exit_group, 134);
+}

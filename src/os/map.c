@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Mappings. */
+#include <errno.h>
+#include <linux/mman.h>
+
+#include "os/os.h"
+#include "os/sanitize.h"
+#include "os/sys.h"
+
+#ifndef MADV_DONTFORK
+#define MADV_DONTFORK 10
+#endif
+#ifndef MADV_DONTDUMP
+#define MADV_DONTDUMP 16
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset);
+
+static int protection(unsigned int flags)
+{
+	return (flags & OS_MAP_READ ? PROT_READ : 0) | (flags & OS_MAP_WRITE ? PROT_WRITE : 0);
+}
+
+static int hide(void *addr, size_t size)
+{
+	long ret = os_sys3(SYS_madvise, addr, size, MADV_DONTFORK);
+
+	if (!ret)
+		ret = os_sys3(SYS_madvise, addr, size, MADV_DONTDUMP);
+	return (int)ret;
+}
+
+/* Hands out what was mapped, or takes it back. */
+static int finish(long ret, size_t size, unsigned int flags, void **out)
+{
+	void *addr = (void *)ret;
+	int err;
+
+	if (os_sys_failed(ret))
+		return (int)ret;
+	err = flags & OS_MAP_HIDDEN ? hide(addr, size) : 0;
+	if (err)
+		os_unmap(addr, size);
+	else
+		*out = addr;
+	return err;
+}
+
+/* Address space and nothing in it, size bytes at a multiple of align. */
+static long reserve(size_t size, size_t align)
+{
+	size_t slack = align - OS_PAGE_SIZE;
+	size_t front;
+	long ret;
+
+	if (size > SIZE_MAX - slack)
+		return -ENOMEM;
+	ret = map_raw(NULL, size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		      -1, 0);
+	if (os_sys_failed(ret))
+		return ret;
+	front = -(uintptr_t)ret & (align - 1);
+	os_unmap((void *)ret, front);
+	os_unmap((char *)ret + front + size, slack - front);
+	return ret + (long)front;
+}
+
+int os_map_file(int fd, uint64_t offset, size_t size, size_t align, unsigned int flags, void **out)
+{
+	int prot = protection(flags);
+	long place;
+	long ret;
+
+	size = (size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
+	if (align <= OS_PAGE_SIZE)
+		return finish(map_raw(NULL, size, prot, MAP_SHARED, fd, offset), size, flags, out);
+
+	place = reserve(size, align);
+	if (os_sys_failed(place))
+		return (int)place;
+	ret = map_raw((void *)place, size, prot, MAP_SHARED | MAP_FIXED, fd, offset);
+	if (os_sys_failed(ret))
+		os_unmap((void *)place, size);
+	return finish(ret, size, flags, out);
+}
+
+int os_map_anon(size_t size, unsigned int flags, void **out)
+{
+	size = (size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
+	return finish(map_raw(NULL, size, protection(flags),
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+		      size, flags, out);
+}
+
+int os_populate(void *addr, size_t size, bool write)
+{
+	uintptr_t start = (uintptr_t)addr & ~(OS_PAGE_SIZE - 1);
+	uintptr_t end = ((uintptr_t)addr + size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
+	long ret = os_sys3(SYS_madvise, start, end - start,
+			   write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+
+	/* Nothing mapped there, or mapped without the right: the caller asked about touching. */
+	if (ret == -ENOMEM || ret == -EINVAL)
+		ret = -EFAULT;
+	return (int)ret;
+}
+
+#if OS_TSAN
+
+/* The thread sanitizer must see that an address begins a new life. */
+#include <sys/types.h>
+
+void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset);
+int munmap(void *addr, size_t size);
+int *__errno_location(void);
+
+static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset)
+{
+	void *map = mmap(addr, size, prot, flags, fd, (off_t)offset);
+
+	return map == (void *)-1 ? -(long)*__errno_location() : (long)map;
+}
+
+void os_unmap(void *addr, size_t size)
+{
+	if (size)
+		munmap(addr, size);
+}
+
+#else
+
+static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset)
+{
+	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
+}
+
+void os_unmap(void *addr, size_t size)
+{
+	if (size)
+		os_sys2(SYS_munmap, addr, size);
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * os: everything gmem asks of the world.
+ *
+ * Every layer above takes its memory, locks, waits, threads, clock, mappings, files, faults and
+ * messages from here, so that one simulator (sim.c) can drive the objects that ship, and every
+ * call is a place to inject a failure. linux.c and its neighbours are the real thing.
+ *
+ * Nothing here uses libc's allocator, stdio or system call wrappers: a program's signal handler
+ * may enter gmem in the middle of the program's own malloc(), and libgmem-kvm.so exports names
+ * such as close() and mmap() itself.
+ *
+ * Results are 0 or -errno. Unless a comment says otherwise, any thread may call anything here.
+ */
+#ifndef GMEM_OS_OS_H
+#define GMEM_OS_OS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OS_PAGE_SHIFT 12
+#define OS_PAGE_SIZE ((size_t)1 << OS_PAGE_SHIFT)
+
+/* ---- assertions: they stay on in release builds ------------------------------------------- */
+
+_Noreturn void os_panic(const char *file, int line, const char *what);
+#define os_assert(cond) ((cond) ? (void)0 : os_panic(__FILE__, __LINE__, #cond))
+
+/* ---- memory: zeroed on allocation, size handed back on free ------------------------------- */
+
+/* Returns NULL when there is no memory. Small sizes come from size classes, large ones from
+ * their own mapping. Aligned to 16, from 64 bytes on to 64. Async-signal-safe as long as gmem holds signals (shim). */
+void *os_alloc(size_t size);
+void os_free(void *ptr, size_t size);
+/* Bytes handed out and not given back: tests ask whether every byte is gone. */
+uint64_t os_alloc_live(void);
+
+/* ---- locks ------------------------------------------------------------------------------- */
+
+struct os_mutex { _Atomic uint32_t word; };
+struct os_rwlock { _Atomic uint32_t word; _Atomic uint32_t writers_waiting; };
+
+#define OS_MUTEX_INIT { 0 }
+
+void os_mutex_init(struct os_mutex *m);
+void os_mutex_lock(struct os_mutex *m);
+bool os_mutex_trylock(struct os_mutex *m);
+void os_mutex_unlock(struct os_mutex *m);
+
+/* Writers are not starved by readers. Not recursive. */
+void os_rwlock_init(struct os_rwlock *l);
+void os_rwlock_read_lock(struct os_rwlock *l);
+void os_rwlock_read_unlock(struct os_rwlock *l);
+void os_rwlock_write_lock(struct os_rwlock *l);
+void os_rwlock_write_unlock(struct os_rwlock *l);
+
+/* ---- waits ------------------------------------------------------------------------------- */
+
+/* Sleeps while *word == expected, at most timeout_ns (< 0: forever). 0 when woken or when the word
+ * differs; -ETIMEDOUT; -EINTR when a signal arrived. Spurious wake-ups happen. */
+int os_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
+void os_wake(_Atomic uint32_t *word, uint32_t nr_waiters);
+void os_wake_all(_Atomic uint32_t *word);
+/* One turn of a short spin (pause); os_yield gives the processor away. */
+void os_relax(void);
+void os_yield(void);
+
+/* A load or store that races on purpose, marked so that the simulator can make it a scheduling
+ * point. Ordering is the caller's to add. */
+#define os_racy_load(p) atomic_load_explicit((p), memory_order_relaxed)
+#define os_racy_store(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+
+/* ---- threads, processes, time ------------------------------------------------------------ */
+
+struct os_thread;
+int os_thread_create(void (*fn)(void *), void *arg, const char *name, struct os_thread **out);
+void os_thread_join(struct os_thread *t);
+
+/* The process gmem was loaded into ("home") against its forked children: false in a child,
+ * however it was made, without a system call. */
+bool os_at_home(void);
+/* First thing in a forked child, before any other call: frees what threads that the child does not
+ * have held of os (locks of the allocator). Harmless at home only while there is one thread. */
+void os_after_fork(void);
+/* Called in a forked child that shall be a home of its own from now on. */
+void os_become_home(void);
+
+uint64_t os_clock_ns(void);	/* monotonic */
+uint64_t os_wallclock_ns(void); /* since the epoch */
+uint64_t os_tsc(void);
+uint64_t os_random(void);
+
+/* True when a signal for this thread has been held since os_signals_begin() (shim): whoever can
+ * block or runs for long returns -EINTR soon. */
+bool os_signal_pending(void);
+/* The shim's word for this thread; callable in a signal handler. */
+void os_signal_set_pending(bool pending);
+
+/* ---- files and mappings ------------------------------------------------------------------ */
+
+/* File descriptors of ours are moved high, are CLOEXEC and survive the program's close loops. */
+int os_memfd_create(const char *name, uint64_t size, int *fd);
+/* Closes one of our own descriptors. */
+void os_fd_close(int fd);
+/* Takes over *fd: it is closed, and *fd becomes a high CLOEXEC copy of ours; -1 and -EMFILE when there
+ * is no number left. */
+int os_fd_adopt(int *fd);
+/* No lock, no system call: for the shim to keep the program's close() and dup2() off. */
+bool os_fd_is_ours(int fd);
+int os_file_punch(int fd, uint64_t offset, uint64_t size);
+int os_file_allocate(int fd, uint64_t offset, uint64_t size);
+int os_file_resize(int fd, uint64_t size);
+/* Bytes that the file holds in memory. */
+int os_file_backed(int fd, uint64_t *bytes);
+/* Signals an eventfd: adds 1. */
+int os_eventfd_signal(int fd);
+
+#define OS_MAP_READ 1u
+#define OS_MAP_WRITE 2u
+#define OS_MAP_HIDDEN 4u /* kept out of forks and core dumps */
+/* A shared mapping of a file, at a place the system chooses, aligned to align (a power of two, at
+ * least a page; 0 = a page). */
+int os_map_file(int fd, uint64_t offset, size_t size, size_t align, unsigned int flags, void **out);
+/* Private zeroed memory, lazily backed. */
+int os_map_anon(size_t size, unsigned int flags, void **out);
+void os_unmap(void *addr, size_t size);
+/* Makes pages present for reading (or writing); -EFAULT when the mapping cannot be touched. */
+int os_populate(void *addr, size_t size, bool write);
+
+/* ---- messages ---------------------------------------------------------------------------- */
+
+enum os_log_level { OS_LOG_ERROR, OS_LOG_WARN, OS_LOG_INFO, OS_LOG_DEBUG };
+void os_log_set_level(enum os_log_level level);
+bool os_log_enabled(enum os_log_level level);
+/* Whether refused calls name the rule that refused them (GMEM_LOG=why; implied by DEBUG). */
+void os_log_set_why(bool why);
+bool os_log_why(void);
+void os_log_refusal(int err, const char *rule);
+/* Where lines go; 2 at first. */
+void os_log_set_fd(int fd);
+/* One line on stderr, "gmem: " in front. */
+__attribute__((format(printf, 2, 3))) void os_log(enum os_log_level level, const char *fmt, ...);
+
+#endif
