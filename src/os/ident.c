@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Who this process is, and the eventfds it lends us. */
+#include "os/internal.h"
+#include "os/os.h"
+#include "os/process.h"
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mman.h>
+#include <sys/stat.h>
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+/* Alone on a page that reads zero in every child. */
+static _Atomic(_Atomic uint64_t *) token_page;
+
+static _Atomic uint64_t *token_make(void)
+{
+	_Atomic uint64_t *old = NULL;
+	void *map;
+
+	os_assert(os_map_anon(OS_PAGE_SIZE, OS_MAP_READ | OS_MAP_WRITE, &map) == 0);
+	os_assert(os_sys3(SYS_madvise, map, OS_PAGE_SIZE, MADV_WIPEONFORK) == 0);
+	if (atomic_compare_exchange_strong(&token_page, &old, map))
+		return map;
+	os_unmap(map, OS_PAGE_SIZE);
+	return old;
+}
+
+uint64_t os_home_token(void)
+{
+	_Atomic uint64_t *page = atomic_load_explicit(&token_page, memory_order_acquire);
+	uint64_t token, none = 0;
+
+	if (!page)
+		page = token_make();
+	token = atomic_load_explicit(page, memory_order_relaxed);
+	if (token)
+		return token;
+	/* The time tells processes apart that had the same number one after the other. */
+	token = (uint64_t)os_sys0(SYS_getpid) << 40 | (os_clock_ns() & 0xffffffffff) | 1;
+	return atomic_compare_exchange_strong(page, &none, token) ? token : none;
+}
+
+uint32_t os_fs_uid(void)
+{
+	return (uint32_t)os_sys1(SYS_setfsuid, -1);
+}
+
+uint32_t os_fs_gid(void)
+{
+	return (uint32_t)os_sys1(SYS_setfsgid, -1);
+}
+
+/* /proc names an eventfd by what it is; its inode is shared by all anonymous ones, so the key is the id
+ * that its fdinfo tells. */
+static bool is_eventfd(int fd)
+{
+	static const char want[] = "anon_inode:[eventfd]";
+	char path[40], text[sizeof(want)];
+	long n;
+
+	os_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = os_sys4(SYS_readlinkat, AT_FDCWD, path, text, sizeof(text));
+	return n == sizeof(want) - 1 && !__builtin_memcmp(text, want, sizeof(want) - 1);
+}
+
+static uint64_t eventfd_id(int fd)
+{
+	static const char name[] = "eventfd-id:";
+	char path[40], text[256];
+	uint64_t id = 0;
+	long i, n;
+	int info;
+
+	os_format(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = (int)os_sys4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (info < 0)
+		return 0;
+	n = os_sys3(SYS_read, info, text, sizeof(text) - 1);
+	os_sys1(SYS_close, info);
+	for (i = 0; i + (long)sizeof(name) < n; i++) {
+		if (__builtin_memcmp(text + i, name, sizeof(name) - 1))
+			continue;
+		for (i += sizeof(name) - 1; i < n && (text[i] == ' ' || text[i] == '\t'); i++)
+			;
+		for (; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+			id = id * 10 + (uint64_t)(text[i] - '0');
+		break;
+	}
+	return id;
+}
+
+int os_eventfd_hold(int fd, int *own, uint64_t *key)
+{
+	if (os_sys2(SYS_fcntl, fd, F_GETFD) < 0)
+		return -EBADF;
+	if (!is_eventfd(fd))
+		return -EINVAL;
+	*key = eventfd_id(fd);
+	return os_fd_hold(fd, own);
+}
