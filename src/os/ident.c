@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Who this process is, and the eventfds it lends us. */
-#include "os/internal.h"
+#include "os/format.h"
 #include "os/os.h"
 #include "os/process.h"
 #include "os/sys.h"
@@ -101,5 +101,6 @@ int os_eventfd_hold(int fd, int *own, uint64_t *key)
 	if (!is_eventfd(fd))
 		return -EINVAL;
 	*key = eventfd_id(fd);
-	return os_fd_hold(fd, own);
+	*own = (int)os_sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+	return *own < 0 ? *own : os_fd_adopt(own);
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * KVM_CHECK_EXTENSION and KVM_ENABLE_CAP. What gmem does not do is not in the table: it answers 0, and
+ * enabling it fails as on a kernel that lacks it.
+ */
+#include "kvm/object.h"
+
+#include <errno.h>
+
+#define HYPERCALLS (1ull << KVM_HC_MAP_GPA_RANGE)
+
+struct cap_row {
+	uint32_t cap;
+	uint32_t value;
+};
+
+/* The same on /dev/kvm and on every VM. */
+static const struct cap_row fixed_caps[] = {
+	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_HLT, 1 },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1 },
+	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_SET_TSS_ADDR, 1 },
+	{ KVM_CAP_EXT_CPUID, 1 },
+	{ KVM_CAP_NR_VCPUS, 2 },
+	{ KVM_CAP_NR_MEMSLOTS, KVM_NR_USER_SLOTS },
+	{ KVM_CAP_NOP_IO_DELAY, 1 },
+	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET },
+	{ KVM_CAP_COALESCED_PIO, 1 },
+	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_IOEVENTFD, 1 },
+	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1 },
+	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1 },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_INTR_SHADOW, KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI },
+	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+	{ KVM_CAP_ENABLE_CAP, 1 },
+	{ KVM_CAP_ENABLE_CAP_VM, 1 },
+	{ KVM_CAP_XSAVE, 1 },
+	{ KVM_CAP_XSAVE2, 4096 },
+	{ KVM_CAP_XCRS, 1 },
+	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_MAX_VCPUS, KVM_MAX_NR_VCPUS },
+	{ KVM_CAP_MAX_VCPU_ID, KVM_MAX_VCPU_ID },
+	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
+	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_EXT_EMUL_CPUID, 1 },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_SREGS2, 1 },
+	{ KVM_CAP_VM_GPA_BITS, 0 },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+	  KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET },
+	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALLS },
+	{ KVM_CAP_USER_MEMORY2, 1 },
+	{ KVM_CAP_MEMORY_FAULT_INFO, 1 },
+	{ KVM_CAP_PRE_FAULT_MEMORY, 1 },
+};
+
+/* Those that depend on the kernel we answer like, and on the VM. */
+static long caps_of_profile(const struct vm *vm, uint64_t cap)
+{
+	const struct kvm_profile *p = kvm_profile();
+	bool private_vm = vm && vm->has_private;
+
+	switch (cap) {
+	case KVM_CAP_VM_TYPES:
+		return p->vm_types;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return (long)p->quirks;
+	case KVM_CAP_MULTI_ADDRESS_SPACE:
+		return private_vm ? 1 : MEMSLOT_NR_SPACES;
+	case KVM_CAP_MEMORY_ATTRIBUTES:
+		return !vm || private_vm ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	case KVM_CAP_GUEST_MEMFD:
+		return !vm || private_vm || p->gmem_any_vm;
+	case KVM_CAP_GUEST_MEMFD_FLAGS:
+		if (!p->cap_gmem_flags)
+			return 0;
+		return (long)(private_vm ? p->gmem_flags_private : p->gmem_flags);
+	default:
+		return 0;
+	}
+}
+
+long caps_check(const struct vm *vm, uint64_t cap)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_ROWS(fixed_caps); i++) {
+		if (fixed_caps[i].cap == cap)
+			return fixed_caps[i].value;
+	}
+	return caps_of_profile(vm, cap);
+}
+
+static long enable_dirty_protect(struct vm *vm, uint64_t value)
+{
+	if (value != 0 && value != KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE &&
+	    value != (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET))
+		return obs_refuse(-EINVAL, "INITIALLY_SET goes with MANUAL_PROTECT_ENABLE only");
+	vm->dirty_protect = value;
+	return 0;
+}
+
+static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	switch (cap->cap) {
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return enable_dirty_protect(vm, cap->args[0]);
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (cap->args[0] & ~HYPERCALLS)
+			return obs_refuse(-EINVAL, "only KVM_HC_MAP_GPA_RANGE can exit");
+		vm->hypercall_exits = cap->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~kvm_profile()->quirks)
+			return obs_refuse(-EINVAL, "a quirk this kernel does not have");
+		vm->quirks_off |= cap->args[0];
+		return 0;
+	default:
+		return obs_refuse(-EINVAL, "a capability that cannot be enabled");
+	}
+}
+
+long caps_enable(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	long r;
+
+	if (cap->flags)
+		return obs_refuse(-EINVAL, "kvm_enable_cap.flags must be 0");
+	os_mutex_lock(&vm->lock);
+	r = enable_locked(vm, cap);
+	os_mutex_unlock(&vm->lock);
+	return r;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Exits: from what the engine stopped for to what the program finds in kvm_run, and back: completing what
+ * the program answered. vcpu->lock held.
+ */
+#ifndef GMEM_KVM_EXIT_H
+#define GMEM_KVM_EXIT_H
+
+#include "kvm/object.h"
+
+#define EXIT_GO_ON 1 /* nothing for the program: run again */
+
+/* vcpu->exit holds why the engine stopped. What KVM_RUN returns (0 or -errno), or EXIT_GO_ON. */
+int exit_handle(struct vcpu *vcpu);
+/* Finishes the I/O or hypercall of the last exit with what the program left in kvm_run. */
+void exit_complete(struct vcpu *vcpu);
+/* Fills the memory-fault exit. */
+void exit_memory_fault(struct vcpu *vcpu, const struct mmu_fault_info *info);
+
+/* hypercall.c: EXIT_GO_ON when KVM answers it itself, 0 when the program shall. */
+int hypercall(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * guest_memfd: the descriptor. Creation, fallocate, what stat tells, and the end: the last descriptor and
+ * mapping gone releases the file, the memslots that were bound to it stay and have nothing behind them.
+ */
+#include "kvm/vm.h"
+#include "map/host_map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+
+#define MAX_FILE ((uint64_t)INT64_MAX)
+
+static int gmem_alloc(struct vm *vm, const struct kvm_create_guest_memfd *args, struct gmem **out)
+{
+	static _Atomic uint64_t next_ino = 0x10000;
+	struct gmem *g = os_alloc(sizeof(*g));
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	err = gmem_file_create(args->size, (unsigned int)args->flags, &g->file);
+	if (err) {
+		os_free(g, sizeof(*g));
+		return err;
+	}
+	kvm_object_init(&g->object, KVM_OBJECT_GMEM);
+	kvm_object_get(&vm->object);
+	g->vm = vm;
+	g->ino = atomic_fetch_add(&next_ino, 1);
+	g->uid = os_fs_uid();
+	g->gid = os_fs_gid();
+	g->atime_ns = (int64_t)os_wallclock_ns();
+	atomic_init(&g->mtime_ns, g->atime_ns);
+	*out = g;
+	return 0;
+}
+
+long gmem_create(struct vm *vm, const struct kvm_create_guest_memfd *args)
+{
+	const struct kvm_profile *p = kvm_profile();
+	struct gmem *g;
+	int fd, err;
+
+	if (args->flags & ~(vm->has_private ? p->gmem_flags_private : p->gmem_flags))
+		return obs_refuse(-EINVAL, "KVM_CAP_GUEST_MEMFD_FLAGS of this VM lacks a flag");
+	if (!args->size || args->size > MAX_FILE || args->size & (OS_PAGE_SIZE - 1))
+		return obs_refuse(-EINVAL, "size: a positive multiple of the page size");
+	err = kvm_fds->reserve(false, &fd);
+	if (err)
+		return obs_refuse(err, "no free descriptor");
+	err = gmem_alloc(vm, args, &g);
+	if (err) {
+		kvm_fds->cancel(fd);
+		return err;
+	}
+	kvm_fds->commit(fd, &g->object);
+	return fd;
+}
+
+int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
+{
+	struct kvm_object *o;
+	int err = kvm_fds->lookup(fd, &o);
+
+	if (err)
+		return obs_refuse(err, "guest_memfd is no open descriptor");
+	if (!o)
+		return obs_refuse(-EINVAL, "the descriptor is no guest_memfd");
+	if (o->type != KVM_OBJECT_GMEM || gmem_of(o)->vm != vm) {
+		kvm_object_put(o);
+		return obs_refuse(-EINVAL, "the descriptor is no guest_memfd of this VM");
+	}
+	*out = gmem_of(o);
+	return 0;
+}
+
+/* The VM outlives the call: the count that the file has of it is given back last. */
+void gmem_destroy(struct gmem *g)
+{
+	struct vm *vm = g->vm;
+
+	os_mutex_lock(&vm->slots_lock);
+	gmem_file_release(g->file);
+	os_mutex_unlock(&vm->slots_lock);
+	gmem_file_put(g->file);
+	os_free(g, sizeof(*g));
+	kvm_object_put(&vm->object);
+}
+
+void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
+{
+	struct gmem *g = gmem_of(o);
+
+	st->size = gmem_file_size(g->file);
+	st->ino = g->ino;
+	st->uid = g->uid;
+	st->gid = g->gid;
+	st->atime_ns = g->atime_ns;
+	st->mtime_ns = st->ctime_ns = atomic_load(&g->mtime_ns);
+}
+
+struct gmem_file *kvm_gmem_file(struct kvm_object *o)
+{
+	return gmem_of(o)->file;
+}
+
+uint64_t kvm_gmem_fs_magic(void)
+{
+	return kvm_profile()->gmem_own_fs ? 0x474d454d : 0x09041934;
+}
+
+/* ---- fallocate ---------------------------------------------------------------------------------- */
+
+/* What the VFS refuses before it asks the file system. */
+static int check_vfs(int mode, int64_t offset, int64_t size)
+{
+	const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE |
+			  FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE;
+
+	if (offset < 0 || size <= 0)
+		return obs_refuse(-EINVAL, "a negative offset, or no size");
+	if (mode & ~known)
+		return obs_refuse(-EOPNOTSUPP, "an unknown fallocate mode");
+	if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE))
+		return obs_refuse(-EOPNOTSUPP, "PUNCH_HOLE goes with KEEP_SIZE");
+	if (offset > INT64_MAX - size)
+		return obs_refuse(-EFBIG, "the range ends above 2^63 - 1");
+	return 0;
+}
+
+static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t size)
+{
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		return obs_refuse(-EOPNOTSUPP, "a guest_memfd wants KEEP_SIZE");
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+		return obs_refuse(-EOPNOTSUPP, "a guest_memfd can allocate and punch only");
+	if ((offset | size) & (int64_t)(OS_PAGE_SIZE - 1))
+		return obs_refuse(-EINVAL, "the range is not page aligned");
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) &&
+	    (uint64_t)offset + (uint64_t)size > gmem_file_size(g->file))
+		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
+	return 0;
+}
+
+int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t size)
+{
+	struct gmem *g = gmem_of(o);
+	int err = check_vfs(mode, offset, size);
+
+	if (!err)
+		err = check_gmem(g, mode, offset, size);
+	if (err)
+		return err;
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		err = gmem_file_punch(g->file, (uint64_t)offset, (uint64_t)size);
+	else
+		err = gmem_file_allocate(g->file, (uint64_t)offset, (uint64_t)size);
+	if (!err)
+		atomic_store(&g->mtime_ns, (int64_t)os_wallclock_ns());
+	return err;
+}
+
+/* ---- mmap ---------------------------------------------------------------------------------------- */
+
+static void map_get(void *owner)
+{
+	kvm_object_get(owner);
+}
+static void map_put(void *owner)
+{
+	kvm_object_put(owner);
+}
+
+struct host_map *kvm_host_map(void)
+{
+	static const struct host_map_ops ops = { .get = map_get, .put = map_put };
+	static struct os_mutex lock;
+	static _Atomic(struct host_map *) made;
+	struct host_map *m = atomic_load_explicit(&made, memory_order_acquire);
+
+	if (m)
+		return m;
+	os_mutex_lock(&lock);
+	m = atomic_load(&made);
+	if (!m) {
+		os_assert(host_map_create(&ops, &m) == 0);
+		atomic_store_explicit(&made, m, memory_order_release);
+	}
+	os_mutex_unlock(&lock);
+	return m;
+}
+
+static int mmap_gmem(struct gmem *g, int prot, int flags, int *fd)
+{
+	int type = flags & MAP_TYPE;
+
+	if (prot & PROT_EXEC)
+		return obs_refuse(-EPERM, "a guest_memfd is never executable for the host");
+	if (!(gmem_file_flags(g->file) & GMEM_FILE_MMAP))
+		return obs_refuse(-ENODEV,
+				  "the guest_memfd was made without GUEST_MEMFD_FLAG_MMAP");
+	if (type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+		return obs_refuse(-EINVAL, "a guest_memfd can be mapped shared only");
+	return host_map_backing(kvm_host_map(), g->file, fd);
+}
+
+/* The vCPU's pages can be mapped privately too; past them there is nothing (SIGBUS). */
+int kvm_mmap(struct kvm_object *o, uint64_t size, int prot, int flags, uint64_t offset,
+	     int *backing_fd, uint64_t *backing_offset)
+{
+	*backing_offset = offset;
+	switch (o->type) {
+	case KVM_OBJECT_GMEM:
+		return mmap_gmem(gmem_of(o), prot, flags, backing_fd);
+	case KVM_OBJECT_VCPU:
+		*backing_fd = vcpu_of(o)->run_fd;
+		return 0;
+	default:
+		return obs_refuse(-ENODEV, "this descriptor cannot be mapped");
+	}
+}

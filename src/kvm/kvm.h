@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * kvm: KVM's objects as the shim sees them: /dev/kvm, VMs, vCPUs and guest_memfds, each behind a
+ * descriptor, each counted.
+ *
+ * The shim knows which descriptor is which object; it passes calls on descriptors of ours down and
+ * returns what comes back (a value, or -errno). Every function here may be called from any thread,
+ * with signals held by the caller (os_signal_pending() tells that one waits). None touches errno.
+ *
+ * References: an object lives as long as somebody counts it. A descriptor (all its duplicates together)
+ * is one count, taken over from install and given back with kvm_object_put() at the last close. A vCPU
+ * counts its VM, a guest_memfd counts its VM. A mapping of a guest_memfd is one more count of it.
+ * The last put of a guest_memfd unbinds it (kernel 7.2: release of the file).
+ */
+#ifndef GMEM_KVM_KVM_H
+#define GMEM_KVM_KVM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/gmem_file.h"
+
+enum kvm_object_type { KVM_OBJECT_SYSTEM, KVM_OBJECT_VM, KVM_OBJECT_VCPU, KVM_OBJECT_GMEM };
+
+struct kvm_object {
+	enum kvm_object_type type;
+	_Atomic uint32_t refs;
+	uint64_t home; /* os_home_token() of the process that made it */
+};
+
+void kvm_object_get(struct kvm_object *o);
+void kvm_object_put(struct kvm_object *o);
+
+/* What the shim does for kvm/. Set once, before anything is opened. */
+struct kvm_fd_ops {
+	/* Makes a new descriptor (-EMFILE, -ENFILE, -ENOMEM); commit makes it the object's (and takes
+	 * over the caller's count), cancel closes it again. */
+	int (*reserve)(bool cloexec, int *fd);
+	void (*commit)(int fd, struct kvm_object *o);
+	void (*cancel)(int fd);
+	/* The object behind a descriptor, counted: 0 and NULL for a descriptor that is open but not
+	 * ours, -EBADF for one that is not open. */
+	int (*lookup)(int fd, struct kvm_object **o);
+};
+void kvm_set_fd_ops(const struct kvm_fd_ops *ops);
+
+/* Chooses the kernel we answer like: linux-7.2, linux-6.18, linux-6.12; NULL: the default.
+ * -ENOENT: no such profile. Before the first kvm_open(). */
+int kvm_set_profile(const char *name);
+/* One name after another, NULL at the end; for messages and `gmem features`. */
+const char *kvm_profile_name(unsigned int nr);
+
+/* open("/dev/kvm"): an object of type SYSTEM with one count. */
+int kvm_open(struct kvm_object **out);
+
+/* Value >= 0 or -errno. arg is the program's, untrusted. */
+long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg);
+
+/* The next KVM_RUN of this vCPU, or the one that runs, returns -EINTR soon. From a signal handler too. */
+void kvm_kick(struct kvm_object *vcpu);
+
+/* ---- mmap of a descriptor ------------------------------------------------------------------- */
+
+/* Which descriptor to map instead, at which offset; -errno as the kernel's mmap answers (-ENODEV,
+ * -EINVAL, -EPERM ...). size is rounded up to pages. For VCPU and GMEM; -ENODEV for the others.
+ * prot and flags are mmap's. */
+int kvm_mmap(struct kvm_object *o, uint64_t size, int prot, int flags, uint64_t offset,
+	     int *backing_fd, uint64_t *backing_offset);
+
+/* The program's mappings of guest_memfds (map/host_map.h), to be told of every change. */
+struct host_map *kvm_host_map(void);
+
+/* munmap, mremap, mprotect, MAP_FIXED, madvise(DONTNEED, REMOVE, FREE ...) of the program over
+ * [addr, addr + size): around the change, on every VM of this process (KVM's MMU notifier). begin
+ * returns a cookie for end; 0 when nothing was hit and end need not be called. */
+uint64_t kvm_hva_change_begin(uint64_t addr, uint64_t size);
+void kvm_hva_change_end(uint64_t addr, uint64_t size, uint64_t cookie);
+
+/* ---- guest_memfd ---------------------------------------------------------------------------- */
+
+struct kvm_gmem_stat {
+	uint64_t size, ino;
+	uint32_t uid, gid;
+	int64_t atime_ns, mtime_ns, ctime_ns; /* since the epoch */
+};
+void kvm_gmem_stat(struct kvm_object *gmem, struct kvm_gmem_stat *st);
+/* fallocate(2) with the checks of VFS and of guest_memfd, in their order. */
+int kvm_gmem_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
+/* Mappings of it: the file, for map/. */
+struct gmem_file *kvm_gmem_file(struct kvm_object *gmem);
+/* Of the profile: statfs f_type, and the text behind /proc/self/fd ("/[kvm-gmem] (deleted)" or
+ * "anon_inode:[kvm-gmem]"; for a VM and a vCPU "anon_inode:kvm-vm", "anon_inode:kvm-vcpu:0"). */
+uint64_t kvm_gmem_fs_magic(void);
+void kvm_object_link(struct kvm_object *o, char *text, uint64_t size);
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+/* In the child of a fork: locks are made anew; objects of the parent answer -EIO (VM, vCPU). The shim
+ * forwards operations on guest_memfds of the parent to the parent. */
+void kvm_after_fork_in_child(void);
+/* No lock of kvm/ and below is held by another thread between these two (parent). */
+void kvm_before_fork(void);
+void kvm_after_fork_in_parent(void);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Memslots and per-VM attributes: the checks, in the kernel's order, since the order decides which errno a
+ * program sees. What is done after them is mmu/'s.
+ */
+#include "kvm/vm.h"
+
+#include <errno.h>
+
+#define USER_END 0x7ffffffff000ull /* of a program's addresses, four-level paging */
+#define MAX_SLOT_PAGES ((1ull << 31) - 1)
+
+/* A request as the checks see it. */
+struct region {
+	const struct kvm_userspace_memory_region2 *r;
+	uint32_t id, as_id, flags;
+	uint64_t gfn, nr;
+	struct gmem *gmem; /* counted; given back when no lock is held, since that may release it */
+};
+
+static unsigned int ask_gpa_bits(void)
+{
+	struct cpu_cpuid entries[64];
+	unsigned int i, nr = cpu_soft_supported_cpuid(entries, NR_ROWS(entries));
+
+	for (i = 0; i < nr && i < NR_ROWS(entries); i++) {
+		if (entries[i].function == 0x80000008)
+			return entries[i].eax & 0xff;
+	}
+	return KVM_GPA_BITS;
+}
+
+/* The CPU is asked once: CPUID is slow on a machine that is itself virtual. */
+unsigned int memory_gpa_bits(void)
+{
+	static _Atomic unsigned int known;
+	unsigned int bits = atomic_load_explicit(&known, memory_order_relaxed);
+
+	if (!bits) {
+		bits = ask_gpa_bits();
+		atomic_store_explicit(&known, bits, memory_order_relaxed);
+	}
+	return bits;
+}
+
+static int check_flags(struct vm *vm, const struct region *g)
+{
+	uint32_t legal = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+
+	if (vm->has_private || kvm_profile()->gmem_any_vm)
+		legal |= KVM_MEM_GUEST_MEMFD;
+	if (g->flags & legal & KVM_MEM_GUEST_MEMFD)
+		legal = KVM_MEM_GUEST_MEMFD;
+	if (g->flags & ~legal)
+		return obs_refuse(-EINVAL, "memslot flags: unknown, or GUEST_MEMFD beside "
+					   "LOG_DIRTY_PAGES or READONLY");
+	return 0;
+}
+
+static int check_place(struct vm *vm, const struct region *g)
+{
+	const struct kvm_userspace_memory_region2 *r = g->r;
+	uint64_t page = OS_PAGE_SIZE - 1;
+
+	if (r->memory_size & page)
+		return obs_refuse(-EINVAL, "memory_size is not a multiple of the page size");
+	if (r->guest_phys_addr & page)
+		return obs_refuse(-EINVAL, "guest_phys_addr is not page aligned");
+	if (r->userspace_addr & page || r->userspace_addr > USER_END ||
+	    r->memory_size > USER_END - r->userspace_addr)
+		return obs_refuse(-EINVAL, "userspace_addr is misaligned or no user address");
+	if (g->flags & KVM_MEM_GUEST_MEMFD &&
+	    (r->guest_memfd_offset & page ||
+	     r->guest_memfd_offset + r->memory_size < r->guest_memfd_offset))
+		return obs_refuse(-EINVAL, "guest_memfd_offset is misaligned or wraps");
+	if (g->as_id >= (vm->has_private ? 1 : MEMSLOT_NR_SPACES))
+		return obs_refuse(-EINVAL, "no such address space");
+	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
+		return obs_refuse(-EINVAL, "guest_phys_addr + memory_size wraps");
+	if (g->nr > MAX_SLOT_PAGES)
+		return obs_refuse(-EINVAL, "a memslot has at most 2^31 - 1 pages");
+	return 0;
+}
+
+static bool too_high(const struct region *g)
+{
+	return g->gfn + g->nr - 1 >= 1ull << (memory_gpa_bits() - OS_PAGE_SHIFT);
+}
+
+static int check_overlap(struct vm *vm, const struct region *g)
+{
+	if (memslot_overlaps(vm->mmu, g->as_id, g->id, g->gfn, g->nr))
+		return obs_refuse(-EEXIST, "another memslot has part of this guest memory");
+	return 0;
+}
+
+static void note_bound(void *arg, void *owner, uint64_t offset, uint64_t size)
+{
+	*(bool *)arg = true;
+}
+
+/* The guest_memfd a new slot names, and whether its range can be bound. */
+static int find_gmem(struct vm *vm, struct region *g)
+{
+	const struct kvm_userspace_memory_region2 *r = g->r;
+	struct gmem_file *file;
+	bool bound = false;
+	int err = gmem_lookup(vm, (int)r->guest_memfd, &g->gmem);
+
+	if (err)
+		return err;
+	file = g->gmem->file;
+	if (r->guest_memfd_offset + r->memory_size > gmem_file_size(file))
+		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
+	gmem_file_fault_begin(file);
+	gmem_file_for_bindings(file, r->guest_memfd_offset, r->memory_size, note_bound, &bound);
+	gmem_file_fault_end(file);
+	if (bound)
+		return obs_refuse(kvm_profile()->bind_overlap,
+				  "part of the guest_memfd is bound to a memslot already");
+	return 0;
+}
+
+static bool dirty_starts_set(const struct vm *vm)
+{
+	return vm->dirty_protect & KVM_DIRTY_LOG_INITIALLY_SET;
+}
+
+static int create_slot(struct vm *vm, struct region *g)
+{
+	struct memslot what = {
+		.id = g->id,
+		.as_id = g->as_id,
+		.gfn = g->gfn,
+		.nr_pages = g->nr,
+		.hva = g->r->userspace_addr,
+		.flags = g->flags,
+	};
+	int err;
+
+	if (memslot_total_pages(vm->mmu) + g->nr < g->nr)
+		return obs_refuse(-EINVAL, "too many pages in all memslots");
+	err = check_overlap(vm, g);
+	if (!err && g->flags & KVM_MEM_GUEST_MEMFD)
+		err = find_gmem(vm, g);
+	if (err)
+		return err;
+	if (g->gmem) {
+		what.file = g->gmem->file;
+		what.file_offset = g->r->guest_memfd_offset;
+		what.gmem_only = gmem_file_flags(what.file) & GMEM_FILE_MMAP;
+	}
+	if (too_high(g))
+		return obs_refuse(-EINVAL,
+				  "the memslot ends above the guest physical address width");
+	return memslot_create(vm->mmu, &what, dirty_starts_set(vm));
+}
+
+static int move_slot(struct vm *vm, const struct region *g, struct memslot *slot)
+{
+	int err = check_overlap(vm, g);
+
+	if (err)
+		return err;
+	if (too_high(g))
+		return obs_refuse(-EINVAL,
+				  "the memslot ends above the guest physical address width");
+	return memslot_move(vm->mmu, slot, g->gfn, g->flags, dirty_starts_set(vm));
+}
+
+static int modify_slot(struct vm *vm, const struct region *g, struct memslot *slot)
+{
+	uint32_t fixed = KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD;
+
+	if (g->flags & KVM_MEM_GUEST_MEMFD)
+		return obs_refuse(-EINVAL, "a memslot with a guest_memfd cannot be changed");
+	if (g->r->userspace_addr != slot->hva || g->nr != slot->nr_pages ||
+	    (g->flags ^ slot->flags) & fixed)
+		return obs_refuse(-EINVAL, "userspace_addr, size, READONLY and GUEST_MEMFD of a "
+					   "memslot cannot be changed");
+	if (g->gfn != slot->gfn)
+		return move_slot(vm, g, slot);
+	if (g->flags != slot->flags)
+		return memslot_set_flags(vm->mmu, slot, g->flags, dirty_starts_set(vm));
+	return 0;
+}
+
+static int apply(struct vm *vm, struct region *g)
+{
+	struct memslot *slot = memslot_find(vm->mmu, g->as_id, g->id);
+
+	if (!g->nr) {
+		if (!slot)
+			return obs_refuse(-EINVAL, "there is no such memslot to delete");
+		memslot_delete(vm->mmu, slot);
+		return 0;
+	}
+	return slot ? modify_slot(vm, g, slot) : create_slot(vm, g);
+}
+
+long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 *r, bool v1)
+{
+	struct region g = {
+		.r = r,
+		.id = r->slot & 0xffff,
+		.as_id = r->slot >> 16,
+		.flags = r->flags,
+		.gfn = r->guest_phys_addr >> OS_PAGE_SHIFT,
+		.nr = r->memory_size >> OS_PAGE_SHIFT,
+	};
+	int err;
+
+	if (v1 && r->flags & ~(uint32_t)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return obs_refuse(-EINVAL, "KVM_SET_USER_MEMORY_REGION knows two flags only");
+	if (g.id >= KVM_NR_USER_SLOTS)
+		return obs_refuse(-EINVAL, "memslot ids end at 32763");
+	os_mutex_lock(&vm->slots_lock);
+	err = check_flags(vm, &g);
+	if (!err)
+		err = check_place(vm, &g);
+	if (!err)
+		err = apply(vm, &g);
+	os_mutex_unlock(&vm->slots_lock);
+	if (g.gmem)
+		kvm_object_put(&g.gmem->object);
+	return err;
+}
+
+long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
+{
+	uint64_t legal = vm->has_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	int err = 0;
+
+	if (a->flags)
+		return obs_refuse(-EINVAL, "kvm_memory_attributes.flags must be 0");
+	if (a->attributes & ~legal)
+		return obs_refuse(-EINVAL,
+				  "KVM_CAP_MEMORY_ATTRIBUTES of this VM lacks an attribute");
+	if (!a->size || a->address + a->size < a->address)
+		return obs_refuse(-EINVAL, "the range is empty or wraps");
+	if ((a->address | a->size) & (OS_PAGE_SIZE - 1))
+		return obs_refuse(-EINVAL, "the range is not page aligned");
+	if (!legal)
+		return 0;
+	os_mutex_lock(&vm->slots_lock);
+	err = mmu_set_attributes(vm->mmu, a->address >> OS_PAGE_SHIFT, a->size >> OS_PAGE_SHIFT,
+				 (uint32_t)a->attributes);
+	os_mutex_unlock(&vm->slots_lock);
+	return err;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Counting, /dev/kvm itself, and where a call on a descriptor goes. */
+#include "kvm/object.h"
+
+#include <errno.h>
+
+const struct kvm_fd_ops *kvm_fds;
+static const struct kvm_profile *chosen;
+
+void kvm_set_fd_ops(const struct kvm_fd_ops *ops)
+{
+	kvm_fds = ops;
+}
+
+int kvm_set_profile(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; kvm_profiles[i]; i++) {
+		if (name && __builtin_strcmp(name, kvm_profiles[i]->name))
+			continue;
+		chosen = kvm_profiles[i];
+		return 0;
+	}
+	return obs_refuse(-ENOENT, "no such profile");
+}
+
+const char *kvm_profile_name(unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; kvm_profiles[i]; i++) {
+		if (i == nr)
+			return kvm_profiles[i]->name;
+	}
+	return NULL;
+}
+
+const struct kvm_profile *kvm_profile(void)
+{
+	return chosen ? chosen : kvm_profiles[0];
+}
+
+void kvm_object_init(struct kvm_object *o, enum kvm_object_type type)
+{
+	o->type = type;
+	o->home = os_home_token();
+	atomic_init(&o->refs, 1);
+}
+
+void kvm_object_get(struct kvm_object *o)
+{
+	uint32_t before = atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+
+	os_assert(before > 0);
+}
+
+void kvm_object_put(struct kvm_object *o)
+{
+	uint32_t before = atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel);
+
+	os_assert(before > 0);
+	if (before != 1)
+		return;
+	switch (o->type) {
+	case KVM_OBJECT_SYSTEM:
+		os_free(o, sizeof(*o));
+		break;
+	case KVM_OBJECT_VM:
+		vm_destroy(vm_of(o));
+		break;
+	case KVM_OBJECT_VCPU:
+		vcpu_destroy(vcpu_of(o));
+		break;
+	case KVM_OBJECT_GMEM:
+		gmem_destroy(gmem_of(o));
+		break;
+	}
+}
+
+int kvm_open(struct kvm_object **out)
+{
+	struct kvm_object *o = os_alloc(sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	kvm_object_init(o, KVM_OBJECT_SYSTEM);
+	*out = o;
+	return 0;
+}
+
+long kvm_install(struct kvm_object *o, bool cloexec)
+{
+	int fd;
+	int r = kvm_fds->reserve(cloexec, &fd);
+
+	if (r) {
+		kvm_object_put(o);
+		return obs_refuse(r, "no free descriptor");
+	}
+	kvm_fds->commit(fd, o);
+	return fd;
+}
+
+long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
+{
+	bool foreign = o->home != os_home_token();
+
+	switch (o->type) {
+	case KVM_OBJECT_SYSTEM:
+		return system_ioctl(cmd, arg);
+	case KVM_OBJECT_VM:
+		if (foreign)
+			return obs_refuse(-EIO, "the VM belongs to another process");
+		return vm_ioctl(vm_of(o), cmd, arg);
+	case KVM_OBJECT_VCPU:
+		if (foreign)
+			return obs_refuse(-EIO, "the vCPU belongs to another process");
+		return vcpu_ioctl(vcpu_of(o), cmd, arg);
+	default:
+		return obs_refuse(-ENOTTY, "a guest_memfd takes no such request");
+	}
+}
+
+/* Numbers as text without stdio: returns the end. */
+static char *put_text(char *p, const char *end, const char *text)
+{
+	while (*text && p < end)
+		*p++ = *text++;
+	return p;
+}
+
+static char *put_number(char *p, const char *end, uint32_t n)
+{
+	char digits[11];
+	unsigned int i = sizeof(digits) - 1;
+
+	digits[i] = 0;
+	do {
+		digits[--i] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	return put_text(p, end, digits + i);
+}
+
+void kvm_object_link(struct kvm_object *o, char *text, uint64_t size)
+{
+	char *p = text, *end = text + size - 1;
+
+	switch (o->type) {
+	case KVM_OBJECT_SYSTEM:
+		p = put_text(p, end, "/dev/kvm");
+		break;
+	case KVM_OBJECT_VM:
+		p = put_text(p, end, "anon_inode:kvm-vm");
+		break;
+	case KVM_OBJECT_VCPU:
+		p = put_text(p, end, "anon_inode:kvm-vcpu:");
+		p = put_number(p, end, vcpu_of(o)->id);
+		break;
+	case KVM_OBJECT_GMEM:
+		p = put_text(p, end,
+			     kvm_profile()->gmem_own_fs ? "/[kvm-gmem] (deleted)"
+							: "anon_inode:[kvm-gmem]");
+		break;
+	}
+	*p = 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The objects of kvm/ as its own files see them.
+ *
+ * Locks, outermost first: vcpu->lock -> vm->slots_lock -> (file invalidate, mmu, store). vm->lock guards
+ * the list of vCPUs and what ENABLE_CAP and the irqchip calls set; it is taken inside no other lock of
+ * this list but vcpu->lock. The list of VMs has a reader-writer lock of its own, taken first.
+ */
+#ifndef GMEM_KVM_OBJECT_H
+#define GMEM_KVM_OBJECT_H
+
+#include <gmem/uapi.h>
+
+#include "cpu/cpu.h"
+#include "kvm/kvm.h"
+#include "kvm/profile.h"
+#include "mmu/memslot.h"
+#include "mmu/mmu.h"
+#include "obs/obs.h"
+#include "os/fault.h"
+#include "os/os.h"
+#include "os/process.h"
+
+#define KVM_NR_USER_SLOTS 32764u
+#define KVM_MAX_VCPU_ID 4096u
+#define KVM_MAX_NR_VCPUS 1024u
+#define KVM_GPA_BITS 46
+#define VCPU_NR_PAGES 3 /* kvm_run, port data, coalesced MMIO ring */
+
+struct vm;
+struct vcpu;
+
+/* A write to an address that signals an eventfd instead of leaving to the program. */
+struct ioeventfd {
+	struct ioeventfd *next;
+	uint64_t addr, datamatch;
+	uint32_t len;
+	bool pio, match;
+	int fd;		  /* ours */
+	uint64_t ino_key; /* which eventfd it is, to find it again */
+};
+
+struct coalesced_zone {
+	struct coalesced_zone *next;
+	uint64_t addr;
+	uint32_t size;
+	bool pio;
+};
+
+struct vm {
+	struct kvm_object object;
+	struct vm *next; /* list of VMs of this process */
+	uint32_t type;
+	bool has_private;
+	struct mmu *mmu;
+
+	struct os_mutex slots_lock;
+
+	struct os_mutex lock;
+	struct vcpu *vcpus;
+	unsigned int nr_vcpus;
+	bool irqchip, split_irqchip, pit;
+	uint32_t boot_cpu_id;
+	uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL: bit a hypercall number */
+	uint64_t quirks_off;
+	uint64_t dirty_protect; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	uint64_t nr_mmu_pages;
+	uint64_t identity_map;
+	uint32_t tsc_khz;
+	int64_t clock_offset;
+
+	struct os_rwlock io_lock;
+	struct ioeventfd *ioeventfds;
+	struct coalesced_zone *zones;
+	struct os_mutex ring_lock;
+};
+
+enum vcpu_pending { PENDING_NONE, PENDING_IO, PENDING_MMIO, PENDING_HYPERCALL };
+
+struct vcpu {
+	struct kvm_object object;
+	struct vm *vm;
+	struct vcpu *next;
+	uint32_t id;
+	struct os_mutex lock;
+
+	const struct cpu_ops *ops;
+	struct cpu *cpu;
+	struct mmu_vcpu *mmu;
+
+	int run_fd;
+	struct kvm_run *run; /* VCPU_NR_PAGES pages, shared with the program */
+
+	uint32_t mp_state;
+	bool has_run;
+	int32_t pending_vector; /* KVM_INTERRUPT, not yet taken by the engine; -1 */
+	enum vcpu_pending pending;
+	struct cpu_exit exit; /* the last one; what is pending refers to it */
+
+	bool has_sigmask;
+	uint64_t sigmask;
+	uint32_t debug_control;
+
+	struct kvm_cpuid_entry2 *cpuid;
+	uint32_t nr_cpuid;
+};
+
+struct gmem {
+	struct kvm_object object;
+	struct vm *vm;
+	struct gmem_file *file;
+	uint64_t ino;
+	uint32_t uid, gid;
+	_Atomic int64_t mtime_ns;
+	int64_t atime_ns;
+};
+
+extern const struct kvm_fd_ops *kvm_fds;
+const struct kvm_profile *kvm_profile(void);
+
+void kvm_object_init(struct kvm_object *o, enum kvm_object_type type);
+static inline struct vm *vm_of(struct kvm_object *o)
+{
+	return (struct vm *)o;
+}
+static inline struct vcpu *vcpu_of(struct kvm_object *o)
+{
+	return (struct vcpu *)o;
+}
+static inline struct gmem *gmem_of(struct kvm_object *o)
+{
+	return (struct gmem *)o;
+}
+
+/* Destructors: the last count is gone. */
+void vm_destroy(struct vm *vm);
+void vcpu_destroy(struct vcpu *vcpu);
+void gmem_destroy(struct gmem *gmem);
+
+/* KVM_CHECK_EXTENSION; vm NULL: asked of /dev/kvm. */
+long caps_check(const struct vm *vm, uint64_t cap);
+long caps_enable(struct vm *vm, const struct kvm_enable_cap *cap);
+
+/* The three tables of requests. */
+long system_ioctl(unsigned int cmd, uint64_t arg);
+long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg);
+long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg);
+
+/* Adds an object behind a new descriptor; -errno and the object's count given back. */
+long kvm_install(struct kvm_object *o, bool cloexec);
+
+#define NR_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
+/* One row of a table of requests: the structure is copied in and out around the handler as the direction
+ * bits of the number say. A handler of a request without a structure gets the bare argument. */
+#define IOCTL_MAX_SIZE 4096
+struct ioctl_row {
+	unsigned int cmd;
+	long (*fn)(void *object, void *data, uint64_t arg);
+	bool raw; /* the handler copies by itself: a structure with a tail, or none needed */
+};
+/* -NO_SUCH_REQUEST when no row has the number: each kind of descriptor has its errno for that. */
+#define NO_SUCH_REQUEST 515
+long ioctl_run(const struct ioctl_row *rows, unsigned int nr, void *object, unsigned int cmd,
+	       uint64_t arg);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * KVM_PRE_FAULT_MEMORY: guest faults made by the program. As much as was done is told in the structure, so
+ * that a call either failed or made progress, never both.
+ */
+#include "kvm/exit.h"
+#include "kvm/state.h"
+
+#include <errno.h>
+
+static int check(const struct kvm_pre_fault_memory *p)
+{
+	if (p->flags)
+		return obs_refuse(-EINVAL, "kvm_pre_fault_memory.flags must be 0");
+	if ((p->gpa | p->size) & (OS_PAGE_SIZE - 1) || p->gpa + p->size <= p->gpa)
+		return obs_refuse(-EINVAL, "the range is empty, wraps or is not page aligned");
+	return 0;
+}
+
+/* One mapping: 0 and where it ends, or why not. */
+static int step(struct vcpu *vcpu, uint64_t gpa, uint64_t *end)
+{
+	struct mmu_fault_info info = { 0 };
+
+	switch (mmu_fault(vcpu->mmu, gpa, MMU_READ, true, &info)) {
+	case MMU_FAULT_OK:
+		*end = info.mapped_end;
+		return 0;
+	case MMU_FAULT_MMIO:
+		return obs_refuse(-ENOENT, "there is no memslot to fault in");
+	case MMU_FAULT_AGAIN:
+		return obs_refuse(-EAGAIN, "the memslot is being deleted or moved");
+	case MMU_FAULT_MEMORY:
+		exit_memory_fault(vcpu, &info);
+		return info.error;
+	default:
+		return info.error;
+	}
+}
+
+long vcpu_pre_fault(struct vcpu *vcpu, uint64_t arg)
+{
+	struct kvm_pre_fault_memory p;
+	uint64_t end = 0, full;
+	int err;
+
+	if (os_copy_in(&p, arg, sizeof(p)))
+		return obs_refuse(-EFAULT, "kvm_pre_fault_memory cannot be read");
+	err = check(&p);
+	if (err)
+		return err;
+	full = p.size;
+	while (p.size && !err) {
+		if (os_signal_pending()) {
+			err = -EINTR;
+			break;
+		}
+		err = step(vcpu, p.gpa, &end);
+		if (err)
+			break;
+		end = end - p.gpa < p.size ? end : p.gpa + p.size;
+		p.size -= end - p.gpa;
+		p.gpa = end;
+	}
+	if (os_copy_out(arg, &p, sizeof(p)))
+		return obs_refuse(-EFAULT, "kvm_pre_fault_memory cannot be written");
+	return p.size != full ? 0 : err;
+}

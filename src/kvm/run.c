@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * KVM_RUN. First what the program answered is completed, then immediate_exit is looked at, then the guest
+ * runs until there is something for the program or a signal for this thread.
+ *
+ * No wake-up is lost: a signal that arrives from here on is held by the shim, which sets the pending flag
+ * before it kicks the vCPU; the flag is read after KICK was cleared, so either the flag is seen here or the
+ * kick is seen by the engine.
+ */
+#include "kvm/exit.h"
+#include "kvm/state.h"
+#include "os/signal.h"
+
+#include <errno.h>
+
+#define FLAG_IF (1ull << 9)
+#define HALT_POLL_NS 100000000ll
+
+static int sync_in(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	int err = 0;
+
+	if ((run->kvm_valid_regs | run->kvm_dirty_regs) & ~(uint64_t)KVM_SYNC_X86_VALID_FIELDS)
+		return obs_refuse(-EINVAL, "kvm_valid_regs or kvm_dirty_regs: an unknown field");
+	if (!run->kvm_dirty_regs)
+		return 0;
+	if (run->kvm_dirty_regs & KVM_SYNC_X86_REGS)
+		regs_set(vcpu, &run->s.regs.regs);
+	if (run->kvm_dirty_regs & KVM_SYNC_X86_SREGS)
+		err = sregs_set(vcpu, &run->s.regs.sregs);
+	if (!err && run->kvm_dirty_regs & KVM_SYNC_X86_EVENTS)
+		err = events_set(vcpu, &run->s.regs.events);
+	run->kvm_dirty_regs = 0;
+	return err ? -EINVAL : 0;
+}
+
+static void sync_out(struct vcpu *vcpu)
+{
+	const struct cpu_state *s = vcpu_state(vcpu);
+	struct kvm_run *run = vcpu->run;
+
+	run->if_flag = (s->rflags & FLAG_IF) != 0;
+	run->cr8 = s->cr8;
+	run->apic_base = s->apic_base;
+	run->flags = 0;
+	run->ready_for_interrupt_injection =
+		vcpu->vm->irqchip ||
+		(vcpu->pending_vector < 0 && vcpu->ops->can_take_interrupt(vcpu->cpu));
+	if (run->kvm_valid_regs & KVM_SYNC_X86_REGS)
+		regs_get(vcpu, &run->s.regs.regs);
+	if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
+		sregs_get(vcpu, &run->s.regs.sregs);
+	if (run->kvm_valid_regs & KVM_SYNC_X86_EVENTS)
+		events_get(vcpu, &run->s.regs.events);
+}
+
+/* Hands a queued interrupt to the engine as soon as the guest can take it. */
+static void offer_interrupt(struct vcpu *vcpu)
+{
+	bool want = vcpu->run->request_interrupt_window && !vcpu->vm->irqchip;
+
+	if (vcpu->pending_vector >= 0 && vcpu->ops->can_take_interrupt(vcpu->cpu)) {
+		vcpu_state(vcpu)->interrupt = (struct cpu_event){
+			.pending = true,
+			.injected = true,
+			.vector = (uint8_t)vcpu->pending_vector,
+		};
+		vcpu->pending_vector = -1;
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu->ops->state_changed(vcpu->cpu);
+	}
+	vcpu->ops->request_irq_window(vcpu->cpu, want || vcpu->pending_vector >= 0);
+}
+
+static bool runnable(struct vcpu *vcpu)
+{
+	struct cpu_state *s = vcpu_state(vcpu);
+
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && (s->nmi_pending || s->interrupt.pending))
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+		return false;
+	s->halted = false;
+	return true;
+}
+
+/* A halted vCPU sleeps until an event or a signal. The wait is short, so that nothing depends on being
+ * woken. */
+static void sleep_halted(struct vcpu *vcpu)
+{
+	static _Atomic uint32_t never;
+
+	os_wait(&never, 0, HALT_POLL_NS);
+}
+
+static int run_guest(struct vcpu *vcpu)
+{
+	int r;
+
+	do {
+		mmu_vcpu_clear(vcpu->mmu, MMU_REQ_KICK);
+		if (os_signal_pending()) {
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			return -EINTR;
+		}
+		offer_interrupt(vcpu);
+		if (!runnable(vcpu)) {
+			sleep_halted(vcpu);
+			r = EXIT_GO_ON;
+			continue;
+		}
+		vcpu->ops->run(vcpu->cpu, 0, &vcpu->exit);
+		r = exit_handle(vcpu);
+	} while (r == EXIT_GO_ON);
+	return r;
+}
+
+static bool immediate_exit(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_ACQUIRE);
+}
+
+static int run_locked(struct vcpu *vcpu)
+{
+	int err = sync_in(vcpu);
+
+	if (err)
+		return err;
+	exit_complete(vcpu);
+	if (immediate_exit(vcpu))
+		return -EINTR;
+	vcpu->has_run = true;
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	return run_guest(vcpu);
+}
+
+long vcpu_run(struct vcpu *vcpu)
+{
+	uint64_t old = 0;
+	int r;
+
+	if (vcpu->has_sigmask)
+		os_signal_mask_swap(vcpu->sigmask, &old);
+	r = run_locked(vcpu);
+	sync_out(vcpu);
+	if (vcpu->has_sigmask)
+		os_signal_mask_swap(old, NULL);
+	return r;
+}

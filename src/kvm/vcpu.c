@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A vCPU: its birth and end, and the requests it takes. */
+#include "kvm/state.h"
+#include "kvm/vm.h"
+
+#include <errno.h>
+
+/* ---- birth and end ------------------------------------------------------------------------------- */
+
+static int make_run_pages(struct vcpu *vcpu)
+{
+	void *pages;
+	int err = os_memfd_create("gmem-vcpu", VCPU_NR_PAGES * OS_PAGE_SIZE, &vcpu->run_fd);
+
+	if (err)
+		return err;
+	err = os_map_file(vcpu->run_fd, 0, VCPU_NR_PAGES * OS_PAGE_SIZE, 0,
+			  OS_MAP_READ | OS_MAP_WRITE | OS_MAP_HIDDEN, &pages);
+	if (err)
+		os_fd_close(vcpu->run_fd);
+	else
+		vcpu->run = pages;
+	return err;
+}
+
+static void drop_run_pages(struct vcpu *vcpu)
+{
+	os_unmap(vcpu->run, VCPU_NR_PAGES * OS_PAGE_SIZE);
+	os_fd_close(vcpu->run_fd);
+}
+
+static int make_engine(struct vcpu *vcpu)
+{
+	int err = mmu_vcpu_create(vcpu->vm->mmu, &vcpu->mmu);
+
+	if (err)
+		return err;
+	vcpu->ops = &cpu_soft_ops;
+	err = vcpu->ops->create(vcpu->vm->mmu, vcpu->mmu, &vcpu->cpu);
+	if (err)
+		mmu_vcpu_destroy(vcpu->mmu);
+	return err;
+}
+
+static int vcpu_alloc(struct vm *vm, uint32_t id, struct vcpu **out)
+{
+	struct vcpu *vcpu = os_alloc(sizeof(*vcpu));
+	int err;
+
+	if (!vcpu)
+		return -ENOMEM;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->pending_vector = -1;
+	err = make_run_pages(vcpu);
+	if (!err) {
+		err = make_engine(vcpu);
+		if (err)
+			drop_run_pages(vcpu);
+	}
+	if (err) {
+		os_free(vcpu, sizeof(*vcpu));
+		return err;
+	}
+	kvm_object_init(&vcpu->object, KVM_OBJECT_VCPU);
+	os_mutex_init(&vcpu->lock);
+	kvm_object_get(&vm->object);
+	*out = vcpu;
+	return 0;
+}
+
+static bool id_taken(const struct vm *vm, uint32_t id)
+{
+	const struct vcpu *v;
+
+	for (v = vm->vcpus; v; v = v->next) {
+		if (v->id == id)
+			return true;
+	}
+	return false;
+}
+
+static long add(struct vm *vm, struct vcpu *vcpu, int fd)
+{
+	long r = fd;
+
+	os_mutex_lock(&vm->lock);
+	if (id_taken(vm, vcpu->id)) {
+		r = obs_refuse(-EEXIST, "the VM has a vCPU with this id");
+	} else if (vm->nr_vcpus >= KVM_MAX_NR_VCPUS) {
+		r = obs_refuse(-EINVAL, "the VM has as many vCPUs as KVM_CAP_MAX_VCPUS says");
+	} else {
+		struct cpu_state *s = vcpu_state(vcpu);
+
+		vcpu->next = vm->vcpus;
+		vm->vcpus = vcpu;
+		vm->nr_vcpus++;
+		if (vcpu->id != vm->boot_cpu_id) {
+			s->apic_base &= ~(1ull << 8);
+			if (vm->irqchip)
+				vcpu->mp_state = KVM_MP_STATE_UNINITIALIZED;
+		}
+	}
+	os_mutex_unlock(&vm->lock);
+	return r;
+}
+
+long vcpu_create(struct vm *vm, uint64_t id)
+{
+	struct vcpu *vcpu;
+	long r;
+	int fd;
+
+	if (id >= KVM_MAX_VCPU_ID)
+		return obs_refuse(-EINVAL, "vCPU ids end at KVM_CAP_MAX_VCPU_ID");
+	r = kvm_fds->reserve(true, &fd);
+	if (r)
+		return obs_refuse((int)r, "no free descriptor");
+	r = vcpu_alloc(vm, (uint32_t)id, &vcpu);
+	if (!r)
+		r = add(vm, vcpu, fd);
+	else
+		vcpu = NULL;
+	if (r >= 0 && vcpu) {
+		kvm_fds->commit(fd, &vcpu->object);
+		return r;
+	}
+	kvm_fds->cancel(fd);
+	if (vcpu)
+		kvm_object_put(&vcpu->object);
+	return r;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	struct vcpu **p;
+
+	os_mutex_lock(&vm->lock);
+	for (p = &vm->vcpus; *p; p = &(*p)->next) {
+		if (*p != vcpu)
+			continue;
+		*p = vcpu->next;
+		vm->nr_vcpus--;
+		break;
+	}
+	os_mutex_unlock(&vm->lock);
+	vcpu->ops->destroy(vcpu->cpu);
+	mmu_vcpu_destroy(vcpu->mmu);
+	drop_run_pages(vcpu);
+	os_free(vcpu->cpuid, vcpu->nr_cpuid * sizeof(*vcpu->cpuid));
+	os_free(vcpu, sizeof(*vcpu));
+	kvm_object_put(&vm->object);
+}
+
+void kvm_kick(struct kvm_object *o)
+{
+	mmu_vcpu_request(vcpu_of(o)->mmu, MMU_REQ_KICK);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------ */
+
+static long get_regs(void *object, void *data, uint64_t arg)
+{
+	regs_get(object, data);
+	return 0;
+}
+
+static long set_regs(void *object, void *data, uint64_t arg)
+{
+	regs_set(object, data);
+	return 0;
+}
+
+static long get_sregs(void *object, void *data, uint64_t arg)
+{
+	sregs_get(object, data);
+	return 0;
+}
+
+static long set_sregs(void *object, void *data, uint64_t arg)
+{
+	return sregs_set(object, data);
+}
+
+static long get_sregs2(void *object, void *data, uint64_t arg)
+{
+	sregs2_get(object, data);
+	return 0;
+}
+
+static long set_sregs2(void *object, void *data, uint64_t arg)
+{
+	return sregs2_set(object, data);
+}
+
+static long get_fpu(void *object, void *data, uint64_t arg)
+{
+	fpu_get(object, data);
+	return 0;
+}
+
+static long set_fpu(void *object, void *data, uint64_t arg)
+{
+	return fpu_set(object, data);
+}
+
+static long get_xsave(void *object, void *data, uint64_t arg)
+{
+	xsave_get(object, data);
+	return 0;
+}
+
+static long set_xsave(void *object, void *data, uint64_t arg)
+{
+	return xsave_set(object, data);
+}
+
+static long get_xcrs(void *object, void *data, uint64_t arg)
+{
+	xcrs_get(object, data);
+	return 0;
+}
+
+static long set_xcrs(void *object, void *data, uint64_t arg)
+{
+	return xcrs_set(object, data);
+}
+
+static long get_debugregs(void *object, void *data, uint64_t arg)
+{
+	debugregs_get(object, data);
+	return 0;
+}
+
+static long set_debugregs(void *object, void *data, uint64_t arg)
+{
+	return debugregs_set(object, data);
+}
+
+static long get_events(void *object, void *data, uint64_t arg)
+{
+	events_get(object, data);
+	return 0;
+}
+
+static long set_events(void *object, void *data, uint64_t arg)
+{
+	return events_set(object, data);
+}
+
+static long get_mp_state(void *object, void *data, uint64_t arg)
+{
+	const struct vcpu *vcpu = object;
+	struct kvm_mp_state *m = data;
+
+	m->mp_state = vcpu->mp_state;
+	return 0;
+}
+
+static long set_mp_state(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_mp_state *m = data;
+
+	return mp_state_set(object, m->mp_state);
+}
+
+static long interrupt(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_interrupt *i = data;
+
+	return interrupt_queue(object, i->irq);
+}
+
+static long nmi(void *object, void *data, uint64_t arg)
+{
+	vcpu_state(object)->nmi_pending = true;
+	return 0;
+}
+
+static long set_guest_debug(void *object, void *data, uint64_t arg)
+{
+	return guest_debug_set(object, data);
+}
+
+static long set_cpuid(void *object, void *data, uint64_t arg)
+{
+	return cpuid_set_old(object, arg);
+}
+
+static long set_cpuid2(void *object, void *data, uint64_t arg)
+{
+	return cpuid_set(object, arg);
+}
+
+static long get_cpuid2(void *object, void *data, uint64_t arg)
+{
+	return cpuid_get(object, arg);
+}
+
+static long get_msrs(void *object, void *data, uint64_t arg)
+{
+	return msr_get(object, arg);
+}
+
+static long set_msrs(void *object, void *data, uint64_t arg)
+{
+	return msr_set(object, arg);
+}
+
+static long translate(void *object, void *data, uint64_t arg)
+{
+	struct vcpu *vcpu = object;
+	struct kvm_translation *t = data;
+	bool writable, user;
+	uint64_t gpa;
+
+	t->valid = !vcpu->ops->translate(vcpu->cpu, t->linear_address, &gpa, &writable, &user);
+	t->physical_address = t->valid ? gpa : ~0ull;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}
+
+/* arg NULL: no mask of its own any more. */
+static long set_signal_mask(void *object, void *data, uint64_t arg)
+{
+	struct vcpu *vcpu = object;
+	uint32_t len;
+
+	if (!arg) {
+		vcpu->has_sigmask = false;
+		return 0;
+	}
+	if (os_copy_in(&len, arg, sizeof(len)))
+		return obs_refuse(-EFAULT, "kvm_signal_mask cannot be read");
+	if (len != sizeof(vcpu->sigmask))
+		return obs_refuse(-EINVAL, "kvm_signal_mask.len is 8");
+	if (os_copy_in(&vcpu->sigmask, arg + sizeof(len), sizeof(vcpu->sigmask)))
+		return obs_refuse(-EFAULT, "kvm_signal_mask cannot be read");
+	vcpu->has_sigmask = true;
+	return 0;
+}
+
+static long pre_fault(void *object, void *data, uint64_t arg)
+{
+	return vcpu_pre_fault(object, arg);
+}
+
+static long get_tsc_khz(void *object, void *data, uint64_t arg)
+{
+	return (long)os_tsc_khz();
+}
+
+static long enable_cap(void *object, void *data, uint64_t arg)
+{
+	return obs_refuse(-EINVAL, "no capability of a vCPU can be enabled");
+}
+
+static const struct ioctl_row rows[] = {
+	{ KVM_GET_REGS, get_regs, false },
+	{ KVM_SET_REGS, set_regs, false },
+	{ KVM_GET_SREGS, get_sregs, false },
+	{ KVM_SET_SREGS, set_sregs, false },
+	{ KVM_GET_SREGS2, get_sregs2, false },
+	{ KVM_SET_SREGS2, set_sregs2, false },
+	{ KVM_GET_FPU, get_fpu, false },
+	{ KVM_SET_FPU, set_fpu, false },
+	{ KVM_GET_XSAVE, get_xsave, false },
+	{ KVM_GET_XSAVE2, get_xsave, false },
+	{ KVM_SET_XSAVE, set_xsave, false },
+	{ KVM_GET_XCRS, get_xcrs, false },
+	{ KVM_SET_XCRS, set_xcrs, false },
+	{ KVM_GET_DEBUGREGS, get_debugregs, false },
+	{ KVM_SET_DEBUGREGS, set_debugregs, false },
+	{ KVM_GET_VCPU_EVENTS, get_events, false },
+	{ KVM_SET_VCPU_EVENTS, set_events, false },
+	{ KVM_GET_MP_STATE, get_mp_state, false },
+	{ KVM_SET_MP_STATE, set_mp_state, false },
+	{ KVM_INTERRUPT, interrupt, false },
+	{ KVM_NMI, nmi, false },
+	{ KVM_SET_GUEST_DEBUG, set_guest_debug, false },
+	{ KVM_SET_CPUID, set_cpuid, true },
+	{ KVM_SET_CPUID2, set_cpuid2, true },
+	{ KVM_GET_CPUID2, get_cpuid2, true },
+	{ KVM_GET_MSRS, get_msrs, true },
+	{ KVM_SET_MSRS, set_msrs, true },
+	{ KVM_TRANSLATE, translate, false },
+	{ KVM_SET_SIGNAL_MASK, set_signal_mask, true },
+	{ KVM_PRE_FAULT_MEMORY, pre_fault, true },
+	{ KVM_GET_TSC_KHZ, get_tsc_khz, false },
+	{ KVM_ENABLE_CAP, enable_cap, false },
+};
+
+static long run(struct vcpu *vcpu, uint64_t arg)
+{
+	if (arg)
+		return obs_refuse(-EINVAL, "KVM_RUN takes no argument");
+	return vcpu_run(vcpu);
+}
+
+long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg)
+{
+	long r;
+
+	os_mutex_lock(&vcpu->lock);
+	r = cmd == KVM_RUN ? run(vcpu, arg) : ioctl_run(rows, NR_ROWS(rows), vcpu, cmd, arg);
+	os_mutex_unlock(&vcpu->lock);
+	return r == -NO_SUCH_REQUEST ? obs_refuse(-EINVAL, "no such request on a vCPU") : r;
+}

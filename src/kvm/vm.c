@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A VM: its birth and end, its requests, and the list of all VMs for changes of the program's memory. */
+#include "kvm/vm.h"
+
+#include <errno.h>
+
+static struct os_rwlock list_lock;
+static struct vm *list;
+static _Atomic unsigned int nr_vms;
+
+static void list_add(struct vm *vm)
+{
+	os_rwlock_write_lock(&list_lock);
+	vm->next = list;
+	list = vm;
+	atomic_fetch_add(&nr_vms, 1);
+	os_rwlock_write_unlock(&list_lock);
+}
+
+static void list_remove(struct vm *vm)
+{
+	struct vm **p;
+
+	os_rwlock_write_lock(&list_lock);
+	for (p = &list; *p; p = &(*p)->next) {
+		if (*p != vm)
+			continue;
+		*p = vm->next;
+		atomic_fetch_sub(&nr_vms, 1);
+		break;
+	}
+	os_rwlock_write_unlock(&list_lock);
+}
+
+int vm_create(uint64_t type, struct vm **out)
+{
+	struct mmu_config config = { .gpa_bits = (uint8_t)memory_gpa_bits() };
+	struct vm *vm;
+	int r;
+
+	if (type >= 32 || !(kvm_profile()->vm_types >> type & 1))
+		return obs_refuse(-EINVAL, "KVM_CAP_VM_TYPES does not have this VM type");
+	vm = os_alloc(sizeof(*vm));
+	if (!vm)
+		return -ENOMEM;
+	vm->type = (uint32_t)type;
+	vm->has_private =
+		type == KVM_X86_SW_PROTECTED_VM && kvm_profile()->sw_protected_has_private;
+	config.has_private = vm->has_private;
+	config.retry_invalid_slot = kvm_profile()->prefault_waits;
+	r = mmu_create(&config, &vm->mmu);
+	if (r) {
+		os_free(vm, sizeof(*vm));
+		return r;
+	}
+	kvm_object_init(&vm->object, KVM_OBJECT_VM);
+	os_mutex_init(&vm->slots_lock);
+	os_mutex_init(&vm->lock);
+	os_mutex_init(&vm->ring_lock);
+	os_rwlock_init(&vm->io_lock);
+	list_add(vm);
+	*out = vm;
+	return 0;
+}
+
+static void note_slot(void *arg, struct memslot *slot)
+{
+	struct memslot **first = arg;
+
+	*first = slot;
+}
+
+static void delete_slots(struct vm *vm)
+{
+	os_mutex_lock(&vm->slots_lock);
+	for (;;) {
+		struct memslot *slot = NULL;
+
+		memslot_for_each(vm->mmu, note_slot, &slot);
+		if (!slot)
+			break;
+		memslot_delete(vm->mmu, slot);
+	}
+	os_mutex_unlock(&vm->slots_lock);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	list_remove(vm);
+	os_assert(!vm->vcpus);
+	delete_slots(vm);
+	ioevent_destroy(vm);
+	mmu_destroy(vm->mmu);
+	os_free(vm, sizeof(*vm));
+}
+
+/* ---- changes of the program's own mappings ---------------------------------------------------- */
+
+/*
+ * The lock of the list is held from begin to end, so that both see the same VMs. The cookie is the array of
+ * those that were hit.
+ */
+struct hva_change {
+	unsigned int size;
+	struct vm *hit[];
+};
+
+uint64_t kvm_hva_change_begin(uint64_t addr, uint64_t size)
+{
+	struct hva_change *change = NULL;
+	unsigned int nr = 0, max;
+	struct vm *vm;
+
+	if (!atomic_load_explicit(&nr_vms, memory_order_acquire))
+		return 0;
+	os_rwlock_read_lock(&list_lock);
+	max = atomic_load(&nr_vms);
+	for (vm = list; vm; vm = vm->next) {
+		if (vm->object.home != os_home_token() ||
+		    !mmu_hva_invalidate_begin(vm->mmu, addr, size))
+			continue;
+		if (!change) {
+			change = os_alloc(sizeof(*change) + max * sizeof(change->hit[0]));
+			os_assert(change);
+			change->size = max;
+		}
+		change->hit[nr++] = vm;
+	}
+	if (!change)
+		os_rwlock_read_unlock(&list_lock);
+	return (uint64_t)(uintptr_t)change;
+}
+
+void kvm_hva_change_end(uint64_t addr, uint64_t size, uint64_t cookie)
+{
+	struct hva_change *change = (struct hva_change *)(uintptr_t)cookie;
+	unsigned int i;
+
+	if (!change)
+		return;
+	for (i = 0; i < change->size && change->hit[i]; i++)
+		mmu_hva_invalidate_end(change->hit[i]->mmu, addr, size);
+	os_free(change, sizeof(*change) + change->size * sizeof(change->hit[0]));
+	os_rwlock_read_unlock(&list_lock);
+}
+
+/* ---- fork -------------------------------------------------------------------------------------- */
+
+void kvm_before_fork(void)
+{
+	os_rwlock_write_lock(&list_lock);
+}
+
+void kvm_after_fork_in_parent(void)
+{
+	os_rwlock_write_unlock(&list_lock);
+}
+
+void kvm_after_fork_in_child(void)
+{
+	os_rwlock_init(&list_lock);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------- */
+
+static long set_region(void *object, void *data, uint64_t arg)
+{
+	struct kvm_userspace_memory_region2 r2 = { 0 };
+	const struct kvm_userspace_memory_region *r1 = data;
+
+	__builtin_memcpy(&r2, r1, sizeof(*r1));
+	return memory_set_region(object, &r2, true);
+}
+
+static long set_region2(void *object, void *data, uint64_t arg)
+{
+	return memory_set_region(object, data, false);
+}
+
+static long set_attributes(void *object, void *data, uint64_t arg)
+{
+	return memory_set_attributes(object, data);
+}
+
+static long create_guest_memfd(void *object, void *data, uint64_t arg)
+{
+	return gmem_create(object, data);
+}
+
+static long check_extension(void *object, void *data, uint64_t arg)
+{
+	return caps_check(object, arg);
+}
+
+static long enable_cap(void *object, void *data, uint64_t arg)
+{
+	return caps_enable(object, data);
+}
+
+static long create_vcpu(void *object, void *data, uint64_t arg)
+{
+	return vcpu_create(object, arg);
+}
+
+static long get_dirty_log(void *object, void *data, uint64_t arg)
+{
+	return dirty_get(object, data);
+}
+
+static long clear_dirty_log(void *object, void *data, uint64_t arg)
+{
+	return dirty_clear(object, data);
+}
+
+static long reset_dirty_rings(void *object, void *data, uint64_t arg)
+{
+	return obs_refuse(-EINVAL, "the VM has no dirty ring");
+}
+
+static long set_nr_mmu_pages(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+
+	if (arg < 64)
+		return obs_refuse(-EINVAL, "at least 64 MMU pages");
+	vm->nr_mmu_pages = arg;
+	return 0;
+}
+
+static long get_nr_mmu_pages(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+
+	return (long)vm->nr_mmu_pages;
+}
+
+static long set_tss_addr(void *object, void *data, uint64_t arg)
+{
+	if (arg > (uint32_t)-3 * (uint64_t)OS_PAGE_SIZE)
+		return obs_refuse(-EINVAL, "the three pages end above 4 GiB");
+	return 0;
+}
+
+static long set_identity_map_addr(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+	uint64_t addr;
+	long r = 0;
+
+	__builtin_memcpy(&addr, data, sizeof(addr));
+	os_mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		r = obs_refuse(-EINVAL, "before the first vCPU only");
+	else
+		vm->identity_map = addr;
+	os_mutex_unlock(&vm->lock);
+	return r;
+}
+
+static long create_irqchip(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+	long r = 0;
+
+	os_mutex_lock(&vm->lock);
+	if (vm->irqchip)
+		r = obs_refuse(-EEXIST, "the VM has an interrupt controller already");
+	else if (vm->nr_vcpus)
+		r = obs_refuse(-EINVAL, "before the first vCPU only");
+	else
+		vm->irqchip = true;
+	os_mutex_unlock(&vm->lock);
+	return r;
+}
+
+static long set_boot_cpu_id(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+	long r = 0;
+
+	os_mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		r = obs_refuse(-EBUSY, "before the first vCPU only");
+	else
+		vm->boot_cpu_id = (uint32_t)arg;
+	os_mutex_unlock(&vm->lock);
+	return r;
+}
+
+static long ioeventfd(void *object, void *data, uint64_t arg)
+{
+	return ioevent_set(object, data);
+}
+
+static long register_coalesced(void *object, void *data, uint64_t arg)
+{
+	return coalesced_register(object, data);
+}
+
+static long unregister_coalesced(void *object, void *data, uint64_t arg)
+{
+	return coalesced_unregister(object, data);
+}
+
+static long get_tsc_khz(void *object, void *data, uint64_t arg)
+{
+	return (long)os_tsc_khz();
+}
+
+static long get_clock(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+	struct kvm_clock_data *clock = data;
+
+	os_mutex_lock(&vm->lock);
+	clock->clock = os_clock_ns() + (uint64_t)vm->clock_offset;
+	os_mutex_unlock(&vm->lock);
+	clock->realtime = os_wallclock_ns();
+	clock->host_tsc = os_tsc();
+	clock->flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	return 0;
+}
+
+static long set_clock(void *object, void *data, uint64_t arg)
+{
+	struct vm *vm = object;
+	const struct kvm_clock_data *clock = data;
+	uint64_t elapsed = 0;
+
+	if (clock->flags &
+	    ~(uint32_t)(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC))
+		return obs_refuse(-EINVAL, "an unknown clock flag");
+	if (clock->flags & KVM_CLOCK_REALTIME && os_wallclock_ns() > clock->realtime)
+		elapsed = os_wallclock_ns() - clock->realtime;
+	os_mutex_lock(&vm->lock);
+	vm->clock_offset = (int64_t)(clock->clock + elapsed - os_clock_ns());
+	os_mutex_unlock(&vm->lock);
+	return 0;
+}
+
+static const struct ioctl_row rows[] = {
+	{ KVM_SET_MEMORY_ATTRIBUTES, set_attributes, false },
+	{ KVM_SET_USER_MEMORY_REGION2, set_region2, false },
+	{ KVM_SET_USER_MEMORY_REGION, set_region, false },
+	{ KVM_CHECK_EXTENSION, check_extension, false },
+	{ KVM_CREATE_GUEST_MEMFD, create_guest_memfd, false },
+	{ KVM_GET_DIRTY_LOG, get_dirty_log, false },
+	{ KVM_CLEAR_DIRTY_LOG, clear_dirty_log, false },
+	{ KVM_RESET_DIRTY_RINGS, reset_dirty_rings, false },
+	{ KVM_CREATE_VCPU, create_vcpu, false },
+	{ KVM_ENABLE_CAP, enable_cap, false },
+	{ KVM_IOEVENTFD, ioeventfd, false },
+	{ KVM_REGISTER_COALESCED_MMIO, register_coalesced, false },
+	{ KVM_UNREGISTER_COALESCED_MMIO, unregister_coalesced, false },
+	{ KVM_SET_NR_MMU_PAGES, set_nr_mmu_pages, false },
+	{ KVM_GET_NR_MMU_PAGES, get_nr_mmu_pages, false },
+	{ KVM_SET_TSS_ADDR, set_tss_addr, false },
+	{ KVM_SET_IDENTITY_MAP_ADDR, set_identity_map_addr, false },
+	{ KVM_CREATE_IRQCHIP, create_irqchip, false },
+	{ KVM_SET_BOOT_CPU_ID, set_boot_cpu_id, false },
+	{ KVM_GET_TSC_KHZ, get_tsc_khz, false },
+	{ KVM_GET_CLOCK, get_clock, false },
+	{ KVM_SET_CLOCK, set_clock, false },
+};
+
+long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg)
+{
+	long r = ioctl_run(rows, NR_ROWS(rows), vm, cmd, arg);
+
+	return r == -NO_SUCH_REQUEST ? obs_refuse(-ENOTTY, "no such request on a VM") : r;
+}

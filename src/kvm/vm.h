@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A VM and the requests it takes, by topic. */
+#ifndef GMEM_KVM_VM_H
+#define GMEM_KVM_VM_H
+
+#include "kvm/object.h"
+
+int vm_create(uint64_t type, struct vm **out);
+
+/* memory.c: slots and attributes. All take vm->slots_lock. */
+long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 *r, bool v1);
+long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a);
+/* Guest physical address width, of the CPU that the guests see. */
+unsigned int memory_gpa_bits(void);
+
+/* dirty.c */
+long dirty_get(struct vm *vm, const struct kvm_dirty_log *log);
+long dirty_clear(struct vm *vm, const struct kvm_clear_dirty_log *log);
+
+/* gmem.c */
+long gmem_create(struct vm *vm, const struct kvm_create_guest_memfd *args);
+/* The guest_memfd behind a descriptor, counted; -EBADF, or -EINVAL when it is none of this VM. */
+int gmem_lookup(struct vm *vm, int fd, struct gmem **out);
+
+/* ioevent.c: eventfds at addresses, and writes that are only noted in the ring. */
+long ioevent_set(struct vm *vm, const struct kvm_ioeventfd *args);
+long coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+long coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+/* A write of the guest: true when somebody took it and KVM_RUN need not return. */
+bool ioevent_write(struct vcpu *vcpu, bool pio, uint64_t addr, const void *data, uint32_t len);
+void ioevent_destroy(struct vm *vm);
+
+/* vcpu.c */
+long vcpu_create(struct vm *vm, uint64_t id);
+
+#endif
