@@ -481,18 +481,23 @@ void attr_map_set(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t va
 	dropped_free(map);
 }
 
-/* Counts what is missing to make index the start of an entry. */
-static void edge_needs(struct attr_map *map, uint64_t index, uint64_t *nodes, uint64_t *leaves)
+/* Counts what is missing to make index the start of an entry, beside what other needs already. */
+static void edge_needs(struct attr_map *map, uint64_t index, uint64_t other, uint64_t *nodes,
+		       uint64_t *leaves)
 {
 	uintptr_t e = entry_load(&map->root);
 	int level;
 
 	for (level = ROOT_LEVEL; index % level_pages(level); level--) {
+		uint64_t span = level_pages(level);
+		bool counted = other / span == index / span && other % span;
+		bool missing = is_value(e) && !counted;
+
 		if (level == LEVEL_2M) {
-			*leaves += is_value(e);
+			*leaves += missing;
 			return;
 		}
-		*nodes += is_value(e);
+		*nodes += missing;
 		if (!is_value(e))
 			e = entry_load(&node_of(e)->entry[entry_index(index, level - 1)]);
 	}
@@ -505,9 +510,9 @@ int attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr)
 	int err;
 
 	check_range(first, nr);
-	/* What the two edges share is counted twice: a few cells too many, never too few. */
-	edge_needs(map, first, &nodes, &leaves);
-	edge_needs(map, first + nr, &nodes, &leaves);
+	/* A range changes form at its two edges only. The start of the map is an edge already. */
+	edge_needs(map, first, 0, &nodes, &leaves);
+	edge_needs(map, first + nr, first, &nodes, &leaves);
 	err = attr_pool_reserve(&map->nodes, nodes);
 	return err ? err : attr_pool_reserve(&map->leaves, leaves);
 }

@@ -7,7 +7,6 @@
 
 #include "os/internal.h"
 #include "os/os.h"
-#include "os/process.h"
 #include "os/sys.h"
 
 #ifndef MADV_WIPEONFORK
@@ -16,17 +15,12 @@
 
 #define HOME_MAGIC 0x656d6f686d656d67ull
 
-struct home {
-	_Atomic uint64_t magic; /* at home only */
-	_Atomic uint64_t token; /* 0: nobody has asked yet */
-};
+static _Atomic(_Atomic uint64_t *) home_page; /* the magic, at home only */
 
-static _Atomic(struct home *) home_page;
-
-static struct home *home_make(void)
+static _Atomic uint64_t *home_make(void)
 {
-	struct home *old = NULL;
-	struct home *page;
+	_Atomic uint64_t *old = NULL;
+	_Atomic uint64_t *page;
 	void *map;
 
 	if (os_map_anon(OS_PAGE_SIZE, OS_MAP_READ | OS_MAP_WRITE, &map))
@@ -36,16 +30,16 @@ static struct home *home_make(void)
 		return NULL;
 	}
 	page = map;
-	atomic_store(&page->magic, HOME_MAGIC);
+	atomic_store(page, HOME_MAGIC);
 	if (atomic_compare_exchange_strong(&home_page, &old, page))
 		return page;
 	os_unmap(map, OS_PAGE_SIZE);
 	return old;
 }
 
-static struct home *home_get(void)
+static _Atomic uint64_t *home_get(void)
 {
-	struct home *page = atomic_load_explicit(&home_page, memory_order_acquire);
+	_Atomic uint64_t *page = atomic_load_explicit(&home_page, memory_order_acquire);
 
 	if (!page)
 		page = home_make();
@@ -62,7 +56,7 @@ __attribute__((constructor)) static void home_early(void)
 
 bool os_at_home(void)
 {
-	return atomic_load_explicit(&home_get()->magic, memory_order_relaxed) == HOME_MAGIC;
+	return atomic_load_explicit(home_get(), memory_order_relaxed) == HOME_MAGIC;
 }
 
 void os_after_fork(void)
@@ -73,17 +67,5 @@ void os_after_fork(void)
 void os_become_home(void)
 {
 	os_after_fork();
-	atomic_store(&home_get()->magic, HOME_MAGIC);
-}
-
-uint64_t os_home_token(void)
-{
-	struct home *home = home_get();
-	uint64_t token = atomic_load_explicit(&home->token, memory_order_acquire);
-	uint64_t fresh;
-
-	if (token)
-		return token;
-	fresh = os_random() | 1;
-	return atomic_compare_exchange_strong(&home->token, &token, fresh) ? fresh : token;
+	atomic_store(home_get(), HOME_MAGIC);
 }

@@ -90,6 +90,7 @@ void os_become_home(void);
 uint64_t os_clock_ns(void);	/* monotonic */
 uint64_t os_wallclock_ns(void); /* since the epoch */
 uint64_t os_tsc(void);
+uint64_t os_tsc_khz(void);	/* of this machine, measured */
 uint64_t os_random(void);
 
 /* True when a signal for this thread has been held since os_signals_begin() (shim): whoever can
