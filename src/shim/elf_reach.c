@@ -114,7 +114,7 @@ static enum elf_reach_why judge_elf(int fd, const struct stat *st, const Elf64_E
 	return judge_phdrs(fd, st, eh);
 }
 
-/* From "#! /bin/sh -e\n" to "/bin/sh". False when there is no name. */
+/* From "#! /bin/sh -e\n" to "/bin/sh". False when there is no name, or not all of it. */
 static bool parse_script(const char *line, size_t size, char *interp)
 {
 	size_t i = 2, n = 0;
@@ -156,7 +156,7 @@ static int judge_fd(int fd, struct elf_reach *r, bool *again)
 	if (n < 0)
 		return (int)n;
 	if (n > 2 && head.line[0] == '#' && head.line[1] == '!') {
-		*again = parse_script(head.line, sizeof(head.line), r->interp);
+		*again = parse_script(head.line, sizeof(head.line) - 1, r->interp);
 		return *again ? 0 : -ENOEXEC;
 	}
 	if (n < (long)sizeof(head.elf) || memcmp(head.elf.e_ident, ELFMAG, SELFMAG) != 0)
@@ -190,7 +190,9 @@ static long open_program(int dirfd, const char *path, int flags)
 
 	if (flags & AT_SYMLINK_NOFOLLOW)
 		how |= O_NOFOLLOW;
-	if ((flags & AT_EMPTY_PATH) && path[0] == '\0' && dirfd >= 0) {
+	if ((flags & AT_EMPTY_PATH) && path[0] == '\0' && dirfd != AT_FDCWD) {
+		if (dirfd < 0)
+			return -EBADF;
 		name_fd(dirfd, fd_path);
 		return os_sys4(SYS_openat, AT_FDCWD, fd_path, how, 0);
 	}
