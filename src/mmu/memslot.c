@@ -46,6 +46,14 @@ uint64_t memslot_total_pages(struct mmu *mmu)
 	return mmu->total_pages;
 }
 
+struct memslot *memslot_any(struct mmu *mmu)
+{
+	for (uint32_t as_id = 0; as_id < MEMSLOT_NR_SPACES; as_id++)
+		if (mmu->by_gfn[as_id].root)
+			return memslot_of_gfn_node(mmu->by_gfn[as_id].root);
+	return NULL;
+}
+
 void memslot_for_each(struct mmu *mmu, void (*fn)(void *arg, struct memslot *slot), void *arg)
 {
 	for (uint32_t as_id = 0; as_id < MEMSLOT_NR_SPACES; as_id++)

@@ -49,6 +49,8 @@ struct memslot *memslot_lookup(struct mmu *mmu, uint32_t as_id, uint64_t gfn);
 /* True when [gfn, gfn + nr) meets a slot other than id in that space. */
 bool memslot_overlaps(struct mmu *mmu, uint32_t as_id, uint32_t id, uint64_t gfn, uint64_t nr);
 uint64_t memslot_total_pages(struct mmu *mmu);
+/* Some slot, NULL when there is none: to delete them all. Slots lock. */
+struct memslot *memslot_any(struct mmu *mmu);
 /* Calls fn for every slot. Slots lock. */
 void memslot_for_each(struct mmu *mmu, void (*fn)(void *arg, struct memslot *slot), void *arg);
 
