@@ -76,14 +76,13 @@ static void print_host(void)
 
 static void print_table(char (*host)[ASK_ANSWER_MAX], char (*gmem)[ASK_ANSWER_MAX])
 {
-	const char *profile = launch.profile ? launch.profile : getenv("GMEM_PROFILE");
 	struct utsname name;
 	char title[ASK_ANSWER_MAX] = "this host";
 
 	if (uname(&name) == 0)
 		snprintf(title, sizeof(title), "host (%.20s)", name.release);
 	printf("%-46s %-30s under gmem (%s)\n", "what a program finds", title,
-	       profile ? profile : "linux-7.2");
+	       launch_profile(&launch));
 	for (size_t i = 0; i < ask_nr_questions(); i++)
 		printf("%-46s %-30s %s\n", ask_question(i), host[i], gmem[i]);
 }

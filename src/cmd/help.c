@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "cmd/cmd.h"
+#include "cmd/launch.h"
 #include "cmd/opts.h"
+
+#include <string.h>
 
 static const char intro[] =
 	"gmem gives unmodified KVM programs guest private memory (guest_memfd) on any Linux host:\n"
@@ -36,6 +39,20 @@ static void print_option(FILE *to, const struct opt *opt)
 	fprintf(to, "  %-18s %s\n", left, opt->help);
 }
 
+static void print_options(FILE *to, const struct cmd *cmd)
+{
+	char list[LAUNCH_LIST_MAX];
+
+	fputs("\noptions:\n", to);
+	for (const struct opt *o = cmd->opts; o->name; o++) {
+		print_option(to, o);
+		if (strcmp(o->name, "profile") == 0) {
+			launch_list_profiles(list);
+			fprintf(to, "  %-18s (the first is the default: %s)\n", "", list);
+		}
+	}
+}
+
 void cmd_print_help(FILE *to, const struct cmd *cmd)
 {
 	if (cmd == &cmd_help) {
@@ -45,9 +62,7 @@ void cmd_print_help(FILE *to, const struct cmd *cmd)
 	fprintf(to, "usage: gmem %s%s%s\n\n%s\n", cmd->name, cmd->synopsis[0] ? " " : "",
 		cmd->synopsis, cmd->summary ? cmd->summary : "internal");
 	if (cmd->opts)
-		fputs("\noptions:\n", to);
-	for (const struct opt *o = cmd->opts; o && o->name; o++)
-		print_option(to, o);
+		print_options(to, cmd);
 	if (cmd->details)
 		fprintf(to, "\n%s", cmd->details);
 }

@@ -2,6 +2,7 @@
 #include "cmd/launch.h"
 
 #include "cmd/cmd.h"
+#include "kvm/profile.h"
 #include "shim/elf_reach.h"
 
 #include <errno.h>
@@ -14,36 +15,54 @@
 #define GMEM_PRELOAD_FIRST ""
 #endif
 
-static const char *const profiles[] = {
-	"linux-7.2",
-	"linux-6.18",
-	"linux-6.12",
-	NULL,
-};
+static const char *const log_levels[] = { "error", "warn", "info", "debug" };
 
-static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
-
-static int check_word(const struct cmd *cmd, const char *what, const char *word,
-		      const char *const *known)
+static int check_profile(const struct cmd *cmd, const char *name)
 {
-	char list[256] = "";
+	char list[LAUNCH_LIST_MAX];
 
-	if (!word)
-		return EXIT_OK;
-	for (const char *const *k = known; *k; k++) {
-		if (strcmp(*k, word) == 0)
+	for (size_t i = 0; name && kvm_profiles[i]; i++) {
+		if (strcmp(kvm_profiles[i]->name, name) == 0)
 			return EXIT_OK;
-		strcat(list, k == known ? "" : ", ");
-		strcat(list, *k);
 	}
-	return cmd_usage_error(cmd, "unknown %s '%s' (there are: %s)", what, word, list);
+	launch_list_profiles(list);
+	return name ? cmd_usage_error(cmd, "unknown profile '%s' (there are: %s)", name, list)
+		    : EXIT_OK;
+}
+
+static int check_log(const struct cmd *cmd, const char *level)
+{
+	for (size_t i = 0; level && i < sizeof(log_levels) / sizeof(log_levels[0]); i++) {
+		if (strcmp(log_levels[i], level) == 0)
+			return EXIT_OK;
+	}
+	return level ? cmd_usage_error(
+			       cmd, "unknown log level '%s' (there are: error, warn, info, debug)",
+			       level)
+		     : EXIT_OK;
 }
 
 int launch_check(const struct cmd *cmd, const struct launch *l)
 {
-	int ret = check_word(cmd, "profile", l->profile, profiles);
+	int ret = check_profile(cmd, l->profile);
 
-	return ret ? ret : check_word(cmd, "log level", l->log, log_levels);
+	return ret ? ret : check_log(cmd, l->log);
+}
+
+void launch_list_profiles(char list[LAUNCH_LIST_MAX])
+{
+	int n = 0;
+
+	for (size_t i = 0; kvm_profiles[i] && n < LAUNCH_LIST_MAX; i++)
+		n += snprintf(list + n, (size_t)(LAUNCH_LIST_MAX - n), "%s%s", i ? ", " : "",
+			      kvm_profiles[i]->name);
+}
+
+const char *launch_profile(const struct launch *l)
+{
+	const char *profile = l->profile ? l->profile : getenv("GMEM_PROFILE");
+
+	return profile ? profile : kvm_profiles[0]->name;
 }
 
 static bool join(char path[PATH_MAX], const char *dir, const char *name)
@@ -144,14 +163,12 @@ static void set_environment(const struct launch *l, const char *library)
 
 static void announce(const struct launch *l)
 {
-	const char *profile = l->profile ? l->profile : getenv("GMEM_PROFILE");
-
 	if (l->quiet)
 		return;
 	fprintf(stderr,
 		"gmem: /dev/kvm is simulated (%s); private pages are safe from accidents, not from "
 		"hostile code in the same process\n",
-		profile ? profile : profiles[0]);
+		launch_profile(l));
 }
 
 static int find_library(const struct cmd *cmd, char library[PATH_MAX])

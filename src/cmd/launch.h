@@ -23,6 +23,11 @@ struct launch {
 /* Is the profile or log level none that exists? Complains and returns EXIT_USAGE, else EXIT_OK. */
 int launch_check(const struct cmd *cmd, const struct launch *l);
 
+/* The names of the profiles, the default first, and the name of the one that will be used. */
+#define LAUNCH_LIST_MAX 256
+void launch_list_profiles(char list[LAUNCH_LIST_MAX]);
+const char *launch_profile(const struct launch *l);
+
 /* Becomes argv[0] under gmem. Returns only on failure, with an exit status, having complained. */
 int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv);
 

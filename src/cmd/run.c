@@ -6,9 +6,7 @@
 static struct launch launch;
 
 static const struct opt opts[] = {
-	{ "profile", "NAME",
-	  "the kernel to answer like: linux-7.2 (default), linux-6.18, linux-6.12",
-	  .value = &launch.profile },
+	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
 	{ "log", "LEVEL", "error, warn (default), info or debug: say which rule refused a call",
 	  .value = &launch.log },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
