@@ -15,7 +15,7 @@
 #define GMEM_PRELOAD_FIRST ""
 #endif
 
-static const char *const log_levels[] = { "error", "warn", "info", "debug" };
+static const char *const log_levels[] = { "error", "warn", "info", "why", "debug" };
 
 static int check_profile(const struct cmd *cmd, const char *name)
 {
@@ -37,7 +37,8 @@ static int check_log(const struct cmd *cmd, const char *level)
 			return EXIT_OK;
 	}
 	return level ? cmd_usage_error(
-			       cmd, "unknown log level '%s' (there are: error, warn, info, debug)",
+			       cmd,
+			       "unknown log level '%s' (there are: error, warn, info, why, debug)",
 			       level)
 		     : EXIT_OK;
 }

@@ -7,7 +7,8 @@ static struct launch launch;
 
 static const struct opt opts[] = {
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
-	{ "log", "LEVEL", "error, warn (default), info or debug: say which rule refused a call",
+	{ "log", "LEVEL",
+	  "error, warn (default), info, debug, or why: say which rule refused a call",
 	  .value = &launch.log },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
 	{ 0 },
