@@ -73,6 +73,21 @@ bool os_fd_is_ours(int fd)
 	return atomic_load_explicit(&ours[fd / 64], memory_order_relaxed) >> (fd % 64) & 1;
 }
 
+int os_fd_next(int fd)
+{
+	unsigned int from = (unsigned int)fd;
+
+	for (unsigned int word = from / 64; word < NR_TRACKED / 64; word++) {
+		uint64_t bits = atomic_load_explicit(&ours[word], memory_order_relaxed);
+
+		if (word == from / 64)
+			bits &= ~(uint64_t)0 << (from % 64);
+		if (bits)
+			return (int)(word * 64) + __builtin_ctzll(bits);
+	}
+	return -1;
+}
+
 void os_fd_close(int fd)
 {
 	os_assert(os_fd_is_ours(fd));

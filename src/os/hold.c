@@ -8,7 +8,7 @@
 #include "os/signal.h"
 #include "os/sys.h"
 
-#define SIG_BIT(signo) ((uint64_t)1 << ((signo) - 1))
+#define SIG_BIT(signo) ((uint64_t)1 << ((signo)-1))
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
 THREAD_LOCAL volatile uint32_t depth;

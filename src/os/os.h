@@ -110,6 +110,8 @@ void os_fd_close(int fd);
 int os_fd_adopt(int *fd);
 /* No lock, no system call: for the shim to keep the program's close() and dup2() off. */
 bool os_fd_is_ours(int fd);
+/* The first number of ours from fd (>= 0) on, -1: none. */
+int os_fd_next(int fd);
 int os_file_punch(int fd, uint64_t offset, uint64_t size);
 int os_file_allocate(int fd, uint64_t offset, uint64_t size);
 int os_file_resize(int fd, uint64_t size);

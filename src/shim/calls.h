@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * calls: what the exported functions of one file do, for syscall() and for other files. A value or
+ * -errno. Those whose name ends in _ours want a handle, as ops.h.
+ */
+#ifndef GMEM_SHIM_CALLS_H
+#define GMEM_SHIM_CALLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shim/handle.h"
+
+/* copy is what the kernel answered to a copying of fd. */
+long calls_dup(long copy, int fd);
+long calls_dup_to(int fd, int to, int flags, bool is_dup3);
+long calls_close(int fd);
+long calls_close_range(unsigned int first, unsigned int last, unsigned int flags);
+long calls_fcntl_ours(struct handle *h, int fd, int cmd, uint64_t arg);
+long calls_ioctl(int fd, unsigned int cmd, uint64_t arg);
+
+long calls_fstat(int fd, uint64_t out);
+long calls_fstatat(int dirfd, uint64_t name, uint64_t out, int flags);
+long calls_statx(int dirfd, uint64_t name, int flags, unsigned int mask, uint64_t out);
+long calls_fstatfs(int fd, uint64_t out);
+bool calls_access_ours(int dirfd, uint64_t name, int mode, long *ret);
+long calls_readlinkat(int dirfd, uint64_t name, uint64_t text, uint64_t size);
+
+/* May userfaultfd have the range in this struct uffdio_register of the program? */
+bool calls_may_register(uint64_t uffdio_register);
+long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset);
+long calls_munmap(uint64_t addr, uint64_t size);
+long calls_mremap(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to);
+long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey);
+long calls_madvise(uint64_t addr, uint64_t size, int advice);
+long calls_msync(uint64_t addr, uint64_t size, int flags, bool *answered);
+long calls_remap_file_pages(uint64_t addr, uint64_t size, int prot, uint64_t pgoff, int flags);
+
+/* Around a fork: nobody is in the middle of changing a mapping. */
+void calls_map_lock(void);
+void calls_map_unlock(void);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "shim/fork.h"
+
+#include "map/host_map.h"
+#include "os/fault.h"
+#include "os/os.h"
+#include "shim/calls.h"
+#include "shim/fdtable.h"
+#include "shim/remote.h"
+#include "shim/shim.h"
+#include "shim/signal.h"
+
+static _Atomic long own_pid;
+static int child_socket = -1;
+
+bool shim_is_vfork_child(void)
+{
+	return os_sys0(SYS_getpid) != atomic_load_explicit(&own_pid, memory_order_relaxed);
+}
+
+static void arm_one(int fd, struct handle *h)
+{
+	if (handle_try_get(h)) {
+		handle_arm(h, fd);
+		handle_put(h);
+	}
+}
+
+void fork_before_vfork(void)
+{
+	if (!atomic_load(&handle_count) || shim_is_vfork_child())
+		return;
+	shim_enter();
+	fdtable_for_each(0, ~0u, arm_one);
+	shim_leave();
+}
+
+void fork_before(void)
+{
+	shim_enter();
+	if (atomic_load(&handle_count)) {
+		child_socket = remote_socket();
+		fdtable_for_each(0, ~0u, arm_one);
+	}
+	calls_map_lock();
+	kvm_before_fork();
+	handle_lock_all();
+	signal_lock();
+}
+
+void fork_in_parent(void)
+{
+	signal_unlock();
+	handle_unlock_all();
+	kvm_after_fork_in_parent();
+	calls_map_unlock();
+	shim_leave();
+}
+
+void fork_in_child(void)
+{
+	os_become_home();
+	atomic_store(&own_pid, os_sys0(SYS_getpid));
+	signal_unlock();
+	remote_after_fork();
+	handle_inherit_all(child_socket);
+	kvm_after_fork_in_child();
+	host_map_after_fork(kvm_host_map());
+	calls_map_unlock();
+	shim_leave();
+}
+
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+/* The first to be registered is the last before the fork and the first after it. */
+void fork_init(void)
+{
+	atomic_store(&own_pid, os_sys0(SYS_getpid));
+	__register_atfork(fork_before, fork_in_parent, fork_in_child, &__dso_handle);
+}

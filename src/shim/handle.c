@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "shim/handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/stat.h>
+
+#include "os/os.h"
+#include "shim/fdname.h"
+#include "shim/shim.h"
+
+_Atomic uint32_t handle_count;
+
+static struct os_mutex list_lock = OS_MUTEX_INIT;
+static struct handle *all, *unused;
+static uint64_t last_generation;
+
+/* A waiter that has done its work, to be joined by whoever comes by. */
+struct waiter {
+	struct os_thread *thread;
+	struct handle *handle;
+	_Atomic bool done;
+	struct waiter *next;
+};
+static struct waiter *waiters;
+
+/* ---- making and letting go ------------------------------------------------------------------ */
+
+static struct handle *structure_get(void)
+{
+	struct handle *h;
+
+	os_mutex_lock(&list_lock);
+	h = unused;
+	if (h)
+		unused = h->next_free;
+	os_mutex_unlock(&list_lock);
+	if (h)
+		return h;
+	h = os_alloc(sizeof(*h));
+	if (!h)
+		return NULL;
+	os_mutex_lock(&list_lock);
+	h->next = all;
+	all = h;
+	os_mutex_unlock(&list_lock);
+	return h;
+}
+
+static void structure_put(struct handle *h)
+{
+	os_mutex_lock(&list_lock);
+	h->next_free = unused;
+	unused = h;
+	os_mutex_unlock(&list_lock);
+}
+
+/* Nobody can put a byte into it: F_SEAL_SEAL and the three others. */
+static long make_memfd(bool cloexec, struct stat *st)
+{
+	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	long fd =
+		os_sys2(SYS_memfd_create, "gmem", MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	ret = os_sys3(SYS_fcntl, fd, F_ADD_SEALS, seals);
+	if (!ret)
+		ret = os_sys2(SYS_fstat, fd, st);
+	if (!ret)
+		return fd;
+	os_sys1(SYS_close, fd);
+	return ret;
+}
+
+static void join_waiters(void)
+{
+	struct waiter **link, *w;
+
+	os_mutex_lock(&list_lock);
+	for (link = &waiters; (w = *link);) {
+		if (!atomic_load(&w->done)) {
+			link = &w->next;
+			continue;
+		}
+		*link = w->next;
+		os_thread_join(w->thread);
+		os_free(w, sizeof(*w));
+	}
+	os_mutex_unlock(&list_lock);
+}
+
+int handle_create(bool cloexec, struct handle **out, int *fd)
+{
+	struct stat st;
+	struct handle *h;
+	long ret;
+
+	if (waiters)
+		join_waiters();
+	h = structure_get();
+	if (!h)
+		return -ENOMEM;
+	ret = make_memfd(cloexec, &st);
+	if (ret < 0) {
+		structure_put(h);
+		return (int)ret;
+	}
+	h->object = NULL;
+	h->dev = st.st_dev;
+	h->ino = st.st_ino;
+	h->inherited = false;
+	h->watch_fd = -1;
+	h->home_socket = -1;
+	h->open_flags = O_RDWR;
+	h->generation = __atomic_add_fetch(&last_generation, 1, __ATOMIC_RELAXED);
+	atomic_store(&h->numbers, 0);
+	atomic_store(&h->open, true);
+	atomic_store(&h->waited_for, false);
+	atomic_fetch_add(&handle_count, 1);
+	atomic_store_explicit(&h->refs, 1, memory_order_release);
+	*out = h;
+	*fd = (int)ret;
+	return 0;
+}
+
+void handle_put(struct handle *h)
+{
+	struct kvm_object *o;
+
+	if (atomic_fetch_sub(&h->refs, 1) > 1)
+		return;
+	shim_enter();
+	o = h->object;
+	if (o && !h->inherited)
+		kvm_object_put(o);
+	if (h->watch_fd >= 0)
+		os_fd_close(h->watch_fd);
+	atomic_fetch_sub(&handle_count, 1);
+	structure_put(h);
+	shim_leave();
+}
+
+/* ---- which one -------------------------------------------------------------------------------- */
+
+bool handle_is_behind(const struct handle *h, int fd)
+{
+	struct stat st;
+
+	return os_sys2(SYS_fstat, fd, &st) == 0 && st.st_ino == h->ino && st.st_dev == h->dev;
+}
+
+struct handle *handle_find(int fd)
+{
+	struct handle *h;
+	struct stat st;
+
+	if (!atomic_load(&handle_count) || os_sys2(SYS_fstat, fd, &st) || !S_ISREG(st.st_mode))
+		return NULL;
+	os_mutex_lock(&list_lock);
+	for (h = all; h; h = h->next)
+		if (h->ino == st.st_ino && h->dev == st.st_dev && handle_try_get(h))
+			break;
+	os_mutex_unlock(&list_lock);
+	return h;
+}
+
+struct handle *handle_by_address(uintptr_t address, uint64_t generation)
+{
+	struct handle *h;
+
+	os_mutex_lock(&list_lock);
+	for (h = all; h; h = h->next)
+		if ((uintptr_t)h == address && h->generation == generation && handle_try_get(h))
+			break;
+	os_mutex_unlock(&list_lock);
+	return h;
+}
+
+/* ---- the last close --------------------------------------------------------------------------- */
+
+static long write_lock(int fd, int how)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return os_sys3(SYS_fcntl, fd, how, &lock);
+}
+
+static void closed_everywhere(struct handle *h)
+{
+	if (atomic_exchange(&h->open, false))
+		handle_put(h);
+}
+
+static void wait_for_last_close(void *arg)
+{
+	struct waiter *w = arg;
+
+	shim_enter();
+	while (write_lock(w->handle->watch_fd, F_OFD_SETLKW) == -EINTR)
+		;
+	closed_everywhere(w->handle);
+	handle_put(w->handle);
+	atomic_store(&w->done, true);
+	shim_leave();
+}
+
+/* The waiter is one more user, so that the watch stays open. */
+static void start_waiter(struct handle *h)
+{
+	struct waiter *w;
+
+	if (atomic_exchange(&h->waited_for, true))
+		return;
+	w = os_alloc(sizeof(*w));
+	if (!w)
+		return;
+	w->handle = h;
+	atomic_fetch_add(&h->refs, 1);
+	os_mutex_lock(&list_lock);
+	if (os_thread_create(wait_for_last_close, w, "gmem-close", &w->thread)) {
+		/* Kept until the process ends: too long is safe, too short is not. */
+		os_log(OS_LOG_WARN, "no thread to wait for the last close of a descriptor");
+		atomic_fetch_sub(&h->refs, 1);
+		os_free(w, sizeof(*w));
+	} else {
+		w->next = waiters;
+		waiters = w;
+	}
+	os_mutex_unlock(&list_lock);
+}
+
+void handle_number_gone(struct handle *h)
+{
+	if (atomic_fetch_sub(&h->numbers, 1) > 1)
+		return;
+	if (h->inherited || h->watch_fd < 0)
+		closed_everywhere(h);
+	else if (write_lock(h->watch_fd, F_OFD_SETLK) == 0)
+		closed_everywhere(h);
+	else
+		start_waiter(h);
+}
+
+/* A second description of the same memfd, ours. */
+static int open_again(int fd)
+{
+	char name[FDNAME_MAX];
+	long again;
+	int watch;
+
+	fdname_of(fd, name);
+	again = os_sys4(SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC, 0);
+	if (again < 0)
+		return (int)again;
+	watch = (int)again;
+	again = os_fd_adopt(&watch);
+	return again < 0 ? (int)again : watch;
+}
+
+static void arm(struct handle *h, int fd)
+{
+	int watch = open_again(fd);
+
+	if (watch >= 0 && write_lock(fd, F_OFD_SETLK) == 0) {
+		h->watch_fd = watch;
+		return;
+	}
+	if (watch >= 0)
+		os_fd_close(watch);
+	os_log(OS_LOG_INFO, "a close of descriptor %d in another process will not be noticed", fd);
+}
+
+void handle_arm(struct handle *h, int fd)
+{
+	struct kvm_object *o = h->object;
+
+	if (h->inherited || !o || o->type == KVM_OBJECT_SYSTEM)
+		return;
+	os_mutex_lock(&list_lock);
+	if (h->watch_fd < 0)
+		arm(h, fd);
+	os_mutex_unlock(&list_lock);
+}
+
+/* ---- fork -------------------------------------------------------------------------------------- */
+
+void handle_lock_all(void)
+{
+	os_mutex_lock(&list_lock);
+}
+
+void handle_unlock_all(void)
+{
+	os_mutex_unlock(&list_lock);
+}
+
+void handle_inherit_all(int home_socket)
+{
+	for (struct handle *h = all; h; h = h->next) {
+		if (!atomic_load(&h->refs) || h->inherited)
+			continue;
+		h->inherited = true;
+		h->home_socket = home_socket;
+	}
+	/* Threads are not inherited. */
+	waiters = NULL;
+	os_mutex_init(&list_lock);
+}

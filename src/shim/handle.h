@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * handle: what stands behind a descriptor of ours.
+ *
+ *	number 5 ─┐
+ *	number 9 ─┼─> open file description ─> empty sealed memfd   (the kernel's)
+ *	child's 5 ┘        │ write lock
+ *	                   ┆ told free when the last copy anywhere is closed
+ *	                watch: a second description of the same memfd, our own
+ *
+ *	numbers 5, 9 ─> struct handle ─> struct kvm_object           (ours)
+ *
+ * The program holds a memfd of its own kind: empty, so that a process outside gmem which maps it finds
+ * no byte (SIGBUS) and one that writes to it fails. It is never the store. What it is, is known by
+ * device and inode, however it comes back to us (dup, SCM_RIGHTS, fork).
+ *
+ * The last close. Numbers of this process are counted. As long as no copy can be elsewhere that count
+ * is the truth. Before a copy goes elsewhere (fork, SCM_RIGHTS) the handle is armed: its description
+ * takes a write lock of the OFD kind, which lives as long as the description does, and we keep a
+ * second description of the memfd. When our count reaches zero and the second one can take the lock,
+ * the last copy is gone; if not, a thread waits for it.
+ *
+ * Handles are never unmapped: a reader without a lock that finds one which was just let go sees refs 0.
+ * Everything here takes a lock: between shim_enter() and shim_leave() only, but for the inline ones.
+ */
+#ifndef GMEM_SHIM_HANDLE_H
+#define GMEM_SHIM_HANDLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kvm/kvm.h"
+
+struct handle {
+	_Atomic uint32_t refs;	  /* one while a description is open anywhere, one per user */
+	_Atomic uint32_t numbers; /* descriptors of this process */
+	_Atomic bool open;	  /* that one reference is there */
+	_Atomic bool waited_for;  /* a thread waits for the last copy elsewhere */
+	bool inherited;		  /* the object lives in the process that we were forked from */
+	struct kvm_object *_Atomic object; /* NULL: reserved, not yet anybody's */
+	uint64_t dev, ino;		   /* of the memfd */
+	uint64_t generation;		   /* tells this use of the structure from earlier ones */
+	int watch_fd;			   /* -1: not armed */
+	int home_socket;     /* inherited: where the home of the object takes requests; -1 */
+	int open_flags;	     /* what open() was given for /dev/kvm; else O_RDWR */
+	struct handle *next; /* in the list of all there ever were */
+	struct handle *next_free;
+};
+
+/* A new memfd at the lowest free number and a handle for it, not yet in the table. */
+int handle_create(bool cloexec, struct handle **out, int *fd);
+
+/* One more user, unless the handle was let go. */
+static inline bool handle_try_get(struct handle *h)
+{
+	uint32_t refs = atomic_load_explicit(&h->refs, memory_order_relaxed);
+
+	while (refs)
+		if (atomic_compare_exchange_weak(&h->refs, &refs, refs + 1))
+			return true;
+	return false;
+}
+
+void handle_put(struct handle *h);
+
+/* Is this number (still) a descriptor of the handle's memfd? A system call. */
+bool handle_is_behind(const struct handle *h, int fd);
+/* The handle, with one more user, of which fd is a descriptor; NULL. For descriptors that came in by
+ * another way than dup. */
+struct handle *handle_find(int fd);
+
+/* A number of this process is gone: was it the last one anywhere? */
+void handle_number_gone(struct handle *h);
+
+/* Copies may be elsewhere from now on. fd is one of its numbers. */
+void handle_arm(struct handle *h, int fd);
+
+/* Around a fork: nobody holds the lock of the list. */
+void handle_lock_all(void);
+void handle_unlock_all(void);
+/* In a forked child: what there is belongs to the parent, which takes requests on home_socket. */
+void handle_inherit_all(int home_socket);
+/* At home: the handle that a child means; with one more user. NULL: gone. */
+struct handle *handle_by_address(uintptr_t address, uint64_t generation);
+
+/* How many there are; racy, for a cheap test whether gmem has anything to do. */
+extern _Atomic uint32_t handle_count;
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The start of the library in a program: what kvm/ needs of us, the profile, handlers of faults and forks. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "shim/exec.h"
+#include "shim/fdtable.h"
+#include "shim/fork.h"
+#include "shim/real.h"
+#include "shim/shim.h"
+#include "shim/signal.h"
+
+/* ---- descriptors for kvm/ -------------------------------------------------------------------------- */
+
+static int reserve(bool cloexec, int *fd)
+{
+	struct handle *h;
+	int ret = handle_create(cloexec, &h, fd);
+
+	if (ret)
+		return ret;
+	ret = fdtable_set(*fd, h);
+	if (ret) {
+		os_sys1(SYS_close, *fd);
+		atomic_store(&h->numbers, 1);
+		handle_number_gone(h);
+	}
+	return ret;
+}
+
+static void commit(int fd, struct kvm_object *o)
+{
+	struct handle *h = fdtable_get_unchecked(fd);
+
+	/* A program that closes numbers at random has closed it already. */
+	if (!h || h->object) {
+		kvm_object_put(o);
+	} else {
+		h->object = o;
+	}
+	if (h)
+		handle_put(h);
+}
+
+static void cancel(int fd)
+{
+	struct handle *h = fdtable_get_unchecked(fd);
+	bool is_mine = h && fdtable_forget(fd, h);
+
+	if (is_mine) {
+		os_sys1(SYS_close, fd);
+		handle_number_gone(h);
+	}
+	if (h)
+		handle_put(h);
+}
+
+static int lookup(int fd, struct kvm_object **o)
+{
+	struct handle *h = fdtable_get(fd);
+
+	*o = NULL;
+	if (!h)
+		return os_sys2(SYS_fcntl, fd, 1 /* F_GETFD */) < 0 ? -EBADF : 0;
+	*o = h->object;
+	kvm_object_get(*o);
+	handle_put(h);
+	return 0;
+}
+
+static const struct kvm_fd_ops fd_ops = {
+	.reserve = reserve,
+	.commit = commit,
+	.cancel = cancel,
+	.lookup = lookup,
+};
+
+/* ---- the environment ------------------------------------------------------------------------------- */
+
+static void set_log_level(const char *level)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+
+	for (unsigned int i = 0; level && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], level) == 0)
+			os_log_set_level((enum os_log_level)i);
+}
+
+static void set_profile(const char *profile)
+{
+	if (profile && kvm_set_profile(profile))
+		os_log(OS_LOG_ERROR, "GMEM_PROFILE: there is no profile %s; the default is used",
+		       profile);
+}
+
+/* Before the program's constructors, and those of its libraries that come after us. */
+__attribute__((constructor(101))) void shim_init(void)
+{
+	static _Atomic bool done;
+
+	if (atomic_exchange(&done, true))
+		return;
+	real_find();
+	set_log_level(getenv("GMEM_LOG"));
+	set_profile(getenv("GMEM_PROFILE"));
+	kvm_set_fd_ops(&fd_ops);
+	exec_init();
+	fork_init();
+	signal_init();
+}

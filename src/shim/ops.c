@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A guest_memfd's answers are recorded in tests/probe; those of /dev/kvm are a character device's,
+ * those of a VM and a vCPU an anonymous inode's.
+ */
+#include "shim/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+
+#include "gmem/uapi.h"
+#include "os/fault.h"
+#include "os/os.h"
+#include "shim/ours.h"
+#include "shim/path.h"
+#include "shim/remote.h"
+#include "shim/signal.h"
+
+#ifndef FIGETBSZ
+#define FIGETBSZ 2
+#endif
+
+long op_data(struct handle *h, enum op_data what)
+{
+	int access = h->open_flags & O_ACCMODE;
+
+	if ((what == OP_READ && access == O_WRONLY) || (what == OP_WRITE && access == O_RDONLY))
+		return -EBADF;
+	return -EINVAL;
+}
+
+long op_data_at(struct handle *h, enum op_data what, int64_t offset)
+{
+	if (offset < 0)
+		return -EINVAL;
+	/* Anonymous files have no position; a device without read() has. */
+	return ours_type(h) == KVM_OBJECT_SYSTEM ? op_data(h, what) : -ESPIPE;
+}
+
+long op_seek(struct handle *h, int64_t offset, int whence)
+{
+	if (whence < SEEK_SET || whence > SEEK_HOLE)
+		return -EINVAL;
+	return ours_type(h) == KVM_OBJECT_GMEM ? -ESPIPE : 0;
+}
+
+long op_truncate(struct handle *h, int64_t size)
+{
+	return -EINVAL;
+}
+
+long op_sync(struct handle *h)
+{
+	return -EINVAL;
+}
+
+long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
+{
+	if (ours_type(h) == KVM_OBJECT_GMEM)
+		return remote_fallocate(h, mode, offset, size);
+	if (offset < 0 || size <= 0)
+		return -EINVAL;
+	return (h->open_flags & O_ACCMODE) == O_RDONLY ? -EBADF : -ENODEV;
+}
+
+long op_setattr(struct handle *h)
+{
+	switch (ours_type(h)) {
+	case KVM_OBJECT_GMEM:
+		return -EINVAL;
+	case KVM_OBJECT_SYSTEM:
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+long op_getxattr(struct handle *h)
+{
+	return -EOPNOTSUPP;
+}
+
+/* ---- ioctl --------------------------------------------------------------------------------------- */
+
+/* What the kernel answers for any file before it asks the driver; the handle's memfd is one. */
+static bool is_generic(unsigned int cmd)
+{
+	return cmd == FIOCLEX || cmd == FIONCLEX || cmd == FIONBIO || cmd == FIOASYNC ||
+	       cmd == FIGETBSZ;
+}
+
+static long run_vcpu(struct kvm_object *vcpu, uint64_t arg)
+{
+	long ret;
+
+	signal_set_running(vcpu);
+	ret = kvm_ioctl(vcpu, KVM_RUN, arg);
+	signal_set_running(NULL);
+	return ret;
+}
+
+long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
+{
+	struct kvm_object *o = h->object;
+
+	if (is_generic(cmd))
+		return os_sys3(SYS_ioctl, fd, cmd, arg);
+	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_RUN)
+		return run_vcpu(o, arg);
+	return kvm_ioctl(o, cmd, arg);
+}
+
+/* ---- fcntl --------------------------------------------------------------------------------------- */
+
+static long get_flags(struct handle *h, int fd)
+{
+	long flags = os_sys3(SYS_fcntl, fd, F_GETFL, 0);
+
+	if (flags < 0)
+		return flags;
+	flags = (flags & ~O_ACCMODE) | (h->open_flags & O_ACCMODE);
+	/* Only open() sets it of itself; the kernel's name for it is 0 in the C library. */
+	if (ours_type(h) == KVM_OBJECT_VM || ours_type(h) == KVM_OBJECT_VCPU)
+		flags &= ~0100000L;
+	return flags;
+}
+
+/* A lock of the program's would be one with ours, which tells of the last close. */
+static long get_lock(uint64_t arg)
+{
+	short type = F_UNLCK;
+
+	return os_copy_out(arg + offsetof(struct flock, l_type), &type, sizeof(type));
+}
+
+bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
+{
+	switch (cmd) {
+	case F_GETFL:
+		*ret = get_flags(h, fd);
+		return true;
+	case F_SETFL:
+		*ret = -EINVAL;
+		return arg & O_DIRECT;
+	case F_GETLK:
+	case F_OFD_GETLK:
+		*ret = get_lock(arg);
+		return true;
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		*ret = 0;
+		return true;
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		*ret = -EINVAL;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- stat ---------------------------------------------------------------------------------------- */
+
+static void set_time(struct timespec *t, int64_t ns)
+{
+	t->tv_sec = ns / 1000000000;
+	t->tv_nsec = ns % 1000000000;
+}
+
+static void stat_gmem(struct handle *h, struct stat *st)
+{
+	struct kvm_gmem_stat g;
+
+	kvm_gmem_stat(h->object, &g);
+	memset(st, 0, sizeof(*st));
+	st->st_dev = h->dev;
+	st->st_ino = g.ino;
+	st->st_mode = S_IFREG | 0600;
+	st->st_nlink = 1;
+	st->st_uid = g.uid;
+	st->st_gid = g.gid;
+	st->st_size = (off_t)g.size;
+	st->st_blksize = 4096;
+	set_time(&st->st_atim, g.atime_ns);
+	set_time(&st->st_mtim, g.mtime_ns);
+	set_time(&st->st_ctim, g.ctime_ns);
+}
+
+/* All anonymous files but guest_memfds share one inode: any of them shows it. */
+static void stat_anonymous(struct stat *st)
+{
+	long fd = os_sys2(SYS_eventfd2, 0, EFD_CLOEXEC);
+
+	memset(st, 0, sizeof(*st));
+	if (fd < 0)
+		return;
+	os_sys2(SYS_fstat, fd, st);
+	os_sys1(SYS_close, fd);
+}
+
+void op_stat(struct handle *h, struct stat *st)
+{
+	switch (ours_type(h)) {
+	case KVM_OBJECT_GMEM:
+		stat_gmem(h, st);
+		break;
+	case KVM_OBJECT_SYSTEM:
+		path_stat_device(st);
+		break;
+	default:
+		stat_anonymous(st);
+		break;
+	}
+}
+
+uint64_t op_fs_type(struct handle *h)
+{
+	switch (ours_type(h)) {
+	case KVM_OBJECT_GMEM:
+		return kvm_gmem_fs_magic();
+	case KVM_OBJECT_SYSTEM:
+		return TMPFS_MAGIC; /* devtmpfs */
+	default:
+		return ANON_INODE_FS_MAGIC;
+	}
+}
