@@ -35,7 +35,7 @@
  *	jmp far [rbx]		-     -     -     -      yes       4    6      0   (size: the offset's)
  *	jmp 0x10:0x1000		-     -     -     0x1000 -         4    0      -1  imm2 0x10
  *	enter 16, 1		-     -     -     16     -         8    0      -1  imm2 1
- *	mov ds, ax		3     0     -     -      -         2    0      -1  (dst: CPU_DS)
+ *	mov ds, ax		3     0     -     -      -         4    0      -1  (dst: CPU_DS)
  *	mov eax, ds		0     3     -     -      -         4    0      -1
  *	mov cr4, rax		4     0     -     -      -         8    0      -1
  *	mov rax, dr7		0     7     -     -      -         8    0      -1

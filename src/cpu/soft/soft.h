@@ -119,6 +119,8 @@ struct soft {
 	const struct insn *end;	/* the block stops before this one: soft_end_block() */
 	uint64_t next_rip;	/* where the block goes on; soft_jump() */
 	bool attention;		/* something is to be looked at before the next block: soft_attend() */
+	bool stepping;		/* REP stops after one iteration */
+	bool debug_due;		/* an instruction was stepped: CPU_EXIT_DEBUG at the boundary */
 	bool exit_after;	/* c->exit is filled: run() returns at the next boundary */
 	bool split_held;
 	uint64_t block_rip;	/* RIP of its block's first byte */
@@ -126,7 +128,7 @@ struct soft {
 	const uint8_t *code_page2;
 	uint8_t cpl;
 	uint8_t mode;		/* code size: 2, 4, 8 */
-	uint8_t user_bit;	/* tag bit for the TLB: cpl == 3 */
+	uint8_t user_bit;	/* low bits of the tags that match now, see tlb.h */
 	bool long_mode;		/* EFER.LMA */
 
 	/* lazy flags, see flags.h */
@@ -145,16 +147,23 @@ struct soft {
 
 	struct soft_mmio_piece mmio[MMIO_MAX_PIECES];
 	unsigned int nr_mmio;
-	uint8_t io_pending;	/* what complete() finishes: 0 none */
+	uint8_t io_pending;	/* what complete() finishes, see io.h: 0 none */
 	uint64_t io_rip;	/* RIP the pending instruction was at */
+	uint8_t pio_data[1024];	/* of INS: what the owner gave and is not stored yet */
+	uint32_t pio_pos, pio_size;
+	uint32_t pio_count;	/* elements asked for */
 
 	bool debug_step, debug_sw, delivering;
 	uint64_t debug_dr[4], debug_dr7;
+	struct cpu_event *delivery_event; /* what is being delivered; NULL: by INT n and the like */
+	uint32_t delivery_info;	/* while delivering: vector, type, valid bit, for CPU_EXIT_DELIVERY */
+	struct cpu_event nmi;	/* the one that is being delivered */
 	unsigned int mmio_next;	/* pieces used so far by the instruction that runs again */
 	uint64_t mmio_pages[4];	/* gpa pages mmu_fault() told to be devices, | MMU_READ or MMU_WRITE */
 	unsigned int nr_mmio_pages;
 	struct cpu_cpuid *cpuid;
 	unsigned int nr_cpuid;
+	uint8_t phys_bits;	/* physical address width as CPUID has it */
 };
 
 /* ---- leaving an instruction (soft_leave: run.c; soft_raise*: exception.c) -------------------- */
@@ -237,6 +246,8 @@ void soft_tlb_flush(struct soft *c);
 void soft_tlb_flush_page(struct soft *c, uint64_t gva);
 /* After CR0, CR3, CR4, EFER, CS or CPL changed: derives mode, cpl, user_bit, flushes what must be. */
 void soft_mode_changed(struct soft *c);
+/* The part of it that CPL, CR4.SMAP, CR0.AM and RFLAGS.AC decide. */
+void soft_user_bit_changed(struct soft *c);
 
 /* ---- registers ------------------------------------------------------------------------------ */
 
