@@ -73,7 +73,7 @@ static void run(void *arg)
 
 	mmu_vcpu_enter(g->v);
 	while (!((requests = mmu_vcpu_requests(g->v)) & MMU_REQ_KICK)) {
-		if (requests & MMU_REQ_FLUSH && !g->no_polls)
+		if (requests & MMU_REQ_FLUSH)
 			flush(g);
 		for (int i = 0; i < ACCESSES_PER_BLOCK; i++) {
 			uint64_t random = guest_random(&g->random);

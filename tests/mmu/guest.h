@@ -21,7 +21,6 @@ struct guest_tlb_entry {
 
 struct guest {
 	uint64_t base, nr_pages; /* the guest addresses it touches at random */
-	bool no_polls;		 /* stays inside until kicked, and never looks */
 	/* private */
 	struct mmu_vcpu *v;
 	struct os_thread *thread;
