@@ -85,13 +85,14 @@ static bool runnable(struct vcpu *vcpu)
 	return true;
 }
 
-/* A halted vCPU sleeps until an event or a signal. The wait is short, so that nothing depends on being
- * woken. */
+/* A halted vCPU sleeps until an event, a kick or a signal. */
 static void sleep_halted(struct vcpu *vcpu)
 {
-	static _Atomic uint32_t never;
+	struct mmu_vcpu_head *head = (struct mmu_vcpu_head *)vcpu->mmu;
+	uint32_t seen = atomic_load(&head->requests);
 
-	os_wait(&never, 0, HALT_POLL_NS);
+	if (!(seen & MMU_REQ_KICK))
+		os_wait(&head->requests, seen, HALT_POLL_NS);
 }
 
 static int run_guest(struct vcpu *vcpu)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* kvm/ without a shim: descriptors are entries of a table. */
+#ifndef GMEM_TESTS_KVM_FIXTURE_H
+#define GMEM_TESTS_KVM_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <gmem/uapi.h>
+
+#include "kvm/kvm.h"
+
+/* Sets descriptors and profile up; a fresh table. */
+void fixture_start(const char *profile);
+/* An open /dev/kvm. */
+int fixture_open(void);
+/* The last close of fd. */
+void fixture_close(int fd);
+/* Nothing is open any more. */
+void fixture_end(void);
+/* A descriptor that is open and not ours. */
+int fixture_foreign(void);
+
+long call(int fd, unsigned long cmd, const void *arg);
+long call_value(int fd, unsigned long cmd, uint64_t arg);
+struct kvm_object *object_of(int fd);
+
+int make_vm(unsigned int type);
+int make_gmem(int vm, uint64_t size, uint64_t flags);
+long set_slot(int vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size, const void *hva,
+	      int gmem, uint64_t offset);
+long set_private(int vm, uint64_t gpa, uint64_t size, bool is_private);
+
+#endif

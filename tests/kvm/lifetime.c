@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Who keeps whom, and what the last close does; also beside other threads. */
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "core/store.h"
+#include "os/os.h"
+
+#define PAGE 4096ull
+#define GB (1ull << 30)
+#define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+static void a_guest_memfd_keeps_its_vm(void **state)
+{
+	int vm = make_vm(KVM_X86_DEFAULT_VM), gmem = make_gmem(vm, 4 * PAGE, 0);
+	struct kvm_object *o = object_of(gmem);
+
+	fixture_close(vm);
+	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE), 0);
+	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_file(o))), 4 * PAGE);
+	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, 0, 4 * PAGE), 0);
+	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_file(o))), 0);
+	fixture_close(gmem);
+	fixture_end();
+}
+
+static void the_slot_outlives_the_guest_memfd(void **state)
+{
+	int vm = make_vm(KVM_X86_SW_PROTECTED_VM), gmem = make_gmem(vm, PAGE, 0);
+	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	struct kvm_pre_fault_memory p = { .gpa = GB, .size = PAGE };
+
+	assert_int_equal(set_slot(vm, 0, KVM_MEM_GUEST_MEMFD, GB, PAGE, NULL, gmem, 0), 0);
+	assert_int_equal(set_private(vm, GB, PAGE, true), 0);
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), 0);
+	assert_int_equal(p.size, 0);
+	fixture_close(gmem);
+	p = (struct kvm_pre_fault_memory){ .gpa = GB, .size = PAGE };
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -EFAULT);
+	assert_int_equal(p.size, PAGE);
+	assert_int_equal(set_slot(vm, 1, 0, GB, PAGE, NULL, -1, 0), -EEXIST);
+	assert_int_equal(set_slot(vm, 0, 0, 0, 0, NULL, -1, 0), 0);
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -EFAULT);
+	assert_int_equal(set_private(vm, GB, PAGE, false), 0);
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -ENOENT);
+	fixture_close(vcpu);
+	fixture_close(vm);
+	fixture_end();
+}
+
+static void prefault_fails_or_makes_progress(void **state)
+{
+	static char ram[4 * 4096] __attribute__((aligned(4096)));
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	struct kvm_pre_fault_memory p = { .gpa = GB, .size = 6 * PAGE };
+
+	assert_int_equal(set_slot(vm, 0, 0, GB, 4 * PAGE, ram, -1, 0), 0);
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), 0);
+	assert_int_equal(p.gpa, GB + 4 * PAGE);
+	assert_int_equal(p.size, 2 * PAGE);
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -ENOENT);
+	assert_int_equal(p.size, 2 * PAGE);
+	p.flags = 1;
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -EINVAL);
+	p = (struct kvm_pre_fault_memory){ .gpa = GB };
+	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -EINVAL);
+	fixture_close(vcpu);
+	fixture_close(vm);
+}
+
+static void fallocate_rules(void **state)
+{
+	int vm = make_vm(KVM_X86_DEFAULT_VM), gmem = make_gmem(vm, 4 * PAGE, 0);
+	struct kvm_object *o = object_of(gmem);
+
+	assert_int_equal(kvm_gmem_fallocate(o, 0, 0, PAGE), -EOPNOTSUPP);
+	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_PUNCH_HOLE, 0, PAGE), -EOPNOTSUPP);
+	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_ZERO_RANGE, 0, PAGE), -EOPNOTSUPP);
+	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, -1, PAGE), -EINVAL);
+	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, 0, 0), -EINVAL);
+	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, 1, PAGE), -EINVAL);
+	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, PAGE, INT64_MAX), -EFBIG);
+	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, 4 * PAGE, 8 * PAGE), 0);
+	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_KEEP_SIZE, 4 * PAGE, PAGE), -EINVAL);
+	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE), 0);
+	fixture_close(gmem);
+	fixture_close(vm);
+}
+
+/* ---- beside other threads ----------------------------------------------------------------------- */
+
+#define ROUNDS 300
+
+struct shared {
+	int vm;
+	_Atomic int gmem;
+};
+
+static void *change_slots(void *arg)
+{
+	struct shared *s = arg;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		long r = set_slot(s->vm, 0, KVM_MEM_GUEST_MEMFD, GB, 512 * PAGE, NULL, s->gmem, 0);
+
+		if (!r)
+			r = set_slot(s->vm, 0, 0, 0, 0, NULL, -1, 0);
+		else if (r != -EBADF && r != -EINVAL)
+			abort();
+	}
+	return NULL;
+}
+
+static void *change_attributes(void *arg)
+{
+	struct shared *s = arg;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		if (set_private(s->vm, GB + (uint64_t)(i % 7) * PAGE, 33 * PAGE, i & 1))
+			abort();
+	}
+	return NULL;
+}
+
+static void *change_files(void *arg)
+{
+	struct shared *s = arg;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		int old = s->gmem, fresh = make_gmem(s->vm, 512 * PAGE, 0);
+
+		if (fresh < 0)
+			abort();
+		s->gmem = fresh;
+		fixture_close(old);
+	}
+	return NULL;
+}
+
+static void *prefault(void *arg)
+{
+	struct shared *s = arg;
+	int vcpu = (int)call_value(s->vm, KVM_CREATE_VCPU, 0), i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		struct kvm_pre_fault_memory p = { .gpa = GB, .size = 64 * PAGE };
+		long r = call(vcpu, KVM_PRE_FAULT_MEMORY, &p);
+
+		if ((r < 0) == (p.size < 64 * PAGE))
+			abort();
+	}
+	fixture_close(vcpu);
+	return NULL;
+}
+
+static void slots_files_attributes_and_faults_race(void **state)
+{
+	void *(*const actors[])(void *) = { change_slots, change_attributes, change_files,
+					    prefault };
+	struct shared s = { .vm = make_vm(KVM_X86_SW_PROTECTED_VM) };
+	pthread_t threads[4];
+	unsigned int i;
+
+	s.gmem = make_gmem(s.vm, 512 * PAGE, 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, actors[i], &s), 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	fixture_close(s.gmem);
+	fixture_close(s.vm);
+	fixture_end();
+}
+
+static int start(void **state)
+{
+	fixture_start(NULL);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_memfd_keeps_its_vm),
+		cmocka_unit_test(the_slot_outlives_the_guest_memfd),
+		cmocka_unit_test(prefault_fails_or_makes_progress),
+		cmocka_unit_test(fallocate_rules),
+		cmocka_unit_test(slots_files_attributes_and_faults_race),
+	};
+
+	return cmocka_run_group_tests(tests, start, NULL);
+}
