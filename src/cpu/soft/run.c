@@ -270,7 +270,7 @@ static void unwind(struct soft *c, int why)
 	c->exit_after = false;
 	if (why == LEAVE_EXCEPTION)
 		mmio_instruction_over(c);
-	if (why != OS_CATCH_FAULT && c->budget)
+	if ((why == LEAVE_EXCEPTION || why == LEAVE_RESTART) && c->budget)
 		c->budget--;
 	soft_attend(c);
 }
