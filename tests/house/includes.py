@@ -22,6 +22,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 def judge_own(layer, name):
     """A complaint about #include "name" in a file of that layer, or None."""
     target = name.split('/')[0]
+    if target == 'gmem':
+        return judge_system(layer, name)
     if '/' not in name or target not in LAYERS:
         return f'"{name}" does not name a layer (write "layer/file.h")'
     if LAYERS.index(target) > LAYERS.index(layer):
