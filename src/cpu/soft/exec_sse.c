@@ -101,14 +101,6 @@ static bool isa_is_ours(const struct soft_decoded *d)
 	}
 }
 
-/* MASKMOVDQU writes to DS:rDI, or another segment by prefix, and does not show it as an operand. */
-static void select_hidden_segment(const struct soft_decoded *d, struct insn *i)
-{
-	for (unsigned int n = d->nr; n < d->in->operand_count; n++)
-		if (d->op[n].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			i->seg = (uint8_t)ZydisRegisterGetId(d->op[n].mem.segment);
-}
-
 bool soft_select_sse(const struct soft_decoded *d, struct insn *i)
 {
 	static const struct sse_table *const tables[] = {
@@ -128,8 +120,6 @@ bool soft_select_sse(const struct soft_decoded *d, struct insn *i)
 	/* The source's size in bytes, where a handler serves several; REX.W where size cannot tell. */
 	i->aux = d->nr > 1 ? (uint8_t)(d->op[1].size / 8) : 0;
 	i->imm2 = d->in->raw.rex.W;
-	if (d->in->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU)
-		select_hidden_segment(d, i);
 	return true;
 }
 

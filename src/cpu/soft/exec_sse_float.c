@@ -68,6 +68,31 @@ static __m128i element_mask(unsigned int imm, bool pairs)
 	return sse_vector(m);
 }
 
+#define STAGE(op, kind)                                            \
+	do {                                                       \
+		sse_fp_begin(c, &fp);                              \
+		__asm__ volatile(op " %1, %0" : "+x"(a) : "x"(b)); \
+		sse_fp_end(c, &fp, a, kind);                       \
+		b = a;                                             \
+	} while (0)
+
+/* With something unmasked, each stage of the sum can be the last one. */
+static void dot_stages(struct soft *c, __m128i a, __m128i b, bool pairs)
+{
+	struct sse_fp fp;
+
+	if ((c->state.mxcsr & MXCSR_MASKS) == MXCSR_MASKS)
+		return;
+	if (pairs) {
+		STAGE("mulpd", SSE_PD);
+		STAGE("haddpd", SSE_PD);
+		return;
+	}
+	STAGE("mulps", SSE_PS);
+	STAGE("haddps", SSE_PS);
+	STAGE("haddps", SSE_PS);
+}
+
 /*
  * An element that the immediate leaves out counts as +0.0 and raises nothing, just as the product of two
  * zeros does: so the instruction with everything chosen does the work of all.
@@ -82,6 +107,7 @@ static __m128i element_mask(unsigned int imm, bool pairs)
 		sse_check(c);                                                                 \
 		b = _mm_and_si128(sse_src(c, i), factors);                                    \
 		a = _mm_and_si128(*sse_reg(c, i->dst), factors);                              \
+		dot_stages(c, a, b, pairs);                                                   \
 		sse_fp_begin(c, &fp);                                                         \
 		__asm__ volatile(#op " %2, %1, %0" : "+x"(a) : "x"(b), "i"(all));             \
 		sse_fp_end(c, &fp, a, kind);                                                  \
