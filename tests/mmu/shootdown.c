@@ -93,6 +93,9 @@ static void a_vcpu_inside_is_waited_for_until_it_has_flushed(void **state)
 	struct os_thread *thread = invalidate_beside(f);
 
 	mmu_vcpu_flush_begin(f->w.v);
+	/* Whoever waits shall look again. */
+	atomic_fetch_add(&f->w.v->progress, 1);
+	os_wake_all(&f->w.v->progress);
 	usleep(20000);
 	assert_false(atomic_load(&f->began));
 	mmu_vcpu_flush_end(f->w.v);
