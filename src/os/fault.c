@@ -18,7 +18,7 @@
 #include "os/sys.h"
 
 #if OS_ASAN
-void __asan_handle_no_return(void);
+void __asan_unpoison_memory_region(const volatile void *addr, size_t size);
 #endif
 
 #ifndef SS_AUTODISARM
@@ -76,13 +76,24 @@ void os_catch_end(struct os_catch *c)
 		os_sys4(SYS_rt_sigprocmask, SIG_BLOCK, &mask_blocked, NULL, sizeof(uint64_t));
 }
 
+/* The frames that a jump cuts off never clean up behind themselves. */
+static void forget_frames(uintptr_t from, uintptr_t to)
+{
+#if OS_ASAN
+	if (from < to)
+		__asan_unpoison_memory_region((void *)from, to - from);
+#endif
+}
+
 /* The compiler's longjmp must not end up in the function of its setjmp. */
 _Noreturn __attribute__((noinline)) static void catch_jump(struct os_catch *c)
 {
-#if OS_ASAN
-	__asan_handle_no_return();
-#endif
 	__builtin_longjmp(c->env, 1);
+}
+
+static uintptr_t stack_of(const struct os_catch *c)
+{
+	return (uintptr_t)c->env[2];
 }
 
 _Noreturn void os_catch_throw(struct os_catch *c, int value)
@@ -90,6 +101,7 @@ _Noreturn void os_catch_throw(struct os_catch *c, int value)
 	os_assert(value > OS_CATCH_FAULT);
 	catch_top = c;
 	c->value = value;
+	forget_frames((uintptr_t)__builtin_frame_address(0), stack_of(c));
 	catch_jump(c);
 }
 
@@ -106,9 +118,11 @@ static void leave_handler(const ucontext_t *uc, bool block_again)
 	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 }
 
-void os_fault_signal(int signo, void *siginfo, void *ucontext)
+/* The jump out would have the sanitizer guess at stacks; we know. */
+__attribute__((no_sanitize_address)) void os_fault_signal(int signo, void *siginfo, void *ucontext)
 {
 	const siginfo_t *info = siginfo;
+	const ucontext_t *uc = ucontext;
 	struct os_catch *c = catch_top;
 
 	/* Signals sent by somebody are not faults, whatever their number. */
@@ -118,7 +132,10 @@ void os_fault_signal(int signo, void *siginfo, void *ucontext)
 	c->value = OS_CATCH_FAULT;
 	c->signo = signo;
 	c->addr = (uintptr_t)info->si_addr;
-	leave_handler(ucontext, c->unblocked);
+	leave_handler(uc, c->unblocked);
+	forget_frames((uintptr_t)uc->uc_mcontext.gregs[REG_RSP], stack_of(c));
+	forget_frames((uintptr_t)uc->uc_stack.ss_sp,
+		      (uintptr_t)uc->uc_stack.ss_sp + uc->uc_stack.ss_size);
 	catch_jump(c);
 }
 

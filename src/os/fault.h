@@ -48,7 +48,8 @@ _Noreturn void os_catch_throw(struct os_catch *c, int value);
  * when the fault belongs to a catch. */
 int os_fault_init(void);
 void os_fault_signal(int signo, void *siginfo, void *ucontext);
-/* This thread's signal mask may have changed behind os: it is asked again at the next catch. */
+/* This thread's signal mask may have changed behind os: it is asked again at the next catch. A handler
+ * of the program runs with a mask of its own: whoever runs it says so before and after. */
 void os_signal_mask_changed(void);
 
 /* Copies between gmem and the program's memory; -EFAULT where it cannot be touched (a part may have

@@ -39,6 +39,7 @@ static struct mmu {
 } mmu;
 
 static _Atomic bool stop;
+static _Atomic uint32_t idle; /* the main thread sleeps on it */
 static _Atomic uint64_t nr_wrong, nr_installed, nr_retried;
 
 static void wrong_unless(bool right)
@@ -203,7 +204,7 @@ static void no_old_translation_survives_a_change(void **state)
 	for (; i < NR_FAULTERS + NR_CHANGERS; i++)
 		start(&t[i], changer, i - NR_FAULTERS);
 	do {
-		os_yield();
+		os_wait(&idle, 0, 10000000);
 		changes = atomic_load(&mmu.sequence);
 	} while (os_clock_ns() < end || changes < 100);
 	atomic_store(&stop, true);

@@ -16,6 +16,9 @@
 #define GB ((uint64_t)1 << 30)
 #define UNTOUCHED 0x5555u
 
+/* Owners of bindings. */
+static char slot_a = 'a', slot_b = 'b', slot_c = 'c';
+
 static uint64_t live_before;
 
 static struct gmem_file *file_of(uint64_t size, unsigned int flags)
@@ -338,17 +341,17 @@ static void one_page_has_one_slot(void **state)
 	struct gmem_file *f = file_of(4 * MB, 0);
 	struct gmem_binding *a, *b, *c;
 
-	assert_int_equal(gmem_file_bind(f, MB, MB, "a", &a), 0);
-	assert_int_equal(gmem_file_bind(f, MB, MB, "b", &b), -EEXIST);
-	assert_int_equal(gmem_file_bind(f, 0, MB + PAGE, "b", &b), -EEXIST);
-	assert_int_equal(gmem_file_bind(f, 2 * MB - PAGE, MB, "b", &b), -EEXIST);
-	assert_int_equal(gmem_file_bind(f, MB + PAGE, PAGE, "b", &b), -EEXIST);
-	assert_int_equal(gmem_file_bind(f, 0, 4 * MB, "b", &b), -EEXIST);
-	assert_int_equal(gmem_file_bind(f, 0, MB, "b", &b), 0);
-	assert_int_equal(gmem_file_bind(f, 2 * MB, 2 * MB, "c", &c), 0);
+	assert_int_equal(gmem_file_bind(f, MB, MB, &slot_a, &a), 0);
+	assert_int_equal(gmem_file_bind(f, MB, MB, &slot_b, &b), -EEXIST);
+	assert_int_equal(gmem_file_bind(f, 0, MB + PAGE, &slot_b, &b), -EEXIST);
+	assert_int_equal(gmem_file_bind(f, 2 * MB - PAGE, MB, &slot_b, &b), -EEXIST);
+	assert_int_equal(gmem_file_bind(f, MB + PAGE, PAGE, &slot_b, &b), -EEXIST);
+	assert_int_equal(gmem_file_bind(f, 0, 4 * MB, &slot_b, &b), -EEXIST);
+	assert_int_equal(gmem_file_bind(f, 0, MB, &slot_b, &b), 0);
+	assert_int_equal(gmem_file_bind(f, 2 * MB, 2 * MB, &slot_c, &c), 0);
 	gmem_file_check(f);
 	gmem_file_unbind(f, a);
-	assert_int_equal(gmem_file_bind(f, MB + PAGE, PAGE, "a", &a), 0);
+	assert_int_equal(gmem_file_bind(f, MB + PAGE, PAGE, &slot_a, &a), 0);
 	gmem_file_unbind(f, a);
 	gmem_file_unbind(f, b);
 	gmem_file_unbind(f, c);
@@ -377,9 +380,9 @@ static void bindings_are_found_in_order_and_in_part(void **state)
 	struct gmem_binding *a, *b, *c;
 	struct parts p = { 0 };
 
-	assert_int_equal(gmem_file_bind(f, 6 * MB, MB, "c", &c), 0);
-	assert_int_equal(gmem_file_bind(f, MB, MB, "a", &a), 0);
-	assert_int_equal(gmem_file_bind(f, 3 * MB, MB, "b", &b), 0);
+	assert_int_equal(gmem_file_bind(f, 6 * MB, MB, &slot_c, &c), 0);
+	assert_int_equal(gmem_file_bind(f, MB, MB, &slot_a, &a), 0);
+	assert_int_equal(gmem_file_bind(f, 3 * MB, MB, &slot_b, &b), 0);
 	gmem_file_fault_begin(f);
 	gmem_file_for_bindings(f, MB + PAGE, 5 * MB, note_part, &p);
 	assert_string_equal(p.owners, "abc");
@@ -407,7 +410,7 @@ static void count_part(void *arg, void *owner, uint64_t offset, uint64_t size)
 {
 	unsigned int *nr = arg;
 
-	assert_ptr_equal(owner, (char *)NULL + 1 + offset / (2 * PAGE));
+	assert_ptr_equal(owner, (void *)(uintptr_t)(offset / (2 * PAGE) + 1));
 	assert_int_equal(size, PAGE);
 	(*nr)++;
 }
@@ -432,7 +435,7 @@ static void all_slots_of_a_vm_bind_fast(void **state)
 	}
 	for (i = 0; i < MANY; i++) {
 		k = order[i];
-		assert_int_equal(gmem_file_bind(f, 2 * PAGE * k, PAGE, (char *)NULL + 1 + k,
+		assert_int_equal(gmem_file_bind(f, 2 * PAGE * k, PAGE, (void *)(uintptr_t)(k + 1),
 						&bindings[k]),
 				 0);
 	}
@@ -481,8 +484,8 @@ static void release_tells_and_forgets(void **state)
 	int level;
 
 	recorders_add(r, 2, f);
-	assert_int_equal(gmem_file_bind(f, 0, MB, "a", &a), 0);
-	assert_int_equal(gmem_file_bind(f, MB, MB, "b", &b), 0);
+	assert_int_equal(gmem_file_bind(f, 0, MB, &slot_a, &a), 0);
+	assert_int_equal(gmem_file_bind(f, MB, MB, &slot_b, &b), 0);
 	page_at(f, 0)[0] = 1;
 	gmem_file_get(f);
 	gmem_file_release(f);
@@ -495,7 +498,7 @@ static void release_tells_and_forgets(void **state)
 	gmem_file_for_bindings(f, 0, 4 * MB, note_part, &p);
 	gmem_file_fault_end(f);
 	assert_int_equal(p.nr, 0);
-	assert_int_equal(gmem_file_bind(f, 2 * MB, MB, "c", &b), -EBADF);
+	assert_int_equal(gmem_file_bind(f, 2 * MB, MB, &slot_c, &b), -EBADF);
 
 	/* An owner may come late, or never. */
 	gmem_file_unbind(f, a);
