@@ -167,9 +167,9 @@ static void signal_masks(void)
 {
 	struct guest g;
 	struct {
-		struct kvm_signal_mask m;
+		uint32_t len;
 		uint64_t set;
-	} __attribute__((packed)) mask = { .m = { .len = 8 } };
+	} __attribute__((packed)) mask = { .len = 8 };
 	struct sigaction sa = { .sa_handler = nothing };
 	sigset_t set;
 
@@ -177,9 +177,9 @@ static void signal_masks(void)
 	sigaction(SIGUSR1, &sa, NULL);
 	guest_load(&g, 0xe6, 0x10, 0xf4);
 	say_ok("SET_SIGNAL_MASK", ioctl(g.vcpu, KVM_SET_SIGNAL_MASK, &mask));
-	mask.m.len = 4;
+	mask.len = 4;
 	say_ok("SET_SIGNAL_MASK of length 4", ioctl(g.vcpu, KVM_SET_SIGNAL_MASK, &mask));
-	mask.m.len = 8;
+	mask.len = 8;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);

@@ -10,9 +10,9 @@ static void system_calls(void)
 {
 	int dev = dev_open();
 	struct {
-		struct kvm_msr_list l;
-		uint32_t room[2000];
-	} list = { .l = { .nmsrs = 0 } };
+		uint32_t nmsrs;
+		uint32_t indices[2000];
+	} list = { .nmsrs = 0 };
 
 	say_ret("GET_API_VERSION", ioctl(dev, KVM_GET_API_VERSION, 0));
 	say_ret("GET_API_VERSION with an argument", ioctl(dev, KVM_GET_API_VERSION, 1));
@@ -21,13 +21,13 @@ static void system_calls(void)
 	say_ret("CHECK_EXTENSION of an unknown number", ioctl(dev, KVM_CHECK_EXTENSION, 99999));
 	say_ret("CHECK_EXTENSION of -1", ioctl(dev, KVM_CHECK_EXTENSION, -1L));
 	say_ret("GET_MSR_INDEX_LIST without room", ioctl(dev, KVM_GET_MSR_INDEX_LIST, &list));
-	say("GET_MSR_INDEX_LIST without room: nmsrs", "%s", list.l.nmsrs ? "above 0" : "0");
+	say("GET_MSR_INDEX_LIST without room: nmsrs", "%s", list.nmsrs ? "above 0" : "0");
 	say_ok("GET_MSR_INDEX_LIST again with that", ioctl(dev, KVM_GET_MSR_INDEX_LIST, &list));
 	say_ok("GET_MSR_INDEX_LIST(NULL)", ioctl(dev, KVM_GET_MSR_INDEX_LIST, NULL));
-	list.l.nmsrs = 0;
+	list.nmsrs = 0;
 	say_ret("GET_MSR_FEATURE_INDEX_LIST without room",
 		ioctl(dev, KVM_GET_MSR_FEATURE_INDEX_LIST, &list));
-	list.l.nmsrs = 2000;
+	list.nmsrs = 2000;
 	say_ok("GET_MSR_FEATURE_INDEX_LIST", ioctl(dev, KVM_GET_MSR_FEATURE_INDEX_LIST, &list));
 }
 

@@ -2,20 +2,21 @@
 /* The rest of a vCPU's state: MSRs, FPU, events, debug registers, translation, injection. */
 #include "probe.h"
 
+/* struct kvm_msrs with room */
 struct msrs {
-	struct kvm_msrs h;
+	uint32_t nmsrs, pad;
 	struct kvm_msr_entry e[4];
 };
 
 static int msr_get(int v, struct msrs *m, uint32_t nr)
 {
-	m->h.nmsrs = nr;
+	m->nmsrs = nr;
 	return ioctl(v, KVM_GET_MSRS, m);
 }
 
 static int msr_set(int v, uint32_t index, uint64_t data)
 {
-	struct msrs m = { .h = { .nmsrs = 1 }, .e = { { .index = index, .data = data } } };
+	struct msrs m = { .nmsrs = 1, .e = { { .index = index, .data = data } } };
 
 	return ioctl(v, KVM_SET_MSRS, &m);
 }
