@@ -96,7 +96,9 @@ static void exec_emms(struct soft *c, const struct insn *i)
 		soft_raise(c, VEC_UD);
 	check_x87(c);
 	check_pending(c);
+	x87_turn(&c->state, 0);
 	c->state.ftw = 0;
+	c->state.fsw &= (uint16_t)~FSW_TOP;
 }
 
 /* ---- the environment: seven doublewords ---------------------------------------------------------- */
