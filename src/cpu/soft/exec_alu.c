@@ -1,75 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* ADD OR ADC SBB AND SUB XOR CMP TEST, INC DEC NOT NEG. */
+#include "cpu/soft/alu.h"
 #include "cpu/soft/exec.h"
-
-enum { OP_ADD, OP_OR, OP_ADC, OP_SBB, OP_AND, OP_SUB, OP_XOR, OP_CMP, OP_TEST, OP_NR };
-
-static inline bool op_writes(int op)
-{
-	return op != OP_CMP && op != OP_TEST;
-}
-
-static inline uint64_t op_result(int op, uint64_t a, uint64_t b, bool carry)
-{
-	switch (op) {
-	case OP_ADD:
-		return a + b;
-	case OP_ADC:
-		return a + b + carry;
-	case OP_SUB:
-	case OP_CMP:
-		return a - b;
-	case OP_SBB:
-		return a - b - carry;
-	case OP_OR:
-		return a | b;
-	case OP_XOR:
-		return a ^ b;
-	default:
-		return a & b;
-	}
-}
-
-/* ADC and SBB: with a carry coming in the operands no longer tell the carry out. */
-static inline void carry_flags(struct soft *c, int op, unsigned int size, uint64_t a, uint64_t b,
-			       uint64_t res, bool carry)
-{
-	bool out;
-
-	flags_set_lazy(c, op == OP_ADC ? FLAGS_ADD : FLAGS_SUB, size, a, b, res);
-	if (!carry)
-		return;
-	out = op == OP_ADC ? res <= a : a <= b;
-	flags_replace(c, RFLAGS_CF, out ? RFLAGS_CF : 0);
-}
-
-static inline void op_flags(struct soft *c, int op, unsigned int size, uint64_t a, uint64_t b,
-			    uint64_t res, bool carry)
-{
-	unsigned int shift = flags_shift(size);
-
-	switch (op) {
-	case OP_ADD:
-		flags_set_lazy(c, FLAGS_ADD, size, a << shift, b << shift, res << shift);
-		break;
-	case OP_SUB:
-	case OP_CMP:
-		flags_set_lazy(c, FLAGS_SUB, size, a << shift, b << shift, res << shift);
-		break;
-	case OP_ADC:
-	case OP_SBB:
-		carry_flags(c, op, size, a << shift, b << shift, res << shift, carry);
-		break;
-	default:
-		flags_logic(c, size, res);
-		break;
-	}
-}
-
-static inline bool op_carry(const struct soft *c, int op)
-{
-	return (op == OP_ADC || op == OP_SBB) && flags_carry(c);
-}
 
 static inline void alu_to_reg(struct soft *c, const struct insn *i, int op, unsigned int size,
 			      uint64_t b)
@@ -155,7 +87,7 @@ static soft_exec *const alu_table[OP_NR][4][FORM_NR] = {
 	SIZES(sub), SIZES(xor), SIZES(cmp), SIZES(test),
 };
 
-static int alu_op(ZydisMnemonic m)
+int alu_op(uint16_t m)
 {
 	switch (m) {
 	case ZYDIS_MNEMONIC_ADD:
@@ -183,22 +115,15 @@ static int alu_op(ZydisMnemonic m)
 
 /* ---- one operand -------------------------------------------------------------------------------- */
 
-enum { UN_INC, UN_DEC, UN_NOT, UN_NEG };
-
 static inline void unary(struct soft *c, const struct insn *i, int op, unsigned int size)
 {
-	unsigned int shift = flags_shift(size);
 	bool carry = op <= UN_DEC && flags_carry(c);
 	struct rm rm;
 	uint64_t a = rm_begin(c, i, size, &rm);
-	uint64_t res = op == UN_INC ? a + 1 : op == UN_DEC ? a - 1 : op == UN_NOT ? ~a : -a;
+	uint64_t res = unary_result(op, a);
 
 	rm_end(c, i, size, &rm, res);
-	if (op == UN_NEG)
-		flags_set_lazy(c, FLAGS_SUB, size, 0, a << shift, res << shift);
-	else if (op != UN_NOT)
-		flags_set_lazy(c, op == UN_INC ? FLAGS_INC : FLAGS_DEC, size, a << shift, carry,
-			       res << shift);
+	unary_flags(c, op, size, a, res, carry);
 }
 
 #define UNARY_SIZE(name, op, size)                                   \
@@ -206,38 +131,48 @@ static inline void unary(struct soft *c, const struct insn *i, int op, unsigned 
 	{                                                            \
 		unary(c, i, op, size);                               \
 	}
-#define UNARY(name, op)         \
-	UNARY_SIZE(name, op, 1) \
-	UNARY_SIZE(name, op, 2) \
-	UNARY_SIZE(name, op, 4) \
-	UNARY_SIZE(name, op, 8) \
-	static soft_exec *const name##_table[4] = { name##1, name##2, name##4, name##8 };
+#define UNARY(name, op)                                                                            \
+	UNARY_SIZE(name, op, 1)                                                                    \
+	UNARY_SIZE(name, op, 2)                                                                    \
+	UNARY_SIZE(name, op, 4)                                                                    \
+	UNARY_SIZE(name, op, 8)
 
 UNARY(inc, UN_INC)
 UNARY(dec, UN_DEC)
 UNARY(not, UN_NOT)
 UNARY(neg, UN_NEG)
 
+static soft_exec *const unary_table[4][4] = {
+	{ inc1, inc2, inc4, inc8 },
+	{ dec1, dec2, dec4, dec8 },
+	{ not1, not2, not4, not8 },
+	{ neg1, neg2, neg4, neg8 },
+};
+
+int unary_op(uint16_t m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_INC:
+		return UN_INC;
+	case ZYDIS_MNEMONIC_DEC:
+		return UN_DEC;
+	case ZYDIS_MNEMONIC_NOT:
+		return UN_NOT;
+	case ZYDIS_MNEMONIC_NEG:
+		return UN_NEG;
+	default:
+		return -1;
+	}
+}
+
 static bool select_unary(const struct soft_decoded *d, struct insn *i)
 {
-	unsigned int size = size_index(i->size);
+	int op = unary_op(d->in->mnemonic);
 
-	switch (d->in->mnemonic) {
-	case ZYDIS_MNEMONIC_INC:
-		i->exec = inc_table[size];
-		return true;
-	case ZYDIS_MNEMONIC_DEC:
-		i->exec = dec_table[size];
-		return true;
-	case ZYDIS_MNEMONIC_NOT:
-		i->exec = not_table[size];
-		return true;
-	case ZYDIS_MNEMONIC_NEG:
-		i->exec = neg_table[size];
-		return true;
-	default:
+	if (op < 0)
 		return false;
-	}
+	i->exec = unary_table[op][size_index(i->size)];
+	return true;
 }
 
 bool select_alu(const struct soft_decoded *d, struct insn *i)

@@ -10,8 +10,8 @@
 
 enum { IO_NONE, IO_MMIO, IO_IN, IO_OUT, IO_INS, IO_OUTS, IO_HYPERCALL };
 
-/* mmio.c: mmu_fault() said device; false: more pages than an instruction can have. */
-bool mmio_add_device(struct soft *c, uint64_t gpa, uint32_t access);
+/* mmio.c: mmu_fault() said device. */
+void mmio_add_device(struct soft *c, uint64_t gpa, uint32_t access);
 void mmio_instruction_over(struct soft *c);
 void mmio_complete(struct soft *c, const void *data);
 

@@ -8,20 +8,15 @@
 
 bool mmio_is_device(const struct soft *c, uint64_t gpa, uint32_t access)
 {
-	for (unsigned int n = 0; n < c->nr_mmio_pages; n++)
+	for (unsigned int n = 0; n < c->nr_mmio_pages && n < MMIO_MAX_PAGES; n++)
 		if (c->mmio_pages[n] == ((gpa & PAGE_MASK_4K) | access))
 			return true;
 	return false;
 }
 
-bool mmio_add_device(struct soft *c, uint64_t gpa, uint32_t access)
+void mmio_add_device(struct soft *c, uint64_t gpa, uint32_t access)
 {
-	unsigned int max = sizeof(c->mmio_pages) / sizeof(c->mmio_pages[0]);
-
-	if (c->nr_mmio_pages == max)
-		return false;
-	c->mmio_pages[c->nr_mmio_pages++] = (gpa & PAGE_MASK_4K) | access;
-	return true;
+	c->mmio_pages[c->nr_mmio_pages++ % MMIO_MAX_PAGES] = (gpa & PAGE_MASK_4K) | access;
 }
 
 void mmio_forget(struct soft *c)

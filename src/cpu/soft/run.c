@@ -76,7 +76,7 @@ static void instruction_over(struct soft *c, const struct before *old, uint16_t 
 
 	mmio_instruction_over(c);
 	if (old->shadow)
-		s->interrupt_shadow = 0;
+		s->interrupt_shadow &= ~old->shadow; /* MOV SS may just have begun its own */
 	if ((old->rflags & RFLAGS_RF) && !keeps_rf(mnemonic))
 		s->rflags &= ~(uint64_t)RFLAGS_RF;
 	if (c->debug_step)
@@ -305,10 +305,11 @@ static bool device_fault(struct soft *c)
 		c->exit->delivery.vector_info = c->delivery_info;
 		return leave_with(c, CPU_EXIT_DELIVERY);
 	}
-	if (c->fault_access == MMU_EXEC || !mmio_add_device(c, c->fault_gpa, c->fault_access)) {
+	if (c->fault_access == MMU_EXEC) {
 		c->exit->insn.nr_bytes = 0;
 		return leave_with(c, CPU_EXIT_EMULATION);
 	}
+	mmio_add_device(c, c->fault_gpa, c->fault_access);
 	return true;
 }
 

@@ -100,7 +100,8 @@ struct soft_mmio_piece {
 	bool is_write, done;
 	uint8_t data[8];
 };
-#define MMIO_MAX_PIECES 16
+#define MMIO_MAX_PIECES 64
+#define MMIO_MAX_PAGES 8 /* more than one iteration of any instruction needs */
 
 /* Values thrown to the run loop's catch. */
 enum {
@@ -159,8 +160,8 @@ struct soft {
 	uint32_t delivery_info;	/* while delivering: vector, type, valid bit, for CPU_EXIT_DELIVERY */
 	struct cpu_event nmi;	/* the one that is being delivered */
 	unsigned int mmio_next;	/* pieces used so far by the instruction that runs again */
-	uint64_t mmio_pages[4];	/* gpa pages mmu_fault() told to be devices, | MMU_READ or MMU_WRITE */
-	unsigned int nr_mmio_pages;
+	uint64_t mmio_pages[MMIO_MAX_PAGES]; /* gpa pages mmu_fault() told to be devices, | MMU_READ.. */
+	unsigned int nr_mmio_pages; /* told so far: the last MMIO_MAX_PAGES of them are kept */
 	struct cpu_cpuid *cpuid;
 	unsigned int nr_cpuid;
 	uint8_t phys_bits;	/* physical address width as CPUID has it */
