@@ -41,7 +41,6 @@ static const struct cap_row fixed_caps[] = {
 	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
 	{ KVM_CAP_VCPU_EVENTS, 1 },
-	{ KVM_CAP_INTR_SHADOW, KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI },
 	{ KVM_CAP_DEBUGREGS, 1 },
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
 	{ KVM_CAP_ENABLE_CAP, 1 },
@@ -56,6 +55,7 @@ static const struct cap_row fixed_caps[] = {
 	{ KVM_CAP_READONLY_MEM, 1 },
 	{ KVM_CAP_EXT_EMUL_CPUID, 1 },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_DISABLE_QUIRKS, 1 },
 	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
 	{ KVM_CAP_GET_MSR_FEATURES, 1 },
 	{ KVM_CAP_SREGS2, 1 },
@@ -114,6 +114,19 @@ static long enable_dirty_protect(struct vm *vm, uint64_t value)
 	return 0;
 }
 
+/* Ids stay below it. Once, before the first vCPU; 0 changes nothing. */
+static long enable_max_vcpu_id(struct vm *vm, uint64_t id)
+{
+	if (id > KVM_MAX_VCPU_ID)
+		return obs_refuse(-EINVAL, "more than KVM_CAP_MAX_VCPU_ID");
+	if (!id || vm->max_vcpu_id == id)
+		return 0;
+	if (vm->max_vcpu_id || vm->nr_vcpus)
+		return obs_refuse(-EINVAL, "set already, or there is a vCPU");
+	vm->max_vcpu_id = (uint32_t)id;
+	return 0;
+}
+
 static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 {
 	switch (cap->cap) {
@@ -123,6 +136,11 @@ static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 		if (cap->args[0] & ~HYPERCALLS)
 			return obs_refuse(-EINVAL, "only KVM_HC_MAP_GPA_RANGE can exit");
 		vm->hypercall_exits = cap->args[0];
+		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		return enable_max_vcpu_id(vm, cap->args[0]);
+	case KVM_CAP_DISABLE_QUIRKS:
+		vm->quirks_off |= cap->args[0] & kvm_profile()->quirks;
 		return 0;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (cap->args[0] & ~kvm_profile()->quirks)

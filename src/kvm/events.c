@@ -87,9 +87,13 @@ int interrupt_queue(struct vcpu *vcpu, uint32_t irq)
 		return obs_refuse(-EINVAL, "interrupt vectors end at 255");
 	if (vcpu->vm->irqchip)
 		return obs_refuse(-ENXIO, "the VM's interrupt controller raises interrupts");
-	if (vcpu->pending_vector >= 0)
-		return obs_refuse(-EEXIST, "an interrupt is pending already");
-	vcpu->pending_vector = (int32_t)irq;
+	vcpu_state(vcpu)->interrupt = (struct cpu_event){
+		.pending = true,
+		.injected = true,
+		.vector = (uint8_t)irq,
+	};
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->ops->state_changed(vcpu->cpu);
 	return 0;
 }
 

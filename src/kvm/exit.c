@@ -145,8 +145,7 @@ int exit_handle(struct vcpu *vcpu)
 	case CPU_EXIT_SHUTDOWN:
 		return exit_reason(vcpu, KVM_EXIT_SHUTDOWN);
 	case CPU_EXIT_IRQ_WINDOW:
-		return vcpu->pending_vector >= 0 ? EXIT_GO_ON
-						 : exit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+		return exit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case CPU_EXIT_MEMORY_FAULT:
 		exit_memory_fault(vcpu, &e->fault);
 		return obs_refuse(e->fault.error, "a guest access to the wrong kind of memory");
@@ -166,7 +165,17 @@ int exit_handle(struct vcpu *vcpu)
 	return 0;
 }
 
-void exit_complete(struct vcpu *vcpu)
+/* A device access is finished by running its instruction again, which finds the pieces that are done. */
+static int finish_instruction(struct vcpu *vcpu)
+{
+	int r;
+
+	vcpu->ops->run(vcpu->cpu, 1, &vcpu->exit);
+	r = exit_handle(vcpu);
+	return r == EXIT_GO_ON ? -EINTR : r;
+}
+
+int exit_complete(struct vcpu *vcpu, bool immediate)
 {
 	const struct cpu_exit *e = &vcpu->exit;
 	enum vcpu_pending pending = vcpu->pending;
@@ -181,10 +190,13 @@ void exit_complete(struct vcpu *vcpu)
 		break;
 	case PENDING_MMIO:
 		vcpu->ops->complete(vcpu->cpu, e->mmio.is_write ? NULL : vcpu->run->mmio.data);
+		if (immediate)
+			return finish_instruction(vcpu);
 		break;
 	case PENDING_HYPERCALL:
 		ret = vcpu->run->hypercall.ret;
 		vcpu->ops->complete(vcpu->cpu, &ret);
 		break;
 	}
+	return immediate ? -EINTR : EXIT_GO_ON;
 }

@@ -12,8 +12,9 @@
 
 /* vcpu->exit holds why the engine stopped. What KVM_RUN returns (0 or -errno), or EXIT_GO_ON. */
 int exit_handle(struct vcpu *vcpu);
-/* Finishes the I/O or hypercall of the last exit with what the program left in kvm_run. */
-void exit_complete(struct vcpu *vcpu);
+/* Finishes the I/O or hypercall of the last exit with what the program left in kvm_run. EXIT_GO_ON, or what
+ * KVM_RUN returns at once: -EINTR for immediate_exit, 0 when an access has a further piece. */
+int exit_complete(struct vcpu *vcpu, bool immediate);
 /* Fills the memory-fault exit. */
 void exit_memory_fault(struct vcpu *vcpu, const struct mmu_fault_info *info);
 

@@ -145,13 +145,18 @@ static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t si
 	return 0;
 }
 
+int kvm_gmem_check_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t size)
+{
+	int err = check_vfs(mode, offset, size);
+
+	return err ? err : check_gmem(gmem_of(o), mode, offset, size);
+}
+
 int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t size)
 {
 	struct gmem *g = gmem_of(o);
-	int err = check_vfs(mode, offset, size);
+	int err = kvm_gmem_check_fallocate(o, mode, offset, size);
 
-	if (!err)
-		err = check_gmem(g, mode, offset, size);
 	if (err)
 		return err;
 	if (mode & FALLOC_FL_PUNCH_HOLE)
@@ -193,16 +198,28 @@ struct host_map *kvm_host_map(void)
 	return m;
 }
 
-static int mmap_gmem(struct gmem *g, int prot, int flags, int *fd)
+/* What mmap(2) refuses before it asks the file. */
+static int check_mmap(int prot, int flags)
 {
 	int type = flags & MAP_TYPE;
 
+	if (flags & MAP_HUGETLB)
+		return obs_refuse(-EINVAL, "MAP_HUGETLB of a file that is not hugetlbfs's");
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return obs_refuse(-EINVAL, "neither shared nor private");
+	if (type == MAP_SHARED_VALIDATE && flags & MAP_SYNC)
+		return obs_refuse(-EOPNOTSUPP, "MAP_SYNC of a file that is no memory device's");
 	if (prot & PROT_EXEC)
-		return obs_refuse(-EPERM, "a guest_memfd is never executable for the host");
+		return obs_refuse(-EPERM, "descriptors of KVM are never executable");
+	return 0;
+}
+
+static int mmap_gmem(struct gmem *g, int flags, int *fd)
+{
 	if (!(gmem_file_flags(g->file) & GMEM_FILE_MMAP))
 		return obs_refuse(-ENODEV,
 				  "the guest_memfd was made without GUEST_MEMFD_FLAG_MMAP");
-	if (type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+	if ((flags & MAP_TYPE) == MAP_PRIVATE)
 		return obs_refuse(-EINVAL, "a guest_memfd can be mapped shared only");
 	return host_map_backing(kvm_host_map(), g->file, fd);
 }
@@ -211,10 +228,14 @@ static int mmap_gmem(struct gmem *g, int prot, int flags, int *fd)
 int kvm_mmap(struct kvm_object *o, uint64_t size, int prot, int flags, uint64_t offset,
 	     int *backing_fd, uint64_t *backing_offset)
 {
+	int err = check_mmap(prot, flags);
+
+	if (err)
+		return err;
 	*backing_offset = offset;
 	switch (o->type) {
 	case KVM_OBJECT_GMEM:
-		return mmap_gmem(gmem_of(o), prot, flags, backing_fd);
+		return mmap_gmem(gmem_of(o), flags, backing_fd);
 	case KVM_OBJECT_VCPU:
 		*backing_fd = vcpu_of(o)->run_fd;
 		return 0;

@@ -60,6 +60,8 @@ int hypercall(struct vcpu *vcpu)
 	case KVM_HC_MAP_GPA_RANGE:
 		return map_gpa_range(vcpu, s);
 	case KVM_HC_VAPIC_POLL_IRQ:
+	case KVM_HC_KICK_CPU:
+	case KVM_HC_SCHED_YIELD:
 		return answer(vcpu, 0);
 	default:
 		return answer(vcpu, -KVM_ENOSYS);

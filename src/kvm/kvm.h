@@ -86,6 +86,8 @@ struct kvm_gmem_stat {
 void kvm_gmem_stat(struct kvm_object *gmem, struct kvm_gmem_stat *st);
 /* fallocate(2) with the checks of VFS and of guest_memfd, in their order. */
 int kvm_gmem_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
+/* The checks alone. */
+int kvm_gmem_check_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
 /* Mappings of it: the file, for map/. */
 struct gmem_file *kvm_gmem_file(struct kvm_object *gmem);
 /* Of the profile: statfs f_type, and the text behind /proc/self/fd ("/[kvm-gmem] (deleted)" or

@@ -34,10 +34,23 @@ long msr_list(uint64_t arg)
 	return put_list(arg, indices, nr);
 }
 
-/* Registers that tell features: gmem has none that a program could choose from. */
+/* Registers that tell features of the machine, without a vCPU: gmem's has microcode and no flaws. */
+static const struct {
+	uint32_t index;
+	uint64_t value;
+} features[] = {
+	{ 0x8b, 1ull << 32 }, /* IA32_BIOS_SIGN_ID */
+	{ 0x10a, 0 },	      /* IA32_ARCH_CAPABILITIES */
+};
+
 long msr_feature_list(uint64_t arg)
 {
-	return put_list(arg, NULL, 0);
+	uint32_t indices[NR_ROWS(features)];
+	unsigned int i;
+
+	for (i = 0; i < NR_ROWS(features); i++)
+		indices[i] = features[i].index;
+	return put_list(arg, indices, NR_ROWS(features));
 }
 
 static long check_count(uint64_t arg, uint32_t *nr)
@@ -50,13 +63,6 @@ static long check_count(uint64_t arg, uint32_t *nr)
 		return obs_refuse(-E2BIG, "at most 255 registers at once");
 	*nr = head.nmsrs;
 	return 0;
-}
-
-long msr_get_features(uint64_t arg)
-{
-	uint32_t nr = 0;
-
-	return check_count(arg, &nr);
 }
 
 typedef int msr_access(struct vcpu *vcpu, struct kvm_msr_entry *e);
@@ -92,6 +98,24 @@ static long access_all(struct vcpu *vcpu, uint64_t arg, msr_access *access, bool
 			return obs_refuse(-EFAULT, "kvm_msrs cannot be written");
 	}
 	return i;
+}
+
+static int read_feature(struct vcpu *vcpu, struct kvm_msr_entry *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_ROWS(features); i++) {
+		if (features[i].index != e->index)
+			continue;
+		e->data = features[i].value;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+long msr_get_features(uint64_t arg)
+{
+	return access_all(NULL, arg, read_feature, true);
 }
 
 long msr_get(struct vcpu *vcpu, uint64_t arg)

@@ -60,7 +60,8 @@ void kvm_object_put(struct kvm_object *o)
 	uint32_t before = atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel);
 
 	os_assert(before > 0);
-	if (before != 1)
+	/* A copy in a forked child: what it stands for lives on in the parent. */
+	if (before != 1 || o->home != os_home_token())
 		return;
 	switch (o->type) {
 	case KVM_OBJECT_SYSTEM:

@@ -61,10 +61,10 @@ struct vm {
 	unsigned int nr_vcpus;
 	bool irqchip, split_irqchip, pit;
 	uint32_t boot_cpu_id;
+	uint32_t max_vcpu_id;	  /* KVM_CAP_MAX_VCPU_ID; 0: not set */
 	uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL: bit a hypercall number */
 	uint64_t quirks_off;
 	uint64_t dirty_protect; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
-	uint64_t nr_mmu_pages;
 	uint64_t identity_map;
 	uint32_t tsc_khz;
 	int64_t clock_offset;
@@ -93,7 +93,6 @@ struct vcpu {
 
 	uint32_t mp_state;
 	bool has_run;
-	int32_t pending_vector; /* KVM_INTERRUPT, not yet taken by the engine; -1 */
 	enum vcpu_pending pending;
 	struct cpu_exit exit; /* the last one; what is pending refers to it */
 

@@ -20,7 +20,7 @@ static const struct kvm_profile linux_7_2 = {
 	.gmem_own_fs = true,
 	.hypercall_ret_zeroed = true,
 	.nr_delivery_words = 5,
-	.quirks = 0x1ff,
+	.quirks = 0xfff,
 };
 
 static const struct kvm_profile linux_6_18 = {
@@ -32,7 +32,6 @@ static const struct kvm_profile linux_6_18 = {
 	.gmem_flags_private = GUEST_MEMFD_FLAG_MMAP,
 	.cap_gmem_flags = true,
 	.bind_overlap = -EINVAL,
-	.bind_offset_signed = true,
 	.hypercall_ret_zeroed = true,
 	.nr_delivery_words = 5,
 	.quirks = 0x1ff,

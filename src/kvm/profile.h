@@ -18,7 +18,6 @@ struct kvm_profile {
 	uint64_t gmem_flags_private; /* the same for a VM with private memory */
 	bool cap_gmem_flags;	     /* KVM_CAP_GUEST_MEMFD_FLAGS is known */
 	int bind_overlap;	     /* errno of a file range that is bound already */
-	bool bind_offset_signed;     /* 6.18: an offset near 2^63 passes the size check */
 	bool gmem_own_fs;	     /* its own file system: magic and link name */
 	bool prefault_waits;	     /* a prefault that meets a dying slot waits for it */
 	bool hypercall_ret_zeroed;   /* run->hypercall.ret is 0 at the exit */

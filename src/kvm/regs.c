@@ -129,12 +129,32 @@ static int check_control(const struct kvm_sregs2 *k)
 	}
 	if (k->cr4 >> 32 || k->cr4 & (1u << 15 | 1u << 19 | 1u << 23))
 		return obs_refuse(-EINVAL, "cr4: bits this CPU does not have");
-	if (k->cr8 >> 4)
-		return obs_refuse(-EINVAL, "cr8 has four bits");
 	if (k->apic_base >> memory_gpa_bits() || k->apic_base & 0x2ff ||
 	    (k->apic_base & APIC_BASE_X2APIC && !(k->apic_base & APIC_BASE_ENABLE)))
 		return obs_refuse(-EINVAL, "apic_base: reserved bits, or x2APIC without ENABLE");
 	return 0;
+}
+
+static bool in_pae_mode(const struct cpu_state *s)
+{
+	return s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA);
+}
+
+/* With PAE paging the processor keeps the four entries that CR3 points to; they are loaded as KVM does, from
+ * the memory of the program. */
+static void load_pdptrs(struct vcpu *vcpu)
+{
+	struct cpu_state *s = vcpu_state(vcpu);
+	uint64_t gpa = s->cr3 & ~31ull;
+	struct memslot *slot;
+
+	__builtin_memset(s->pdptrs, 0, sizeof(s->pdptrs));
+	os_mutex_lock(&vcpu->vm->slots_lock);
+	slot = memslot_lookup(vcpu->vm->mmu, 0, gpa >> OS_PAGE_SHIFT);
+	if (slot)
+		os_copy_in(s->pdptrs, slot->hva + gpa - (slot->gfn << OS_PAGE_SHIFT),
+			   sizeof(s->pdptrs));
+	os_mutex_unlock(&vcpu->vm->slots_lock);
 }
 
 static int common_set(struct vcpu *vcpu, const struct kvm_sregs2 *k)
@@ -158,9 +178,11 @@ static int common_set(struct vcpu *vcpu, const struct kvm_sregs2 *k)
 	s->cr2 = k->cr2;
 	s->cr3 = k->cr3;
 	s->cr4 = k->cr4;
-	s->cr8 = k->cr8;
+	s->cr8 = k->cr8 & 15;
 	s->efer = k->efer;
 	s->apic_base = k->apic_base;
+	if (in_pae_mode(s))
+		load_pdptrs(vcpu);
 	return 0;
 }
 
@@ -172,9 +194,7 @@ void sregs_get(struct vcpu *vcpu, struct kvm_sregs *k)
 	common_get(vcpu, &k2);
 	__builtin_memset(k, 0, sizeof(*k));
 	__builtin_memcpy(k, &k2, offsetof(struct kvm_sregs, interrupt_bitmap));
-	if (vcpu->pending_vector >= 0)
-		k->interrupt_bitmap[vcpu->pending_vector / 64] |= 1ull << vcpu->pending_vector % 64;
-	else if (s->interrupt.injected && !s->interrupt.soft)
+	if (s->interrupt.injected && !s->interrupt.soft)
 		k->interrupt_bitmap[s->interrupt.vector / 64] |= 1ull << s->interrupt.vector % 64;
 }
 
@@ -188,20 +208,13 @@ int sregs_set(struct vcpu *vcpu, const struct kvm_sregs *k)
 	err = common_set(vcpu, &k2);
 	if (err)
 		return err;
-	vcpu->pending_vector = -1;
 	for (i = 0; i < NR_ROWS(k->interrupt_bitmap) && !vcpu->vm->irqchip; i++) {
-		if (!k->interrupt_bitmap[i])
-			continue;
-		vcpu->pending_vector = (int32_t)(i * 64) + __builtin_ctzll(k->interrupt_bitmap[i]);
-		break;
+		if (k->interrupt_bitmap[i])
+			return interrupt_queue(vcpu, i * 64 + (unsigned int)__builtin_ctzll(
+								      k->interrupt_bitmap[i]));
 	}
 	vcpu->ops->state_changed(vcpu->cpu);
 	return 0;
-}
-
-static bool in_pae_mode(const struct cpu_state *s)
-{
-	return s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA);
 }
 
 void sregs2_get(struct vcpu *vcpu, struct kvm_sregs2 *k)

@@ -46,7 +46,7 @@ static void sync_out(struct vcpu *vcpu)
 	run->flags = 0;
 	run->ready_for_interrupt_injection =
 		vcpu->vm->irqchip ||
-		(vcpu->pending_vector < 0 && vcpu->ops->can_take_interrupt(vcpu->cpu));
+		(!s->interrupt.injected && vcpu->ops->can_take_interrupt(vcpu->cpu));
 	if (run->kvm_valid_regs & KVM_SYNC_X86_REGS)
 		regs_get(vcpu, &run->s.regs.regs);
 	if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
@@ -55,29 +55,11 @@ static void sync_out(struct vcpu *vcpu)
 		events_get(vcpu, &run->s.regs.events);
 }
 
-/* Hands a queued interrupt to the engine as soon as the guest can take it. */
-static void offer_interrupt(struct vcpu *vcpu)
-{
-	bool want = vcpu->run->request_interrupt_window && !vcpu->vm->irqchip;
-
-	if (vcpu->pending_vector >= 0 && vcpu->ops->can_take_interrupt(vcpu->cpu)) {
-		vcpu_state(vcpu)->interrupt = (struct cpu_event){
-			.pending = true,
-			.injected = true,
-			.vector = (uint8_t)vcpu->pending_vector,
-		};
-		vcpu->pending_vector = -1;
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-		vcpu->ops->state_changed(vcpu->cpu);
-	}
-	vcpu->ops->request_irq_window(vcpu->cpu, want || vcpu->pending_vector >= 0);
-}
-
 static bool runnable(struct vcpu *vcpu)
 {
 	struct cpu_state *s = vcpu_state(vcpu);
 
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && (s->nmi_pending || s->interrupt.pending))
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && (s->nmi_pending || s->interrupt.injected))
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 		return false;
@@ -105,7 +87,6 @@ static int run_guest(struct vcpu *vcpu)
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return -EINTR;
 		}
-		offer_interrupt(vcpu);
 		if (!runnable(vcpu)) {
 			sleep_halted(vcpu);
 			r = EXIT_GO_ON;
@@ -128,11 +109,13 @@ static int run_locked(struct vcpu *vcpu)
 
 	if (err)
 		return err;
-	exit_complete(vcpu);
-	if (immediate_exit(vcpu))
-		return -EINTR;
+	err = exit_complete(vcpu, immediate_exit(vcpu));
+	if (err != EXIT_GO_ON)
+		return err;
 	vcpu->has_run = true;
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	vcpu->ops->request_irq_window(vcpu->cpu,
+				      vcpu->run->request_interrupt_window && !vcpu->vm->irqchip);
 	return run_guest(vcpu);
 }
 

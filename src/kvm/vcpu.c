@@ -5,6 +5,9 @@
 
 #include <errno.h>
 
+#define EFER_LMA (1ull << 10)
+#define CR4_LA57 (1ull << 12)
+
 /* ---- birth and end ------------------------------------------------------------------------------- */
 
 static int make_run_pages(struct vcpu *vcpu)
@@ -51,7 +54,6 @@ static int vcpu_alloc(struct vm *vm, uint32_t id, struct vcpu **out)
 		return -ENOMEM;
 	vcpu->vm = vm;
 	vcpu->id = id;
-	vcpu->pending_vector = -1;
 	err = make_run_pages(vcpu);
 	if (!err) {
 		err = make_engine(vcpu);
@@ -111,7 +113,7 @@ long vcpu_create(struct vm *vm, uint64_t id)
 	long r;
 	int fd;
 
-	if (id >= KVM_MAX_VCPU_ID)
+	if (id >= (vm->max_vcpu_id ? vm->max_vcpu_id : KVM_MAX_VCPU_ID))
 		return obs_refuse(-EINVAL, "vCPU ids end at KVM_CAP_MAX_VCPU_ID");
 	r = kvm_fds->reserve(true, &fd);
 	if (r)
@@ -308,6 +310,17 @@ static long set_msrs(void *object, void *data, uint64_t arg)
 	return msr_set(object, arg);
 }
 
+/* KVM_TRANSLATE walks the tables with whatever address it gets: the upper bits are no error. */
+static uint64_t canonical(struct vcpu *vcpu, uint64_t linear)
+{
+	const struct cpu_state *s = vcpu_state(vcpu);
+	unsigned int unused = s->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	if (!(s->efer & EFER_LMA))
+		return linear;
+	return (uint64_t)((int64_t)(linear << unused) >> unused);
+}
+
 static long translate(void *object, void *data, uint64_t arg)
 {
 	struct vcpu *vcpu = object;
@@ -315,7 +328,8 @@ static long translate(void *object, void *data, uint64_t arg)
 	bool writable, user;
 	uint64_t gpa;
 
-	t->valid = !vcpu->ops->translate(vcpu->cpu, t->linear_address, &gpa, &writable, &user);
+	t->valid = !vcpu->ops->translate(vcpu->cpu, canonical(vcpu, t->linear_address), &gpa,
+					 &writable, &user);
 	t->physical_address = t->valid ? gpa : ~0ull;
 	t->writeable = 1;
 	t->usermode = 0;
@@ -339,6 +353,16 @@ static long set_signal_mask(void *object, void *data, uint64_t arg)
 	if (os_copy_in(&vcpu->sigmask, arg + sizeof(len), sizeof(vcpu->sigmask)))
 		return obs_refuse(-EFAULT, "kvm_signal_mask cannot be read");
 	vcpu->has_sigmask = true;
+	return 0;
+}
+
+/* The counter cannot be scaled: it counts as the machine's does. */
+static long set_tsc_khz(void *object, void *data, uint64_t arg)
+{
+	uint64_t khz = os_tsc_khz(), slack = khz / 4000;
+
+	if (arg && (arg < khz - slack || arg > khz + slack))
+		return obs_refuse(-EINVAL, "the time stamp counter cannot be scaled");
 	return 0;
 }
 
@@ -389,6 +413,7 @@ static const struct ioctl_row rows[] = {
 	{ KVM_SET_SIGNAL_MASK, set_signal_mask, true },
 	{ KVM_PRE_FAULT_MEMORY, pre_fault, true },
 	{ KVM_GET_TSC_KHZ, get_tsc_khz, false },
+	{ KVM_SET_TSC_KHZ, set_tsc_khz, false },
 	{ KVM_ENABLE_CAP, enable_cap, false },
 };
 

@@ -219,24 +219,14 @@ static long reset_dirty_rings(void *object, void *data, uint64_t arg)
 
 static long set_nr_mmu_pages(void *object, void *data, uint64_t arg)
 {
-	struct vm *vm = object;
-
 	if (arg < 64)
 		return obs_refuse(-EINVAL, "at least 64 MMU pages");
-	vm->nr_mmu_pages = arg;
 	return 0;
-}
-
-static long get_nr_mmu_pages(void *object, void *data, uint64_t arg)
-{
-	struct vm *vm = object;
-
-	return (long)vm->nr_mmu_pages;
 }
 
 static long set_tss_addr(void *object, void *data, uint64_t arg)
 {
-	if (arg > (uint32_t)-3 * (uint64_t)OS_PAGE_SIZE)
+	if (arg > (1ull << 32) - 3 * OS_PAGE_SIZE)
 		return obs_refuse(-EINVAL, "the three pages end above 4 GiB");
 	return 0;
 }
@@ -338,6 +328,28 @@ static long set_clock(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
+/* ---- interrupt controllers and devices: none yet, and refused as by a VM that has none ---------- */
+
+static long no_irqchip(void *object, void *data, uint64_t arg)
+{
+	return obs_refuse(-ENXIO, "gmem has no interrupt controllers yet");
+}
+
+static long no_interrupts(void *object, void *data, uint64_t arg)
+{
+	return obs_refuse(-EINVAL, "gmem has no interrupt controllers yet");
+}
+
+static long no_timer(void *object, void *data, uint64_t arg)
+{
+	return obs_refuse(-ENOENT, "gmem has no interrupt timer yet");
+}
+
+static long no_device(void *object, void *data, uint64_t arg)
+{
+	return obs_refuse(-ENODEV, "gmem has no devices yet");
+}
+
 static const struct ioctl_row rows[] = {
 	{ KVM_SET_MEMORY_ATTRIBUTES, set_attributes, false },
 	{ KVM_SET_USER_MEMORY_REGION2, set_region2, false },
@@ -353,7 +365,6 @@ static const struct ioctl_row rows[] = {
 	{ KVM_REGISTER_COALESCED_MMIO, register_coalesced, false },
 	{ KVM_UNREGISTER_COALESCED_MMIO, unregister_coalesced, false },
 	{ KVM_SET_NR_MMU_PAGES, set_nr_mmu_pages, false },
-	{ KVM_GET_NR_MMU_PAGES, get_nr_mmu_pages, false },
 	{ KVM_SET_TSS_ADDR, set_tss_addr, false },
 	{ KVM_SET_IDENTITY_MAP_ADDR, set_identity_map_addr, false },
 	{ KVM_CREATE_IRQCHIP, create_irqchip, false },
@@ -361,6 +372,16 @@ static const struct ioctl_row rows[] = {
 	{ KVM_GET_TSC_KHZ, get_tsc_khz, false },
 	{ KVM_GET_CLOCK, get_clock, false },
 	{ KVM_SET_CLOCK, set_clock, false },
+	{ KVM_GET_IRQCHIP, no_irqchip, false },
+	{ KVM_SET_IRQCHIP, no_irqchip, false },
+	{ KVM_IRQ_LINE, no_irqchip, false },
+	{ KVM_IRQ_LINE_STATUS, no_irqchip, false },
+	{ KVM_IRQFD, no_interrupts, false },
+	{ KVM_SIGNAL_MSI, no_interrupts, false },
+	{ KVM_SET_GSI_ROUTING, no_interrupts, false },
+	{ KVM_CREATE_PIT, no_timer, false },
+	{ KVM_CREATE_PIT2, no_timer, false },
+	{ KVM_CREATE_DEVICE, no_device, false },
 };
 
 long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg)
