@@ -2,8 +2,8 @@
 /* MUL IMUL DIV IDIV MULX. */
 #include "cpu/soft/exec.h"
 
-typedef unsigned __int128 u128;
-typedef __int128 s128;
+__extension__ typedef unsigned __int128 u128;
+__extension__ typedef __int128 s128;
 
 /* CF and OF tell that the high half matters; the others are undefined: by the low half, as processors do. */
 static void mul_flags(struct soft *c, unsigned int size, uint64_t low, bool high)
