@@ -94,7 +94,8 @@ static void binding_rules(void **state)
 	assert_int_equal(set_slot(vm, 0, GMEM, 0, PAGE, hva, strange, 0), -EINVAL);
 	assert_int_equal(set_slot(vm, 0, GMEM, 0, PAGE, hva, gmem, 1), -EINVAL);
 	assert_int_equal(set_slot(vm, 0, GMEM, 0, PAGE, hva, gmem, 4 * PAGE), -EINVAL);
-	assert_int_equal(set_slot(vm, 0, GMEM, 0, 4 * PAGE, hva, gmem, 0x7ffffffffffff000), -EINVAL);
+	assert_int_equal(set_slot(vm, 0, GMEM, 0, 4 * PAGE, hva, gmem, 0x7ffffffffffff000),
+			 -EINVAL);
 	assert_int_equal(set_slot(vm, 0, GMEM, 0, 2 * PAGE, hva, gmem, PAGE), 0);
 	assert_int_equal(set_slot(vm, 1, GMEM, GB, PAGE, hva, gmem, 2 * PAGE), -EEXIST);
 	assert_int_equal(set_slot(vm, 1, GMEM, GB, PAGE, hva, gmem, 3 * PAGE), 0);
