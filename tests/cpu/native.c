@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* One instruction on the host: all registers from struct native, the instruction, all of them back. */
+/* Instructions on the host: all registers from struct native, the instructions, all of them back. */
 #include "native.h"
 
 #include <signal.h>
@@ -9,6 +9,8 @@
 #include <ucontext.h>
 
 enum { VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_XM = 19 };
+
+#define RET_AT 2048 /* for instructions that fail */
 
 /* What the assembly below works on. */
 struct native native_state __attribute__((used));
@@ -22,11 +24,12 @@ _Static_assert(offsetof(struct native, host_mxcsr) == 396, "known to the assembl
 
 #define EACH_XMM(X) \
 	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define EACH_GPR(X)                                                                               \
-	X(0, rax)                                                                                 \
-	X(1, rcx)                                                                                 \
-	X(2, rdx) X(3, rbx) X(5, rbp) X(6, rsi) X(7, rdi) X(8, r8) X(9, r9) X(10, r10) X(11, r11) \
-		X(12, r12) X(13, r13) X(14, r14) X(15, r15)
+#define EACH_GPR(X)                                                                                \
+	X(0, rax)                                                                                  \
+	X(1, rcx)                                                                                  \
+	X(2, rdx)                                                                                  \
+	X(3, rbx) X(5, rbp) X(6, rsi) X(7, rdi) X(8, r8) X(9, r9) X(10, r10) X(11, r11) X(12, r12) \
+		X(13, r13) X(14, r14) X(15, r15)
 #define LOAD_XMM(n) "movups native_state + 16 * " #n "(%rip), %xmm" #n "\n"
 #define SAVE_XMM(n) "movups %xmm" #n ", native_state + 16 * " #n "(%rip)\n"
 #define LOAD_GPR(n, r) "mov native_state + 256 + 8 * " #n "(%rip), %" #r "\n"
@@ -52,7 +55,7 @@ __asm__(".pushsection .text\n"
 							   rbx) "ret\n"
 								".popsection\n");
 
-/* The instruction failed: go on behind it, at the RET. MXCSR has the flags that it set. */
+/* An instruction failed: leave by a RET. MXCSR has the flags that it set. */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
 	ucontext_t *u = context;
@@ -61,7 +64,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 	native_state.vector = signo == SIGFPE	 ? VECTOR_XM
 			      : signo == SIGSEGV ? VECTOR_GP
 						 : VECTOR_UD;
-	u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)(native_code + 32);
+	u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)(native_code + RET_AT);
 }
 
 void native_init(void)
@@ -73,16 +76,15 @@ void native_init(void)
 		return;
 	native_code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	memset(native_code, 0x90, 4096);
-	native_code[32] = 0xc3;
+	native_code[RET_AT] = 0xc3;
 	for (unsigned int n = 0; n < sizeof(signals) / sizeof(signals[0]); n++)
 		sigaction(signals[n], &sa, NULL);
 }
 
 void native_run(struct native *n, const uint8_t *bytes, unsigned int len)
 {
-	memset(native_code, 0x90, 32);
 	memcpy(native_code, bytes, len);
+	native_code[len] = 0xc3;
 	native_state = *n;
 	native_state.vector = -1;
 	native_enter();

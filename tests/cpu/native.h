@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Runs one instruction on the host CPU with every register as given, for comparison with the soft one.
- * One thread. The instruction must not use RSP, nor branch.
+ * Runs instructions on the host CPU with every register as given, for comparison with the soft one.
+ * One thread. They must not use RSP, nor branch; the first that fails ends the run.
  */
 #ifndef GMEM_TESTS_CPU_NATIVE_H
 #define GMEM_TESTS_CPU_NATIVE_H
@@ -19,7 +19,7 @@ struct native {
 };
 
 void native_init(void);
-/* Copies the instruction and runs it. */
+/* Copies the instructions, at most 2000 bytes, and runs them. */
 void native_run(struct native *n, const uint8_t *bytes, unsigned int len);
 
 #endif

@@ -29,24 +29,28 @@ static bool isa_is_sse(ZydisISASet set)
 	}
 }
 
-static unsigned int put(const struct encoding *e, unsigned int rm, unsigned int rex,
-			const uint8_t tail[8], uint8_t bytes[16])
+static unsigned int put(const struct encoding *e, const struct choice *how, uint8_t bytes[16])
 {
-	unsigned int n = 0;
+	unsigned int n = 0, rex = e->wide ? 0x48 : 0;
 
+	if (how->rex_r)
+		rex |= 0x44;
+	if (how->rex_b && !e->memory)
+		rex |= 0x41;
 	for (unsigned int p = 0; p < 2; p++)
 		if (e->prefix[p])
 			bytes[n++] = e->prefix[p];
-	rex |= e->wide ? 0x48 : 0;
 	if (rex)
 		bytes[n++] = (uint8_t)rex;
 	bytes[n++] = 0x0f;
 	if (e->map)
 		bytes[n++] = e->map == 1 ? 0x38 : 0x3a;
 	bytes[n++] = e->opcode;
-	bytes[n++] = (uint8_t)((e->memory ? MODRM_RSI : 0xc0 | rm) | e->reg << 3);
+	bytes[n++] = (uint8_t)((e->memory ? 0x40 | MODRM_RSI : 0xc0 | how->rm) | e->reg << 3);
+	if (e->memory)
+		bytes[n++] = (uint8_t)how->disp;
 	memset(bytes + n, 0, 16 - n);
-	memcpy(bytes + n, tail, 16 - n < 8 ? 16 - n : 8);
+	memcpy(bytes + n, how->tail, 16 - n < 8 ? 16 - n : 8);
 	return n;
 }
 
@@ -69,12 +73,13 @@ static bool uses_class(const ZydisDecodedInstruction *in, const ZydisDecodedOper
 	return false;
 }
 
-static bool uses_rsp(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op)
+static bool uses_register(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op,
+			  ZydisRegister reg)
 {
 	for (unsigned int n = 0; n < in->operand_count_visible; n++)
 		if (op[n].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		    ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, op[n].reg.value) ==
-			    ZYDIS_REGISTER_RSP)
+			    reg)
 			return true;
 	return false;
 }
@@ -89,14 +94,14 @@ static bool is_mmx(const ZydisDecodedInstruction *in, const ZydisDecodedOperand 
 static void try_encoding(struct encoding *e, void (*fn)(const struct encoding *e, void *arg),
 			 void *arg)
 {
-	static const uint8_t tail[8];
+	static const struct choice none;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction in;
 	uint8_t bytes[16];
 
 	if (e->map == 0 && (e->opcode == 0x38 || e->opcode == 0x3a))
 		return; /* lead into the other maps */
-	put(e, 0, 0, tail, bytes);
+	put(e, &none, bytes);
 	if (!decode(bytes, &in, op) || !isa_is_sse(in.meta.isa_set) ||
 	    in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return;
@@ -127,19 +132,27 @@ void each_encoding(void (*fn)(const struct encoding *e, void *arg), void *arg)
 	}
 }
 
-unsigned int encode(const struct encoding *e, unsigned int rm, bool rex_r, bool rex_b,
-		    const uint8_t tail[8], uint8_t bytes[16])
+unsigned int encode(const struct encoding *e, const struct choice *how, uint8_t bytes[16])
 {
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction in;
-	unsigned int rex = 0;
 
-	if (rex_r)
-		rex |= 0x44;
-	if (rex_b && !e->memory)
-		rex |= 0x41;
-	put(e, rm, rex, tail, bytes);
-	if (!decode(bytes, &in, op) || in.mnemonic != e->mnemonic || uses_rsp(&in, op))
+	put(e, how, bytes);
+	if (!decode(bytes, &in, op) || in.mnemonic != e->mnemonic ||
+	    uses_register(&in, op, ZYDIS_REGISTER_RSP))
 		return 0;
 	return in.length;
+}
+
+unsigned int encode_keeping_pointers(const struct encoding *e, const struct choice *how,
+				     uint8_t bytes[16])
+{
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction in;
+	unsigned int len = encode(e, how, bytes);
+
+	if (!len || !decode(bytes, &in, op) || uses_register(&in, op, ZYDIS_REGISTER_RSI) ||
+	    uses_register(&in, op, ZYDIS_REGISTER_RDI))
+		return 0;
+	return len;
 }

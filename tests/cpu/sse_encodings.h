@@ -26,9 +26,18 @@ struct encoding {
 /* Calls fn for each. */
 void each_encoding(void (*fn)(const struct encoding *e, void *arg), void *arg);
 
-/* The instruction, with these registers' fourth bits and this tail (immediate). Returns its length, or 0
- * when it would use RSP or is none. rm: 0..7, for a register. */
-unsigned int encode(const struct encoding *e, unsigned int rm, bool rex_r, bool rex_b,
-		    const uint8_t tail[8], uint8_t bytes[16]);
+/* What an encoding leaves open. */
+struct choice {
+	unsigned int rm;   /* 0..7, for a register */
+	bool rex_r, rex_b; /* the registers' fourth bits */
+	int8_t disp;	   /* to [rsi] */
+	uint8_t tail[8];   /* immediate */
+};
+
+/* Returns the instruction's length, or 0 when it would use RSP or is none. */
+unsigned int encode(const struct encoding *e, const struct choice *how, uint8_t bytes[16]);
+/* The same, and 0 too when it would write RSI or RDI. */
+unsigned int encode_keeping_pointers(const struct encoding *e, const struct choice *how,
+				     uint8_t bytes[16]);
 
 #endif

@@ -234,6 +234,20 @@ static bool can_run_here(const struct encoding *e)
 	}
 }
 
+static struct choice random_choice(void)
+{
+	uint64_t bits = rnd(), tail = rnd();
+	struct choice how = {
+		.rm = bits & 7,
+		.rex_r = bits >> 3 & 1,
+		.rex_b = bits >> 4 & 1,
+		.disp = (int8_t)((int)(bits >> 8 & 7) * 16 - 64),
+	};
+
+	memcpy(how.tail, &tail, sizeof(how.tail));
+	return how;
+}
+
 static void compare_encoding(const struct encoding *e, void *arg)
 {
 	struct totals *t = arg;
@@ -243,10 +257,10 @@ static void compare_encoding(const struct encoding *e, void *arg)
 	if (!can_run_here(e))
 		return;
 	for (unsigned int n = 0; n < rounds; n++) {
-		uint64_t tail = rnd(), how = rnd();
+		struct choice how = random_choice();
 		const char *what;
 
-		r.len = encode(e, how & 7, how & 8, how & 16, (const uint8_t *)&tail, r.bytes);
+		r.len = encode(e, &how, r.bytes);
 		if (!r.len || !bench_decode(r.bytes, r.len))
 			continue;
 		random_state_for(&r);
@@ -277,10 +291,10 @@ static void test_every_instruction_does_what_the_host_does(void **state)
 
 static void find_missing(const struct encoding *e, void *arg)
 {
-	static const uint8_t tail[8];
+	static const struct choice none;
 	unsigned int *missing = arg;
 	uint8_t bytes[16];
-	unsigned int len = encode(e, 0, false, false, tail, bytes);
+	unsigned int len = encode(e, &none, bytes);
 
 	if (!len || e->mmx || bench_decode(bytes, len))
 		return;
@@ -300,10 +314,10 @@ static void test_no_instruction_is_missing(void **state)
 
 static void find_accepted(const struct encoding *e, void *arg)
 {
-	static const uint8_t tail[8];
+	static const struct choice none;
 	unsigned int *accepted = arg;
 	uint8_t bytes[16];
-	unsigned int len = encode(e, 0, false, false, tail, bytes);
+	unsigned int len = encode(e, &none, bytes);
 
 	if (!len || !e->mmx || !bench_decode(bytes, len))
 		return;

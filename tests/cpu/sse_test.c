@@ -113,10 +113,10 @@ static bool is_state_image(const struct encoding *e)
 
 static void check_availability(const struct encoding *e, void *arg)
 {
-	static const uint8_t tail[8];
+	static const struct choice none;
 	struct checked *checked = arg;
 	uint8_t bytes[16];
-	unsigned int len = encode(e, 0, false, false, tail, bytes);
+	unsigned int len = encode(e, &none, bytes);
 
 	if (!len || e->mmx || is_state_image(e))
 		return;
@@ -181,11 +181,11 @@ static bool touches_no_memory(const struct encoding *e)
 
 static void check_page_fault(const struct encoding *e, void *arg)
 {
-	static const uint8_t tail[8];
+	static const struct choice none;
 	struct checked *checked = arg;
 	struct cpu_state before;
 	uint8_t bytes[16];
-	unsigned int len = encode(e, 0, false, false, tail, bytes);
+	unsigned int len = encode(e, &none, bytes);
 
 	if (!len || e->mmx || touches_no_memory(e))
 		return;
