@@ -36,6 +36,15 @@ long calls_madvise(uint64_t addr, uint64_t size, int advice);
 long calls_msync(uint64_t addr, uint64_t size, int flags, bool *answered);
 long calls_remap_file_pages(uint64_t addr, uint64_t size, int prot, uint64_t pgoff, int flags);
 
+/* clone(2) as the kernel has it, for a child that goes on where it is. */
+long calls_raw_clone(unsigned long flags, const uint64_t args[5]);
+
+void calls_before_sendmsg(uint64_t msg);
+struct msghdr;
+void calls_after_recvmsg(struct msghdr *msg);
+/* fd has come from elsewhere and may be one of ours. */
+void calls_adopt(int fd);
+
 /* Around a fork: nobody is in the middle of changing a mapping. */
 void calls_map_lock(void);
 void calls_map_unlock(void);

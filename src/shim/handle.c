@@ -139,7 +139,9 @@ void handle_put(struct handle *h)
 	if (h->watch_fd >= 0)
 		os_fd_close(h->watch_fd);
 	atomic_fetch_sub(&handle_count, 1);
-	structure_put(h);
+	/* A mapping that was inherited may still ask for it. */
+	if (!h->inherited)
+		structure_put(h);
 	shim_leave();
 }
 
@@ -174,6 +176,18 @@ struct handle *handle_by_address(uintptr_t address, uint64_t generation)
 	os_mutex_lock(&list_lock);
 	for (h = all; h; h = h->next)
 		if ((uintptr_t)h == address && h->generation == generation && handle_try_get(h))
+			break;
+	os_mutex_unlock(&list_lock);
+	return h;
+}
+
+struct handle *handle_inherited(const struct kvm_object *o)
+{
+	struct handle *h;
+
+	os_mutex_lock(&list_lock);
+	for (h = all; h; h = h->next)
+		if (h->inherited && h->object == o)
 			break;
 	os_mutex_unlock(&list_lock);
 	return h;

@@ -81,6 +81,9 @@ void handle_lock_all(void);
 void handle_unlock_all(void);
 /* In a forked child: what there is belongs to the parent, which takes requests on home_socket. */
 void handle_inherit_all(int home_socket);
+/* In a child: the handle that its parent had for this object, whose descriptors may be closed here by
+ * now. NULL: the object is our own. */
+struct handle *handle_inherited(const struct kvm_object *o);
 /* At home: the handle that a child means; with one more user. NULL: gone. */
 struct handle *handle_by_address(uintptr_t address, uint64_t generation);
 
