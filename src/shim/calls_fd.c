@@ -131,13 +131,13 @@ static long close_some(unsigned int first, unsigned int last, unsigned int flags
 	long ret = 0;
 
 	while (ret == 0 && from <= last && from <= INT_MAX) {
-		unsigned int ours = (unsigned int)os_fd_next((int)from);
+		int ours = os_fd_next((int)from);
 
-		if (ours > last)
+		if (ours < 0 || (unsigned int)ours > last)
 			break;
-		if (ours > from)
+		if ((unsigned int)ours > from)
 			ret = os_sys3(SYS_close_range, from, ours - 1, flags);
-		from = ours + 1;
+		from = (unsigned int)ours + 1;
 	}
 	if (ret == 0 && from <= last)
 		ret = os_sys3(SYS_close_range, from, last, flags);
