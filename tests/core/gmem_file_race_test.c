@@ -18,7 +18,7 @@
 
 #define P ATTR_PRIVATE
 #define PAGE OS_PAGE_SIZE
-#define NR_PAGES 2048ull
+#define NR_PAGES 32ull
 #define NR_FAULTERS 3
 #define NR_CHANGERS 2
 #define RUN_NS 2000000000ull
@@ -83,6 +83,8 @@ static void mmu_end(struct gmem_consumer *c, const struct gmem_change *ch)
 	atomic_fetch_add(&m->sequence, 1);
 	m->nr_running--;
 	os_mutex_unlock(&m->lock);
+	/* Time for a fault: what is changed only after this would be seen as it was. */
+	os_yield();
 }
 
 static const struct gmem_consumer_ops ops = { .begin = mmu_begin, .end = mmu_end };

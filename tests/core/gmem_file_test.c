@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/binding.h"
 #include "core/gmem_file.h"
 #include "fail_alloc.h"
 #include "os/os.h"
@@ -456,20 +457,39 @@ static void all_slots_of_a_vm_bind_fast(void **state)
 	close_file(f);
 }
 
-/* In rising order, too: a search tree without balance would be a list. */
-static void rising_offsets_bind_fast(void **state)
+static unsigned int depth_of(const struct gmem_binding *b)
 {
-	static struct gmem_binding *bindings[MANY];
-	struct gmem_file *f = file_of(PAGE * MANY, 0);
-	uint64_t start = os_clock_ns();
-	uint32_t i;
+	unsigned int left, right;
 
-	for (i = 0; i < MANY; i++)
-		assert_int_equal(gmem_file_bind(f, PAGE * i, PAGE, NULL, &bindings[i]), 0);
-	for (i = 0; i < MANY; i++)
-		gmem_file_unbind(f, bindings[i]);
-	assert_true(os_clock_ns() - start < 5000000000ull);
-	close_file(f);
+	if (!b)
+		return 0;
+	left = depth_of(b->left);
+	right = depth_of(b->right);
+	return 1 + (left > right ? left : right);
+}
+
+static void the_tree_is_shallow_in_any_order(void **state)
+{
+	static struct gmem_binding b[MANY];
+	uint32_t order, i;
+
+	for (order = 0; order < 3; order++) {
+		struct binding_tree tree = { 0 };
+
+		for (i = 0; i < MANY; i++) {
+			uint32_t k = order == 0 ? i : order == 1 ? MANY - i : (i * 7919) % MANY;
+
+			b[i].offset = k * PAGE;
+			b[i].size = PAGE;
+			assert_int_equal(binding_insert(&tree, &b[i]), 0);
+		}
+		binding_check(&tree, (MANY + 1) * PAGE);
+		assert_true(depth_of(tree.root) < 60);
+		for (i = 0; i < MANY; i += 2)
+			binding_remove(&tree, &b[i]);
+		binding_check(&tree, (MANY + 1) * PAGE);
+		assert_int_equal(tree.nr, MANY / 2);
+	}
 }
 
 /* ---- release --------------------------------------------------------------------------------- */
@@ -529,7 +549,7 @@ int main(void)
 		cmocka_unit_test(one_page_has_one_slot),
 		cmocka_unit_test(bindings_are_found_in_order_and_in_part),
 		cmocka_unit_test(all_slots_of_a_vm_bind_fast),
-		cmocka_unit_test(rising_offsets_bind_fast),
+		cmocka_unit_test(the_tree_is_shallow_in_any_order),
 		cmocka_unit_test(release_tells_and_forgets),
 	};
 
