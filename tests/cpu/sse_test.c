@@ -263,6 +263,24 @@ static void test_only_a_new_exception_raises_xm(void **state)
 	assert_int_equal(S->mxcsr, MXCSR_ZE);
 }
 
+#define MULSS 0xf3, 0x0f, 0x59, 0xc1
+
+/* Masked, underflow is told only of inexact results, and flushing to zero makes every one inexact. */
+static void test_unmasked_underflow_tells_of_exact_tiny_results_too(void **state)
+{
+	S->xmm[0].u32[0] = (127 - 100) << 23;
+	S->xmm[1].u32[0] = (127 - 40) << 23;
+	S->mxcsr = 0x1f80;
+	assert_int_equal(RUN(MULSS), NO_VECTOR);
+	assert_int_equal(S->mxcsr, 0x1f80);
+
+	S->xmm[0].u32[0] = (127 - 100) << 23;
+	S->mxcsr = (0x1f80 | MXCSR_FTZ) & ~(MXCSR_UE << MXCSR_MASK_SHIFT);
+	assert_int_equal(RUN(MULSS), VEC_XM);
+	assert_int_equal(S->mxcsr & MXCSR_FLAGS, MXCSR_UE);
+	assert_int_equal(S->xmm[0].u32[0], (127 - 100) << 23);
+}
+
 static void test_the_hosts_mxcsr_is_never_touched(void **state)
 {
 	const unsigned int mine = 0x9f80; /* FTZ, as programs built for speed have it */
@@ -331,6 +349,8 @@ int main(void)
 		cmocka_unit_test_setup(test_an_unmasked_exception_raises_xm_before_the_result,
 				       reset),
 		cmocka_unit_test_setup(test_only_a_new_exception_raises_xm, reset),
+		cmocka_unit_test_setup(test_unmasked_underflow_tells_of_exact_tiny_results_too,
+				       reset),
 		cmocka_unit_test_setup(test_the_hosts_mxcsr_is_never_touched, reset),
 		cmocka_unit_test_setup(test_pause_prefetch_and_fences_do_nothing, reset),
 		cmocka_unit_test_setup(test_cpuid_bits_are_the_hosts, reset),
