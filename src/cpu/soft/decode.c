@@ -310,6 +310,8 @@ enum decode_result decode_insn(const uint8_t *bytes, unsigned int nr, uint8_t mo
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		return DECODE_TOO_LONG;
 	if (!ZYAN_SUCCESS(status)) {
+		/* It is no instruction for all the bytes that were looked at. */
+		i->len = nr < 15 ? nr : 15;
 		make_undefined(i);
 		return DECODE_OK;
 	}

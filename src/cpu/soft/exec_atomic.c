@@ -96,7 +96,9 @@ static void cmpxchg(struct soft *c, const struct insn *i)
 		old = compare_exchange(c, i, expected, value);
 	} else {
 		old = reg_get(c, i->dst, size);
-		reg_set(c, i->dst, size, old == expected ? value : old);
+		/* a register that differs is not written, not even cleared above 32 bits */
+		if (old == expected)
+			reg_set(c, i->dst, size, value);
 	}
 	if (old != expected)
 		reg_set(c, CPU_RAX, size, old);

@@ -92,14 +92,7 @@ static void come_back(struct soft *c)
 	c->next_rip = soft_rip(c);
 }
 
-static inline bool condition_ends(const struct soft *c, const struct insn *i, bool compares)
-{
-	if (!compares)
-		return false;
-	return flags_zero(c) != !!(i->flags & INSN_REP);
-}
-
-static inline void repeat(struct soft *c, const struct insn *i, string_step *step, bool compares)
+static inline void repeat(struct soft *c, const struct insn *i, string_step *step)
 {
 	uint64_t count = reg_get(c, CPU_RCX, i->asize);
 
@@ -115,8 +108,45 @@ static inline void repeat(struct soft *c, const struct insn *i, string_step *ste
 		step(c, i);
 		reg_set(c, CPU_RCX, i->asize, --count);
 		mmio_forget(c);
-		if (condition_ends(c, i, compares))
+	}
+}
+
+struct lazy_flags {
+	uint64_t a, b, res;
+	uint8_t op, size;
+};
+
+static inline struct lazy_flags flags_save(const struct soft *c)
+{
+	return (struct lazy_flags){ c->flag_a, c->flag_b, c->flag_res, c->flag_op, c->flag_size };
+}
+
+static inline void flags_restore(struct soft *c, const struct lazy_flags *f)
+{
+	flags_set_lazy(c, f->op, f->size, f->a, f->b, f->res);
+}
+
+/* CMPS and SCAS: until the end the flags are those before the instruction, so that a fault finds them. */
+static inline void repeat_compare(struct soft *c, const struct insn *i, string_step *step)
+{
+	uint64_t count = reg_get(c, CPU_RCX, i->asize);
+	struct lazy_flags before = flags_save(c);
+
+	if (!(i->flags & (INSN_REP | INSN_REPNE))) {
+		step(c, i);
+		return;
+	}
+	for (unsigned int n = 0; count; n++) {
+		if (n == ITERATIONS_PER_TURN || (n && c->stepping)) {
+			come_back(c);
 			return;
+		}
+		step(c, i);
+		reg_set(c, CPU_RCX, i->asize, --count);
+		mmio_forget(c);
+		if (!count || flags_zero(c) != !!(i->flags & INSN_REP))
+			return;
+		flags_restore(c, &before);
 	}
 }
 
@@ -215,7 +245,7 @@ static inline void repeat_pieces(struct soft *c, const struct insn *i, string_st
 	uint64_t count = reg_get(c, CPU_RCX, i->asize), bytes = 0;
 
 	if (!(i->flags & (INSN_REP | INSN_REPNE)) || (c->state.rflags & RFLAGS_DF) || c->stepping) {
-		repeat(c, i, step, false);
+		repeat(c, i, step);
 		return;
 	}
 	while (count) {
@@ -250,17 +280,17 @@ static void stos(struct soft *c, const struct insn *i)
 
 static void lods(struct soft *c, const struct insn *i)
 {
-	repeat(c, i, lods_step, false);
+	repeat(c, i, lods_step);
 }
 
 static void cmps(struct soft *c, const struct insn *i)
 {
-	repeat(c, i, cmps_step, true);
+	repeat_compare(c, i, cmps_step);
 }
 
 static void scas(struct soft *c, const struct insn *i)
 {
-	repeat(c, i, scas_step, true);
+	repeat_compare(c, i, scas_step);
 }
 
 static bool take(struct insn *i, soft_exec *exec)
