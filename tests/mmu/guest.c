@@ -66,6 +66,34 @@ static void flush(struct guest *g)
 	count(&g->flushes);
 }
 
+/* Long after it looked at the requests: what it missed there shows. */
+static void dawdle(void)
+{
+	for (int i = 0; i < 30; i++)
+		os_relax();
+}
+
+static void run_block(struct guest *g)
+{
+	int nr = g->restless ? 1 : ACCESSES_PER_BLOCK;
+
+	if (g->restless)
+		dawdle();
+	for (int i = 0; i < nr; i++) {
+		uint64_t random = guest_random(&g->random);
+		uint64_t gfn = g->base / PAGE + (random >> 8) % g->nr_pages;
+
+		if (access_page(g, gfn, random & 1))
+			continue;
+		fault(g, gfn, random & 1);
+		return;
+	}
+	if (!g->restless)
+		return;
+	mmu_vcpu_leave(g->v);
+	mmu_vcpu_enter(g->v);
+}
+
 static void run(void *arg)
 {
 	struct guest *g = arg;
@@ -75,15 +103,7 @@ static void run(void *arg)
 	while (!((requests = mmu_vcpu_requests(g->v)) & MMU_REQ_KICK)) {
 		if (requests & MMU_REQ_FLUSH)
 			flush(g);
-		for (int i = 0; i < ACCESSES_PER_BLOCK; i++) {
-			uint64_t random = guest_random(&g->random);
-			uint64_t gfn = g->base / PAGE + (random >> 8) % g->nr_pages;
-
-			if (access_page(g, gfn, random & 1))
-				continue;
-			fault(g, gfn, random & 1);
-			break;
-		}
+		run_block(g);
 	}
 	mmu_vcpu_leave(g->v);
 }

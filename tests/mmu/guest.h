@@ -21,6 +21,7 @@ struct guest_tlb_entry {
 
 struct guest {
 	uint64_t base, nr_pages; /* the guest addresses it touches at random */
+	bool restless;		 /* leaves and enters after every access */
 	/* private */
 	struct mmu_vcpu *v;
 	struct os_thread *thread;

@@ -19,7 +19,7 @@ struct race {
 	struct gmem_file *file;
 	uint8_t *memory;
 	struct os_mutex slots; /* the VM's slots lock */
-	uint64_t guest_pages, random, violations;
+	uint64_t guest_pages, random, violations, start;
 	_Atomic bool stop;
 };
 
@@ -51,6 +51,7 @@ static int setup(void **state)
 	memset(&r, 0, sizeof(r));
 	r.random = 4711;
 	r.guest_pages = NR_PAGES;
+	r.start = os_clock_ns();
 	world_make(&r.w, true);
 	r.memory = memory_make(NR_PAGES * PAGE, 0);
 	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, 0, &r.file), 0);
@@ -88,11 +89,17 @@ static void watch(struct race *r, uint8_t *pages, uint64_t nr)
 
 	for (uint64_t i = 0; i < nr; i++)
 		write_pattern(pages + i * PAGE, pattern + i);
-	for (int spin = 0; spin < 3; spin++) {
-		os_yield();
+	for (int spin = 0; spin < 30; spin++) {
+		os_relax();
 		for (uint64_t i = 0; i < nr; i++)
 			check_pattern(r, pages + i * PAGE, pattern + i);
 	}
+}
+
+/* As many turns as fit into a while: on a busy machine each may cost a slice of time. */
+static bool go_on(struct race *r, int turn, int max)
+{
+	return turn < 20 || (turn < max && os_clock_ns() - r->start < 700000000);
 }
 
 static void pick(struct race *r, uint64_t *first, uint64_t *nr)
@@ -109,7 +116,7 @@ static void after_a_conversion_the_other_kind_is_out_of_reach(void **state)
 	uint64_t first, nr;
 
 	start_guests(r);
-	for (int turn = 0; turn < TURNS; turn++) {
+	for (int turn = 0; go_on(r, turn, TURNS); turn++) {
 		pick(r, &first, &nr);
 		assert_int_equal(
 			mmu_set_attributes(r->w.mmu, BASE / PAGE + first, nr, ATTR_PRIVATE), 0);
@@ -127,7 +134,7 @@ static void inside_a_bracket_by_host_address_nobody_is_there(void **state)
 	uint64_t first, nr;
 
 	start_guests(r);
-	for (int turn = 0; turn < TURNS; turn++) {
+	for (int turn = 0; go_on(r, turn, TURNS); turn++) {
 		uint64_t hva;
 
 		pick(r, &first, &nr);
@@ -140,13 +147,37 @@ static void inside_a_bracket_by_host_address_nobody_is_there(void **state)
 	assert_int_equal(r->violations, 0);
 }
 
+/* Entering and the request to flush race with each other, at every access. */
+static void who_enters_beside_a_bracket_flushes_first(void **state)
+{
+	struct race *r = *state;
+	struct guest restless = { .base = BASE, .nr_pages = 1, .restless = true };
+	uint64_t pattern;
+
+	guest_start(&restless, r->w.mmu, 11);
+	for (int turn = 0; go_on(r, turn, 4 * TURNS); turn++) {
+		mmu_invalidate_begin(r->w.mmu, BASE / PAGE, BASE / PAGE + 1);
+		pattern = guest_random(&r->random);
+		write_pattern(r->memory, pattern);
+		for (int spin = 0; spin < 60; spin++) {
+			check_pattern(r, r->memory, pattern);
+			os_relax();
+		}
+		mmu_invalidate_end(r->w.mmu, BASE / PAGE, BASE / PAGE + 1);
+		for (int spin = 0; spin < turn % 64; spin++)
+			os_relax();
+	}
+	guest_stop(&restless);
+	assert_int_equal(r->violations, 0);
+}
+
 static void after_a_delete_nobody_is_there(void **state)
 {
 	struct race *r = *state;
 
 	mmu_set_attributes(r->w.mmu, BASE / PAGE, NR_PAGES / 2, ATTR_PRIVATE);
 	start_guests(r);
-	for (int turn = 0; turn < TURNS / 2; turn++) {
+	for (int turn = 0; go_on(r, turn, TURNS / 2); turn++) {
 		os_yield();
 		memslot_delete(r->w.mmu, memslot_find(r->w.mmu, 0, 0));
 		watch(r, r->memory, NR_PAGES);
@@ -169,7 +200,7 @@ static void after_a_move_the_old_place_is_the_other_slots(void **state)
 	a = slot_make(&r->w, 1, near, NR_PAGES, r->memory, 0);
 	b = slot_make(&r->w, 2, far, NR_PAGES, other, 0);
 	start_guests(r);
-	for (int turn = 0; turn < TURNS / 4; turn++) {
+	for (int turn = 0; go_on(r, turn, TURNS / 4); turn++) {
 		assert_int_equal(memslot_move(r->w.mmu, a, far + NR_PAGES, 0, false), 0);
 		watch(r, r->memory, NR_PAGES);
 		assert_int_equal(memslot_move(r->w.mmu, b, near, 0, false), 0);
@@ -221,7 +252,7 @@ static void inside_a_files_bracket_nobody_is_there(void **state)
 	make_slot(r);
 	mmu_set_attributes(r->w.mmu, BASE / PAGE, NR_PAGES, ATTR_PRIVATE);
 	start_guests(r);
-	for (int turn = 0; turn < TURNS / 2; turn++) {
+	for (int turn = 0; go_on(r, turn, TURNS / 2); turn++) {
 		pick(r, &first, &nr);
 		assert_int_equal(gmem_file_punch(r->file, first * PAGE, nr * PAGE), 0);
 		pick(r, &first, &nr);
@@ -231,7 +262,7 @@ static void inside_a_files_bracket_nobody_is_there(void **state)
 	}
 	stop_guests(r);
 	assert_int_equal(r->violations, 0);
-	assert_true(watcher.nr_changes > (uint64_t)TURNS / 2);
+	assert_true(watcher.nr_changes > 20);
 	gmem_file_remove_consumer(r->file, &watcher.consumer);
 }
 
@@ -241,7 +272,7 @@ static void after_a_release_the_file_stays_empty_and_the_slot_stays(void **state
 
 	mmu_set_attributes(r->w.mmu, BASE / PAGE, NR_PAGES, ATTR_PRIVATE);
 	start_guests(r);
-	for (int turn = 0; turn < TURNS / 8; turn++) {
+	for (int turn = 0; go_on(r, turn, TURNS / 8); turn++) {
 		uint64_t refusals;
 
 		gmem_file_release(r->file);
@@ -267,19 +298,21 @@ static void no_write_escapes_the_dirty_log(void **state)
 	static uint64_t copy[NR_PAGES], log[1], clear[1];
 	struct race *r = *state;
 	struct memslot *slot;
+	bool last = false;
 
 	memslot_delete(r->w.mmu, memslot_find(r->w.mmu, 0, 0));
 	slot = slot_make(&r->w, 0, BASE / PAGE, NR_PAGES, r->memory, MEMSLOT_LOG_DIRTY);
 	memset(copy, 0, sizeof(copy));
 	start_guests(r);
-	for (int turn = 0; turn <= TURNS; turn++) {
-		if (turn == TURNS)
+	for (int turn = 0; !last; turn++) {
+		last = !go_on(r, turn, TURNS) && turn % 2;
+		if (last)
 			stop_guests(r);
 		if (turn % 2) {
 			memslot_dirty_get(r->w.mmu, slot, log, true);
 		} else {
 			memslot_dirty_get(r->w.mmu, slot, log, false);
-			clear[0] = turn == TURNS ? log[0] : log[0] & guest_random(&r->random);
+			clear[0] = log[0] & guest_random(&r->random);
 			memslot_dirty_clear(r->w.mmu, slot, 0, NR_PAGES, clear);
 			log[0] = clear[0];
 		}
@@ -380,6 +413,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(after_a_conversion_the_other_kind_is_out_of_reach),
 		T(inside_a_bracket_by_host_address_nobody_is_there),
+		T(who_enters_beside_a_bracket_flushes_first),
 		T(after_a_delete_nobody_is_there),
 		T(after_a_move_the_old_place_is_the_other_slots),
 		T(inside_a_files_bracket_nobody_is_there),
