@@ -124,6 +124,19 @@ static void span_read(struct soft *c, const struct span *s, void *dst)
 	}
 }
 
+/* The host may have lost the memory without our knowing: better found before the first byte changes. */
+static void touch(uint8_t *p)
+{
+	__asm__ volatile("lock orb $0, %0" : "+m"(*p) : : "memory", "cc");
+}
+
+static void span_touch(const struct span *s)
+{
+	for (int n = 0; n < 2; n++)
+		if (s->len[n] && s->part[n].host)
+			touch(s->part[n].host);
+}
+
 /* Devices first: their pieces leave, and memory must not have changed when they do. */
 static void span_write(struct soft *c, const struct span *s, const void *src)
 {
@@ -133,6 +146,8 @@ static void span_write(struct soft *c, const struct span *s, const void *src)
 		if (s->len[n] && !s->part[n].host)
 			mmio_write(c, s->part[n].gpa, p, s->len[n]);
 	}
+	if (s->len[1])
+		span_touch(s);
 	p = src;
 	for (int n = 0; n < 2; p += s->len[n++]) {
 		if (!s->len[n] || !s->part[n].host)
@@ -240,6 +255,13 @@ void soft_probe_write(struct soft *c, uint64_t lin, unsigned int size)
 	struct span s;
 
 	span_find(c, &s, lin, size, ACCESS_WRITE, c->user_bit);
+}
+
+void soft_probe_write_sys(struct soft *c, uint64_t lin, unsigned int size)
+{
+	struct span s;
+
+	span_find(c, &s, lin, size, ACCESS_WRITE, 0);
 }
 
 void *soft_rmw_ptr(struct soft *c, uint64_t lin, unsigned int size)

@@ -230,6 +230,7 @@ uint64_t soft_load_sys(struct soft *c, uint64_t lin, unsigned int size);
 void soft_store_sys(struct soft *c, uint64_t lin, unsigned int size, uint64_t value);
 /* Checks that size bytes at lin can be written, so that the stores that follow cannot leave. */
 void soft_probe_write(struct soft *c, uint64_t lin, unsigned int size);
+void soft_probe_write_sys(struct soft *c, uint64_t lin, unsigned int size);
 /* A host pointer for a read-modify-write of size bytes at lin, both reading and writing allowed, or NULL
  * when there is none (crossing a page, or a device): then use soft_load and soft_store, under
  * soft_split_lock() for LOCK forms. */

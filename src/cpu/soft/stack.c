@@ -49,7 +49,15 @@ static uint64_t stack_linear(struct soft *c, const struct stack *s, uint64_t sp,
 	return (uint32_t)(s->ss.base + offset);
 }
 
-/* An inner stack is the processor's own access: the CPL that the TLB goes by is still the old one. */
+/* An inner stack is the processor's own access: the CPL that the cache goes by is still the old one. */
+static void stack_probe(struct soft *c, const struct stack *s, uint64_t lin, unsigned int size)
+{
+	if (s->cpl == 3)
+		soft_probe_write(c, lin, size);
+	else
+		soft_probe_write_sys(c, lin, size);
+}
+
 static void stack_store(struct soft *c, const struct stack *s, uint64_t lin, unsigned int size,
 			uint64_t value)
 {
@@ -66,11 +74,11 @@ void stack_push(struct soft *c, struct stack *s, const uint64_t *value, unsigned
 	unsigned int n;
 
 	os_assert(nr <= 48);
-	for (n = 0; n < nr; n++)
+	for (n = 0; n < nr; n++) {
 		lin[n] = stack_linear(c, s, sp_add(s, -(uint64_t)(n + 1) * size), size);
-	/* The two ends first: a frame has no more than two pages, so the rest cannot fail. */
-	stack_store(c, s, lin[nr - 1], size, value[nr - 1]);
-	for (n = 0; n + 1 < nr; n++)
+		stack_probe(c, s, lin[n], size);
+	}
+	for (n = 0; n < nr; n++)
 		stack_store(c, s, lin[n], size, value[n]);
 	s->sp = sp_add(s, -(uint64_t)nr * size);
 }
