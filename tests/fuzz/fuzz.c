@@ -75,6 +75,21 @@ unsigned int nr_fds(void)
 	return n;
 }
 
+void list_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	char target[100];
+	struct dirent *e;
+	ssize_t n;
+
+	while (d && (e = readdir(d))) {
+		n = readlinkat(dirfd(d), e->d_name, target, sizeof(target));
+		fprintf(stderr, "    %s -> %.*s\n", e->d_name, n > 0 ? (int)n : 0, target);
+	}
+	if (d)
+		closedir(d);
+}
+
 long rss_kib(void)
 {
 	FILE *f = fopen("/proc/self/statm", "r");

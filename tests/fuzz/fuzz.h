@@ -44,6 +44,7 @@ void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void skip(const char *why) __attribute__((noreturn));
 /* Descriptors open in this process; KiB of memory it has resident. */
 unsigned int nr_fds(void);
+void list_fds(void); /* on stderr */
 long rss_kib(void);
 
 /*

@@ -20,7 +20,7 @@ struct world {
 	int fds[NR_FDS]; /* -1 where none; threads race on them as programs do */
 	uint8_t *arena;
 	int dev, event, memfd;
-	uint64_t until_ms, ops;
+	uint64_t ops, good;
 	volatile bool ending;
 };
 
@@ -31,7 +31,7 @@ struct thread {
 	uint8_t *buffer;	/* BUFFER bytes of its own, BEHIND inaccessible ones after them */
 	uint8_t *maps[NR_MAPS]; /* MAP bytes each, NULL where none */
 	volatile bool done;
-	uint64_t ops;
+	uint64_t ops, good;
 };
 
 uint64_t number(struct thread *t);
