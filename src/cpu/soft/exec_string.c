@@ -67,8 +67,9 @@ static void compare(struct soft *c, const struct insn *i, uint64_t a, uint64_t b
 
 static void cmps_step(struct soft *c, const struct insn *i)
 {
-	uint64_t a = soft_load(c, source(c, i, i->size), i->size);
+	/* in the order in which processors meet their faults */
 	uint64_t b = soft_load(c, destination(c, i, ACCESS_READ), i->size);
+	uint64_t a = soft_load(c, source(c, i, i->size), i->size);
 
 	compare(c, i, a, b);
 	advance(c, i, CPU_RSI, step_of(c, i));

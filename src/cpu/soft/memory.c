@@ -255,6 +255,7 @@ void soft_probe_write(struct soft *c, uint64_t lin, unsigned int size)
 	struct span s;
 
 	span_find(c, &s, lin, size, ACCESS_WRITE, c->user_bit);
+	span_touch(&s);
 }
 
 void soft_probe_write_sys(struct soft *c, uint64_t lin, unsigned int size)
@@ -262,6 +263,7 @@ void soft_probe_write_sys(struct soft *c, uint64_t lin, unsigned int size)
 	struct span s;
 
 	span_find(c, &s, lin, size, ACCESS_WRITE, 0);
+	span_touch(&s);
 }
 
 void *soft_rmw_ptr(struct soft *c, uint64_t lin, unsigned int size)

@@ -213,7 +213,7 @@ static bool debug_exit(struct soft *c)
 
 static bool one_at_a_time(const struct soft *c)
 {
-	return c->nr_mmio_pages || c->state.interrupt_shadow || c->debug_step ||
+	return c->nr_mmio_pages || c->nr_mmio || c->state.interrupt_shadow || c->debug_step ||
 	       (c->state.rflags & (RFLAGS_TF | RFLAGS_RF));
 }
 
@@ -344,6 +344,12 @@ void run_guest(struct soft *c, uint64_t budget, struct cpu_exit *exit)
 {
 	c->exit = exit;
 	c->budget = budget ? budget : UINT64_MAX;
+	/* The owner may have made memory of a device since, and need not have answered. */
+	c->nr_mmio_pages = 0;
+	if (c->io_pending) {
+		c->io_pending = IO_NONE;
+		mmio_forget(c);
+	}
 	for (;;) {
 		switch (run_inside(c)) {
 		case LEAVE_EXIT:
