@@ -130,44 +130,64 @@ static void put_integer(struct sink *s, const struct spec *spec, char conv, uint
 			   conv == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
 }
 
-size_t os_vformat(char *buf, size_t size, const char *fmt, va_list args)
+/* A va_list by pointer: one function takes an argument, its caller goes on behind it. */
+struct args {
+	va_list list;
+};
+
+static void put_argument(struct sink *s, const struct spec *spec, char conv, struct args *args)
+{
+	switch (conv) {
+	case 's':
+		put_string(s, spec, va_arg(args->list, const char *));
+		break;
+	case 'c':
+		put(s, (char)va_arg(args->list, int));
+		break;
+	case 'p':
+		put_number(s, spec, (uintptr_t)va_arg(args->list, void *), 16, "0x",
+			   "0123456789abcdef");
+		break;
+	case '%':
+		put(s, '%');
+		break;
+	default:
+		put_integer(s, spec, conv,
+			    spec->length == 8 ? va_arg(args->list, uint64_t)
+					      : va_arg(args->list, unsigned int));
+	}
+}
+
+static const char *parse_spec(const char *fmt, struct spec *spec, struct args *args)
+{
+	fmt = parse_flags(fmt, spec);
+	fmt = parse_number(fmt, &spec->width, *fmt == '*' ? va_arg(args->list, int) : 0);
+	if (*fmt == '.') {
+		fmt++;
+		fmt = parse_number(fmt, &spec->precision,
+				   *fmt == '*' ? va_arg(args->list, int) : 0);
+	}
+	return parse_length(fmt, spec);
+}
+
+size_t os_vformat(char *buf, size_t size, const char *fmt, va_list list)
 {
 	struct sink s = { .buf = buf, .size = size };
+	struct args args;
 	struct spec spec;
 
+	va_copy(args.list, list);
 	for (; *fmt; fmt++) {
 		if (*fmt != '%') {
 			put(&s, *fmt);
 			continue;
 		}
-		fmt = parse_flags(fmt + 1, &spec);
-		fmt = parse_number(fmt, &spec.width, *fmt == '*' ? va_arg(args, int) : 0);
-		if (*fmt == '.') {
-			fmt++;
-			fmt = parse_number(fmt, &spec.precision,
-					   *fmt == '*' ? va_arg(args, int) : 0);
-		}
-		fmt = parse_length(fmt, &spec);
-		switch (*fmt) {
-		case 's':
-			put_string(&s, &spec, va_arg(args, const char *));
+		fmt = parse_spec(fmt + 1, &spec, &args);
+		if (!*fmt)
 			break;
-		case 'c':
-			put(&s, (char)va_arg(args, int));
-			break;
-		case 'p':
-			put_number(&s, &spec, (uintptr_t)va_arg(args, void *), 16, "0x",
-				   "0123456789abcdef");
-			break;
-		case '%':
-			put(&s, '%');
-			break;
-		default:
-			put_integer(&s, &spec, *fmt,
-				    spec.length == 8 ? va_arg(args, uint64_t)
-						     : va_arg(args, unsigned int));
-		}
+		put_argument(&s, &spec, *fmt, &args);
 	}
+	va_end(args.list);
 	if (size)
 		buf[s.len] = 0;
 	return s.len;

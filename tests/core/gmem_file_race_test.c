@@ -21,7 +21,7 @@
 #define NR_PAGES 32ull
 #define NR_FAULTERS 3
 #define NR_CHANGERS 2
-#define RUN_NS 2000000000ull
+#define RUN_NS 1500000000ull
 
 struct translation {
 	uint8_t *addr; /* NULL: none */
@@ -186,45 +186,190 @@ static void changer(void *arg)
 	}
 }
 
-static void start(struct os_thread **t, void (*fn)(void *), unsigned int i)
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+#define MAX_THREADS 8
+static struct os_thread *threads[MAX_THREADS];
+static unsigned int nr_threads;
+
+static void open_file(void)
 {
-	assert_int_equal(os_thread_create(fn, (void *)(uintptr_t)i, "race", t), 0);
+	memset(&mmu, 0, sizeof(mmu));
+	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, 0, &mmu.file), 0);
+	mmu.consumer.ops = &ops;
+	gmem_file_add_consumer(mmu.file, &mmu.consumer);
+	atomic_store(&stop, false);
+	atomic_store(&nr_wrong, 0);
+	nr_threads = 0;
+}
+
+static void start(void (*fn)(void *), unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++, nr_threads++)
+		assert_int_equal(os_thread_create(fn, (void *)(uintptr_t)i, "race",
+						  &threads[nr_threads]),
+				 0);
+}
+
+static void run_for(uint64_t ns)
+{
+	uint64_t end = os_clock_ns() + ns;
+
+	do
+		os_wait(&idle, 0, 10000000);
+	while (os_clock_ns() < end || atomic_load(&mmu.sequence) < 100);
+}
+
+static void stop_all(void)
+{
+	atomic_store(&stop, true);
+	while (nr_threads)
+		os_thread_join(threads[--nr_threads]);
+	assert_int_equal(atomic_load(&nr_wrong), 0);
+}
+
+static void close_file(void)
+{
+	gmem_file_remove_consumer(mmu.file, &mmu.consumer);
+	gmem_file_check(mmu.file);
+	gmem_file_put(mmu.file);
 }
 
 static void no_old_translation_survives_a_change(void **state)
 {
-	struct os_thread *t[NR_FAULTERS + NR_CHANGERS];
-	uint64_t end = os_clock_ns() + RUN_NS;
-	uint64_t changes;
-	unsigned int i;
-
-	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, 0, &mmu.file), 0);
-	mmu.consumer.ops = &ops;
-	gmem_file_add_consumer(mmu.file, &mmu.consumer);
-	for (i = 0; i < NR_FAULTERS; i++)
-		start(&t[i], faulter, i);
-	for (; i < NR_FAULTERS + NR_CHANGERS; i++)
-		start(&t[i], changer, i - NR_FAULTERS);
-	do {
-		os_wait(&idle, 0, 10000000);
-		changes = atomic_load(&mmu.sequence);
-	} while (os_clock_ns() < end || changes < 100);
-	atomic_store(&stop, true);
-	for (i = 0; i < NR_FAULTERS + NR_CHANGERS; i++)
-		os_thread_join(t[i]);
+	open_file();
+	start(faulter, NR_FAULTERS);
+	start(changer, NR_CHANGERS);
+	run_for(RUN_NS);
+	stop_all();
 	print_message("%llu changes, %llu translations, %llu retries\n",
-		      (unsigned long long)changes, (unsigned long long)atomic_load(&nr_installed),
+		      (unsigned long long)atomic_load(&mmu.sequence),
+		      (unsigned long long)atomic_load(&nr_installed),
 		      (unsigned long long)atomic_load(&nr_retried));
-	assert_int_equal(atomic_load(&nr_wrong), 0);
-	gmem_file_remove_consumer(mmu.file, &mmu.consumer);
-	gmem_file_check(mmu.file);
-	gmem_file_put(mmu.file);
+	close_file();
+}
+
+/* ---- consumers and bindings that come and go --------------------------------------------------- */
+
+struct guest {
+	struct gmem_consumer consumer;
+	int open; /* begins without an end; the invalidate lock protects it */
+};
+
+static int guest_begin(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	wrong_unless(((struct guest *)c)->open++ == 0);
+	return 0;
+}
+
+static void guest_end(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	wrong_unless(((struct guest *)c)->open-- == 1);
+}
+
+static const struct gmem_consumer_ops guest_ops = { .begin = guest_begin, .end = guest_end };
+
+/* One that registers between a begin and its end would be told of an end only. */
+static void come_and_go(void *arg)
+{
+	struct guest guest = { .consumer = { .ops = &guest_ops } };
+
+	while (!atomic_load(&stop)) {
+		gmem_file_add_consumer(mmu.file, &guest.consumer);
+		os_yield();
+		gmem_file_remove_consumer(mmu.file, &guest.consumer);
+		wrong_unless(guest.open == 0);
+	}
+}
+
+static _Atomic uint32_t owners[NR_PAGES]; /* bindings a page has, by our own count */
+
+static void bind_and_unbind(void *arg)
+{
+	struct rng rng = { 40 + (uintptr_t)arg };
+
+	while (!atomic_load(&stop)) {
+		uint64_t first = rng_below(&rng, NR_PAGES);
+		uint64_t nr = 1 + rng_below(&rng, NR_PAGES - first);
+		struct gmem_binding *b;
+		uint64_t i;
+
+		if (gmem_file_bind(mmu.file, first * PAGE, nr * PAGE, arg, &b))
+			continue;
+		for (i = first; i < first + nr; i++)
+			wrong_unless(atomic_fetch_add(&owners[i], 1) == 0);
+		os_yield();
+		for (i = first; i < first + nr; i++)
+			atomic_fetch_sub(&owners[i], 1);
+		gmem_file_unbind(mmu.file, b);
+	}
+}
+
+static void a_consumer_hears_whole_brackets(void **state)
+{
+	open_file();
+	start(come_and_go, 2);
+	start(bind_and_unbind, 2);
+	start(changer, NR_CHANGERS);
+	run_for(RUN_NS / 2);
+	stop_all();
+	close_file();
+}
+
+/* ---- release ----------------------------------------------------------------------------------- */
+
+static bool fault_until_released(uint64_t i)
+{
+	uint64_t sequence = atomic_load(&mmu.sequence);
+	void *addr;
+	int level;
+	bool gone = gmem_file_page(mmu.file, i * PAGE, &addr, &level);
+
+	os_mutex_lock(&mmu.lock);
+	if (!gone && !mmu.nr_running && atomic_load(&mmu.sequence) == sequence)
+		install(i, addr, P);
+	os_mutex_unlock(&mmu.lock);
+	return gone;
+}
+
+static void fault_on_and_on(void *arg)
+{
+	struct rng rng = { 60 + (uintptr_t)arg };
+
+	while (!fault_until_released(rng_below(&rng, NR_PAGES)))
+		;
+	/* Once gone, it stays so. */
+	while (!atomic_load(&stop))
+		wrong_unless(fault_until_released(rng_below(&rng, NR_PAGES)));
+}
+
+static void nothing_is_left_after_a_release(void **state)
+{
+	uint64_t round, i;
+
+	for (round = 0; round < 50; round++) {
+		open_file();
+		start(fault_on_and_on, 2);
+		os_wait(&idle, 0, (int64_t)(round * 10000));
+		gmem_file_release(mmu.file);
+		os_mutex_lock(&mmu.lock);
+		for (i = 0; i < NR_PAGES; i++)
+			wrong_unless(!mmu.page[i].addr);
+		os_mutex_unlock(&mmu.lock);
+		stop_all();
+		assert_int_equal(store_backed(gmem_file_store(mmu.file)), 0);
+		close_file();
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_old_translation_survives_a_change),
+		cmocka_unit_test(a_consumer_hears_whole_brackets),
+		cmocka_unit_test(nothing_is_left_after_a_release),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
