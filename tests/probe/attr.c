@@ -148,6 +148,25 @@ static void over_slots(void)
 	say("guest writes it", "%s", guest_writes(&g, 0x5000, 1));
 }
 
+/* As above, with no access of the guest to a gfn that had no slot yet. */
+static void rebound(void)
+{
+	struct guest g;
+	uint8_t *shared;
+	int f;
+
+	both_make(&g, &shared, &f);
+	attr_set(g.vm, BASE, 2 * PG, PRIV);
+	guest_writes(&g, BASE, 0x62);
+	guest_writes(&g, BASE + PG, 0x63);
+	slot_v1(g.vm, 1, 0, 0, 0, NULL);
+	slot_v2(g.vm, 1, KVM_MEM_GUEST_MEMFD, BASE + PG, 3 * PG, shared, f, 0);
+	say("page 0 of the file bound one page further", "%s", guest_reads(&g, BASE + PG));
+	say("page 1 there as shared", "%s", guest_reads(&g, BASE + 2 * PG));
+	attr_set(g.vm, BASE + 2 * PG, PG, PRIV);
+	say("page 1 there as private", "%s", guest_reads(&g, BASE + 2 * PG));
+}
+
 static void code_page(void)
 {
 	struct guest g;
@@ -203,8 +222,8 @@ static void closed_file(void)
 static const struct probe_case list[] = {
 	{ "attr-default", "rows", on_default }, { "attr", "rows", on_protected },
 	{ "attr", "conversion", conversion },	{ "attr", "over slots", over_slots },
-	{ "attr", "code page", code_page },	{ "attr", "mapped file", mapped_file },
-	{ "attr", "closed file", closed_file },
+	{ "attr", "rebound", rebound },		{ "attr", "code page", code_page },
+	{ "attr", "mapped file", mapped_file }, { "attr", "closed file", closed_file },
 };
 
 const struct probe_list cases_attr = { list, COUNT(list) };
