@@ -140,7 +140,7 @@ static void *small_alloc(size_t size)
 	else
 		o = carve(c, class);
 	if (o)
-		atomic_fetch_add_explicit(&c->live, class_size(class), memory_order_relaxed);
+		os_racy_store(&c->live, os_racy_load(&c->live) + class_size(class));
 	os_mutex_unlock(&c->lock);
 
 	if (used)
@@ -167,7 +167,7 @@ static void small_free(void *ptr, size_t size)
 	o->next = atomic_load_explicit(&c->free, memory_order_relaxed);
 	o->tag = free_tag(o);
 	atomic_store_explicit(&c->free, o, memory_order_release);
-	atomic_fetch_sub_explicit(&c->live, class_size(class), memory_order_relaxed);
+	os_racy_store(&c->live, os_racy_load(&c->live) - class_size(class));
 	os_mutex_unlock(&c->lock);
 }
 

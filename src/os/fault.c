@@ -125,8 +125,9 @@ __attribute__((no_sanitize_address)) void os_fault_signal(int signo, void *sigin
 	const ucontext_t *uc = ucontext;
 	struct os_catch *c = catch_top;
 
-	/* Signals sent by somebody are not faults, whatever their number. */
-	if (!c || info->si_code <= 0)
+	/* Signals sent by somebody are not faults, whatever their number, nor is the news that memory
+	 * somewhere has gone bad. */
+	if (!c || info->si_code <= 0 || (signo == SIGBUS && info->si_code == BUS_MCEERR_AO))
 		return;
 	catch_top = c->prev;
 	c->value = OS_CATCH_FAULT;

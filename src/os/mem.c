@@ -99,22 +99,8 @@ HIDDEN void *memmove(void *dst, const void *src, size_t n)
 	return dst;
 }
 
-HIDDEN void *memset(void *dst, int c, size_t n)
+static inline void set_small(char *d, uint64_t word, size_t n)
 {
-	uint64_t word = 0x0101010101010101ull * (unsigned char)c;
-	char *d = dst;
-
-	if (n >= 64) {
-		__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
-		return dst;
-	}
-	while (n > 16) {
-		*(u64_any *)d = word;
-		*(u64_any *)(d + 8) = word;
-		__asm__ volatile("" : "+r"(d) : : "memory");
-		d += 16;
-		n -= 16;
-	}
 	if (n >= 8) {
 		*(u64_any *)d = word;
 		*(u64_any *)(d + n - 8) = word;
@@ -122,10 +108,29 @@ HIDDEN void *memset(void *dst, int c, size_t n)
 		*(u32_any *)d = (uint32_t)word;
 		*(u32_any *)(d + n - 4) = (uint32_t)word;
 	} else if (n) {
-		d[0] = (char)c;
-		d[n - 1] = (char)c;
-		d[n / 2] = (char)c;
+		d[0] = (char)word;
+		d[n - 1] = (char)word;
+		d[n / 2] = (char)word;
 	}
+}
+
+HIDDEN void *memset(void *dst, int c, size_t n)
+{
+	uint64_t word = 0x0101010101010101ull * (unsigned char)c;
+	v16_any vector = { (long long)word, (long long)word };
+	char *d = dst;
+
+	if (n >= BY_STRING) {
+		__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+		return dst;
+	}
+	while (n > 16) {
+		*(v16_any *)d = vector;
+		__asm__ volatile("" : "+r"(d) : : "memory");
+		d += 16;
+		n -= 16;
+	}
+	set_small(d, word, n);
 	return dst;
 }
 

@@ -116,6 +116,23 @@ static void a_page_has_an_address_and_a_level(void **state)
 	close_file(f);
 }
 
+static void the_biggest_file_works_to_its_end(void **state)
+{
+	uint64_t size = (uint64_t)INT64_MAX - PAGE + 1;
+	struct gmem_file *f = file_of(size, 0);
+
+	page_at(f, size - PAGE)[PAGE - 1] = 1;
+	page_at(f, 0)[0] = 1;
+	assert_int_equal(convert(f, size - PAGE, PAGE, 0), 0);
+	assert_int_equal(convert(f, 0, size, 0), 0);
+	assert_true(all_are(f, 0, size, 0));
+	assert_int_equal(gmem_file_punch(f, 0, size), 0);
+	assert_int_equal(page_at(f, size - PAGE)[PAGE - 1], 0);
+	gmem_file_release(f);
+	assert_int_equal(store_backed(gmem_file_store(f)), 0);
+	close_file(f);
+}
+
 static void allocation_backs_pages(void **state)
 {
 	struct gmem_file *f = file_of(MB, 0);
@@ -535,6 +552,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_flag_says_what_pages_are_at_first),
 		cmocka_unit_test(a_page_has_an_address_and_a_level),
+		cmocka_unit_test(the_biggest_file_works_to_its_end),
 		cmocka_unit_test(allocation_backs_pages),
 		cmocka_unit_test(a_conversion_is_a_bracket_around_the_change),
 		cmocka_unit_test(a_conversion_to_shared_cannot_be_refused_by_a_pin),
