@@ -104,7 +104,8 @@ void os_signal_hold(int signo, const void *siginfo, void *ucontext)
 		__builtin_memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 		mask |= held;
 		__builtin_memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
-		/* This handler runs with the signal blocked, unless the program asked for SA_NODEFER. */
+		/* This handler runs with the signal blocked, unless the program asked for
+		 * SA_NODEFER. */
 		mask = SIG_BIT(signo);
 		change_mask(SIG_BLOCK, &mask, NULL);
 		os_signal_requeue(signo, siginfo);

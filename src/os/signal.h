@@ -4,10 +4,10 @@
  * the thread leaves, since gmem's locks are held and its structures are half changed.
  *
  *	os_signals_begin()      inside from here; begins nest
- *	   a signal arrives:    its handler (the shim's) calls os_signal_hold(), which blocks the signal in
- *	                        the interrupted context and queues it again: it is pending in the kernel, with
- *	                        its own siginfo, and os_signal_pending() tells gmem to hurry
- *	os_signals_end()        the outermost one unblocks what was held, and the kernel delivers it
+ *	   a signal arrives:    its handler (the shim's) calls os_signal_hold(), which blocks it in
+ *	                        the interrupted context and queues it again: it is pending in the
+ *	                        kernel, with its own siginfo, and os_signal_pending() becomes true
+ *	os_signals_end()        the outermost one unblocks what was held: the kernel delivers it
  *
  * Nothing is lost and nothing is emulated: order, queueing, alternate stack and masks stay the
  * kernel's. Per thread; begin and end cost no system call unless something was held.
@@ -32,7 +32,8 @@ uint32_t os_signals_suspend(void);
 void os_signals_resume(uint32_t depth);
 
 /*
- * The thread's signal mask for the time of one KVM_RUN (KVM_SET_SIGNAL_MASK), between begin and end:
+ * The thread's signal mask for the time of one KVM_RUN (KVM_SET_SIGNAL_MASK), between begin and
+ * end:
  *
  *	os_signal_mask_swap(mask, &old);
  *	... a signal that mask lets through makes os_signal_pending() true ...

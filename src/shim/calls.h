@@ -17,8 +17,12 @@ long calls_dup_to(int fd, int to, int flags, bool is_dup3);
 long calls_close(int fd);
 long calls_close_range(unsigned int first, unsigned int last, unsigned int flags);
 long calls_fcntl_ours(struct handle *h, int fd, int cmd, uint64_t arg);
+/* The descriptor that fcntl() and lockf() shall lock, for fd. */
+int calls_lock_fd(int fd);
 long calls_ioctl(int fd, unsigned int cmd, uint64_t arg);
 
+/* Does (dirfd, name, AT_EMPTY_PATH) mean dirfd itself, which may be ours? */
+bool calls_means_descriptor(int dirfd, uint64_t name, int flags);
 long calls_fstat(int fd, uint64_t out);
 long calls_fstatat(int dirfd, uint64_t name, uint64_t out, int flags);
 long calls_statx(int dirfd, uint64_t name, int flags, unsigned int mask, uint64_t out);

@@ -39,7 +39,7 @@ SHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 	return (int)shim_return(exec_run(fd, "", argv, envp, AT_EMPTY_PATH));
 }
 
-/* ---- along PATH ------------------------------------------------------------------------------------- */
+/* ---- along PATH -------------------------------------------------------------------------- */
 
 /* The next directory of the list and the name in it; false: the list is at its end. */
 static bool next_in_path(const char **list, const char *name, char out[PATH_MAX])
@@ -127,7 +127,7 @@ SHIM_EXPORT int execvp(const char *name, char *const argv[])
 	return execvpe(name, argv, environ);
 }
 
-/* ---- with arguments in a row ------------------------------------------------------------------------- */
+/* ---- with arguments in a row ------------------------------------------------------------- */
 
 static size_t count_arguments(va_list args)
 {
@@ -184,7 +184,7 @@ SHIM_EXPORT int execlp(const char *name, const char *arg, ...)
 	return execvpe(name, argv, environ);
 }
 
-/* ---- spawn ------------------------------------------------------------------------------------------- */
+/* ---- spawn ------------------------------------------------------------------------------- */
 
 typedef int (*spawn_function)(pid_t *, const char *, const posix_spawn_file_actions_t *,
 			      const posix_spawnattr_t *, char *const *, char *const *);
@@ -243,7 +243,7 @@ SHIM_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict name,
 	return spawn(real()->posix_spawnp, pid, name, actions, attr, argv, envp);
 }
 
-/* ---- by way of a shell: the C library starts it with the program's own environment --------------------- */
+/* ---- by way of a shell: the C library starts it with the program's own environment ------- */
 
 static void keep_environment(void)
 {

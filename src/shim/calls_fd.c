@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/fs.h>
 #include <linux/userfaultfd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,13 +14,14 @@
 #include <unistd.h>
 
 #include "gmem/uapi.h"
+#include "os/fault.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/ours.h"
 #include "shim/path.h"
 #include "shim/real.h"
 
-/* ---- copies -------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------ */
 
 /* fd is a new descriptor; from is what it is a copy of. */
 static void is_copy(long fd, struct handle *from)
@@ -88,10 +90,10 @@ SHIM_EXPORT int dup3(int fd, int to, int flags)
 	return (int)shim_return(calls_dup_to(fd, to, flags, true));
 }
 
-/* ---- close --------------------------------------------------------------------------------------- */
+/* ---- close ------------------------------------------------------------------------------- */
 
-/* The number leaves the table first: another thread may get it as soon as it is closed. But the object
- * may go only when the descriptor has, so the handle is held meanwhile. */
+/* The number leaves the table first: another thread may get it as soon as it is closed. But the
+ * object may go only when the descriptor has, so the handle is held meanwhile. */
 long calls_close(int fd)
 {
 	struct handle *h = ours_begin(fd);
@@ -188,7 +190,13 @@ SHIM_EXPORT int fclose(FILE *stream)
 	return ret;
 }
 
-/* ---- fcntl --------------------------------------------------------------------------------------- */
+/* ---- fcntl ------------------------------------------------------------------------------- */
+
+static bool is_lock(int cmd)
+{
+	return cmd == F_SETLK || cmd == F_SETLKW || cmd == F_GETLK || cmd == F_OFD_SETLK ||
+	       cmd == F_OFD_SETLKW || cmd == F_OFD_GETLK;
+}
 
 long calls_fcntl_ours(struct handle *h, int fd, int cmd, uint64_t arg)
 {
@@ -196,15 +204,34 @@ long calls_fcntl_ours(struct handle *h, int fd, int cmd, uint64_t arg)
 
 	if (op_fcntl(h, fd, cmd, arg, &ret))
 		return ret;
+	if (is_lock(cmd))
+		return os_sys3(SYS_fcntl, handle_lock_fd(h), cmd, arg);
 	ret = os_sys3(SYS_fcntl, fd, cmd, arg);
 	if ((cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) && ret >= 0)
 		is_copy(ret, h);
 	return ret;
 }
 
-SHIM_EXPORT int fcntl(int fd, int cmd, ...)
+int calls_lock_fd(int fd)
 {
 	struct handle *h = ours_begin(fd);
+
+	return h ? (int)ours_end_raw(h, handle_lock_fd(h)) : fd;
+}
+
+/* fd, the handle's descriptor, or the one for its locks: waiting for a lock is not inside gmem. */
+static bool goes_to_libc(int *fd, int cmd)
+{
+	if (__builtin_expect(!fdtable_peek(*fd), 1))
+		return true;
+	if (is_lock(cmd))
+		*fd = calls_lock_fd(*fd);
+	return is_lock(cmd);
+}
+
+SHIM_EXPORT int fcntl(int fd, int cmd, ...)
+{
+	struct handle *h = goes_to_libc(&fd, cmd) ? NULL : ours_begin(fd);
 	va_list args;
 	void *arg;
 
@@ -218,7 +245,7 @@ SHIM_EXPORT int fcntl(int fd, int cmd, ...)
 
 SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
 {
-	struct handle *h = ours_begin(fd);
+	struct handle *h = goes_to_libc(&fd, cmd) ? NULL : ours_begin(fd);
 	va_list args;
 	void *arg;
 
@@ -242,7 +269,7 @@ SHIM_EXPORT int __fcntl(int fd, int cmd, ...)
 	return fcntl(fd, cmd, arg);
 }
 
-/* ---- ioctl --------------------------------------------------------------------------------------- */
+/* ---- ioctl ------------------------------------------------------------------------------- */
 
 static bool is_host_kvm(int fd)
 {
@@ -252,8 +279,8 @@ static bool is_host_kvm(int fd)
 	       st.st_rdev == makedev(PATH_KVM_MAJOR, PATH_KVM_MINOR);
 }
 
-/* A request of KVM's on a descriptor that is not ours: the host's /dev/kvm, got by a name that is no
- * name of ours or from another process? Then it becomes ours, in its place. */
+/* A request of KVM's on a descriptor that is not ours: the host's /dev/kvm, got by a name that is
+ * no name of ours or from another process? Then it becomes ours, in its place. */
 static struct handle *take_over_host_kvm(int fd)
 {
 	long flags = os_sys3(SYS_fcntl, fd, F_GETFD, 0);
@@ -263,6 +290,18 @@ static struct handle *take_over_host_kvm(int fd)
 	if (path_open_kvm_at(fd, flags & FD_CLOEXEC))
 		return NULL;
 	return ours_begin(fd);
+}
+
+/* Blocks are not shared with a file of another file system. */
+static bool is_clone_refused(int fd, unsigned int cmd, uint64_t arg)
+{
+	struct file_clone_range range = { .src_fd = (int)arg };
+
+	if (cmd != FICLONE && cmd != FICLONERANGE)
+		return false;
+	if (cmd == FICLONERANGE && os_copy_in(&range, arg, sizeof(range)))
+		return false;
+	return !fdtable_peek(fd) != !fdtable_peek((int)range.src_fd);
 }
 
 /* KVM_RUN, which must be fast, does without a look at the inode. */
@@ -292,8 +331,12 @@ long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
 	struct handle *h;
 	long ret;
 
+	if (__builtin_expect(atomic_load_explicit(&handle_nr_waiting, memory_order_relaxed), 0))
+		handle_look_again();
 	if (cmd == KVM_RUN && try_run(fd, arg, &ret))
 		return ret;
+	if (is_clone_refused(fd, cmd, arg))
+		return -EXDEV;
 	h = ours_begin(fd);
 	if (!h && __builtin_expect(is_kvm_request(cmd), 0))
 		h = take_over_host_kvm(fd);

@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "shim/calls.h"
 #include "shim/ours.h"
 #include "shim/real.h"
 
@@ -34,7 +35,7 @@
 		return (result)ours_end(h, answer);       \
 	}
 
-/* ---- contents ------------------------------------------------------------------------------------ */
+/* ---- contents ---------------------------------------------------------------------------- */
 
 BY_FD(ssize_t, read, (int fd, void *buf, size_t size), (fd, buf, size), op_data(h, OP_READ))
 BY_FD(ssize_t, write, (int fd, const void *buf, size_t size), (fd, buf, size), op_data(h, OP_WRITE))
@@ -102,14 +103,12 @@ BY_FD(int, fdatasync, (int fd), (fd), op_sync(h))
 BY_FD_RAW(ssize_t, readahead, (int fd, off64_t at, size_t size),
 	  os_sys3(SYS_readahead, fd, at, size), op_sync(h))
 
-/* The C library writes a byte into every block when the file system has no fallocate; an answer of
- * EOPNOTSUPP becomes EINVAL when it has tried that in vain. */
+/* Where there is no fallocate the C library reads a byte of every block, and here it cannot. */
 static int posix_fallocate_ours(struct handle *h, int64_t at, int64_t size)
 {
-	long ret = op_fallocate(h, 0, at, size);
+	long ret = ours_end_raw(h, op_fallocate(h, 0, at, size));
 
-	ours_end_raw(h, 0);
-	return ret == -EOPNOTSUPP ? EINVAL : (int)-ret;
+	return ret == -EOPNOTSUPP ? ESPIPE : (int)-ret;
 }
 
 SHIM_EXPORT int posix_fallocate(int fd, off_t at, off_t size)
@@ -126,7 +125,7 @@ SHIM_EXPORT int posix_fallocate64(int fd, off64_t at, off64_t size)
 	return h ? posix_fallocate_ours(h, at, size) : real()->posix_fallocate64(fd, at, size);
 }
 
-/* ---- from one descriptor to another -------------------------------------------------------------- */
+/* ---- from one descriptor to another ------------------------------------------------------ */
 
 static bool is_our(int fd)
 {
@@ -187,7 +186,7 @@ SHIM_EXPORT ssize_t copy_file_range(int in, off64_t *in_at, int out, off64_t *ou
 	return real()->copy_file_range(in, in_at, out, out_at, size, flags);
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------- */
 
 BY_FD_RAW(int, fchmod, (int fd, mode_t mode), os_sys2(SYS_fchmod, fd, mode), op_setattr(h))
 BY_FD_RAW(int, fchown, (int fd, uid_t uid, gid_t gid), os_sys3(SYS_fchown, fd, uid, gid),
@@ -225,14 +224,48 @@ BY_FD_RAW(int, fremovexattr, (int fd, const char *name), os_sys2(SYS_fremovexatt
 
 SHIM_EXPORT int lockf(int fd, int cmd, off_t size)
 {
-	struct handle *h = ours_begin(fd);
-
-	return h ? (int)ours_end(h, 0) : real()->lockf(fd, cmd, size);
+	return real()->lockf(calls_lock_fd(fd), cmd, size);
 }
 
 SHIM_EXPORT int lockf64(int fd, int cmd, off64_t size)
 {
-	struct handle *h = ours_begin(fd);
+	return real()->lockf64(calls_lock_fd(fd), cmd, size);
+}
 
-	return h ? (int)ours_end(h, 0) : real()->lockf64(fd, cmd, size);
+/* ---- the C library's second names for some of these ---------------------------------------- */
+
+ssize_t __read(int fd, void *buf, size_t size);
+SHIM_EXPORT ssize_t __read(int fd, void *buf, size_t size)
+{
+	return read(fd, buf, size);
+}
+
+ssize_t __write(int fd, const void *buf, size_t size);
+SHIM_EXPORT ssize_t __write(int fd, const void *buf, size_t size)
+{
+	return write(fd, buf, size);
+}
+
+ssize_t __pread64(int fd, void *buf, size_t size, off64_t at);
+SHIM_EXPORT ssize_t __pread64(int fd, void *buf, size_t size, off64_t at)
+{
+	return pread64(fd, buf, size, at);
+}
+
+ssize_t __pwrite64(int fd, const void *buf, size_t size, off64_t at);
+SHIM_EXPORT ssize_t __pwrite64(int fd, const void *buf, size_t size, off64_t at)
+{
+	return pwrite64(fd, buf, size, at);
+}
+
+off_t __lseek(int fd, off_t at, int whence);
+SHIM_EXPORT off_t __lseek(int fd, off_t at, int whence)
+{
+	return lseek(fd, at, whence);
+}
+
+off64_t llseek(int fd, off64_t at, int whence);
+SHIM_EXPORT off64_t llseek(int fd, off64_t at, int whence)
+{
+	return lseek64(fd, at, whence);
 }

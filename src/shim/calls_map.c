@@ -31,8 +31,8 @@
 #define MADV_DONTNEED_LOCKED_NR 24
 #define MADV_COLLAPSE_NR 25
 
-/* From before a mapping changes until the registry knows: two threads must not do it crosswise. Taken
- * before every other lock. Taken only when a guest_memfd is mapped. */
+/* From before a mapping changes until the registry knows: two threads must not do it crosswise.
+ * Taken before every other lock. Taken only when a guest_memfd is mapped. */
 static struct os_mutex map_lock = OS_MUTEX_INIT;
 
 void calls_map_lock(void)
@@ -83,7 +83,7 @@ static bool meets_gmem(uint64_t addr, uint64_t size)
 	return true;
 }
 
-/* ---- the frame of a change ----------------------------------------------------------------------- */
+/* ---- the frame of a change --------------------------------------------------------------- */
 
 struct change {
 	uint64_t addr, size, cookie;
@@ -101,8 +101,8 @@ static void change_begin(struct change *c, uint64_t addr, uint64_t size)
 	c->cookie = c->size ? kvm_hva_change_begin(c->addr, c->size) : 0;
 }
 
-/* The mapping has changed. The registry is told after this: what it lets go of may be the last of a VM,
- * which cannot go while it is being told of a change. */
+/* The mapping has changed. The registry is told after this: what it lets go of may be the last of a
+ * VM, which cannot go while it is being told of a change. */
 static void change_done(struct change *c)
 {
 	if (c->cookie)
@@ -119,7 +119,7 @@ static long change_end(struct change *c, long ret)
 	return ret;
 }
 
-/* ---- mmap, munmap, mremap ------------------------------------------------------------------------ */
+/* ---- mmap, munmap, mremap ---------------------------------------------------------------- */
 
 static long map_raw(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
 {
@@ -299,7 +299,7 @@ SHIM_EXPORT int remap_file_pages(void *addr, size_t size, int prot, size_t pgoff
 	return (int)shim_return(calls_remap_file_pages((uintptr_t)addr, size, prot, pgoff, flags));
 }
 
-/* ---- protection ---------------------------------------------------------------------------------- */
+/* ---- protection -------------------------------------------------------------------------- */
 
 static long protect_raw(uint64_t addr, uint64_t size, int prot, int pkey)
 {
@@ -331,7 +331,7 @@ SHIM_EXPORT int pkey_mprotect(void *addr, size_t size, int prot, int pkey)
 	return (int)shim_return(calls_mprotect((uintptr_t)addr, size, prot, pkey));
 }
 
-/* ---- advice -------------------------------------------------------------------------------------- */
+/* ---- advice ------------------------------------------------------------------------------ */
 
 static bool changes_pages(int advice)
 {
@@ -401,7 +401,7 @@ SHIM_EXPORT int madvise(void *addr, size_t size, int advice)
 	return (int)shim_return(calls_madvise((uintptr_t)addr, size, advice));
 }
 
-/* ---- msync, userfaultfd -------------------------------------------------------------------------- */
+/* ---- msync, userfaultfd ------------------------------------------------------------------ */
 
 /* Answered here for a guest_memfd, which has nothing to be written to. */
 long calls_msync(uint64_t addr, uint64_t size, int flags, bool *answered)

@@ -143,7 +143,7 @@ SHIM_EXPORT int creat64(const char *name, mode_t mode)
 	return open64(name, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-/* ---- streams --------------------------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------------- */
 
 static int flags_of(const char *mode)
 {

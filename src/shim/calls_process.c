@@ -71,8 +71,8 @@ SHIM_EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 }
 
 /*
- * vfork() returns twice on one stack: nothing of ours may be on it. So the preparation is called, and the
- * real one jumped to.
+ * vfork() returns twice on one stack: nothing of ours may be on it. So the preparation is called,
+ * and the real one jumped to.
  */
 void *shim_vfork_target(void) __attribute__((visibility("hidden")));
 void *shim_vfork_target(void)
@@ -82,6 +82,8 @@ void *shim_vfork_target(void)
 }
 
 __asm__(".text\n"
+	".globl __clone\n"
+	".set __clone, clone\n"
 	".globl vfork, __vfork\n"
 	".type vfork, @function\n"
 	".type __vfork, @function\n"

@@ -161,7 +161,7 @@ SHIM_EXPORT void (*sigset(int signo, void (*handler)(int)))(int)
 	return mask & SIG_BIT(signo) ? SIG_HOLD : before;
 }
 
-/* ---- the mask: os keeps in mind whether SIGSEGV and SIGBUS are in it ----------------------------- */
+/* ---- the mask: os keeps in mind whether SIGSEGV and SIGBUS are in it --------------------- */
 
 SHIM_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
@@ -247,4 +247,15 @@ SHIM_EXPORT int setcontext(const ucontext_t *context)
 {
 	os_signal_mask_changed();
 	return real()->setcontext(context);
+}
+
+SHIM_EXPORT int swapcontext(ucontext_t *restrict from, const ucontext_t *restrict to)
+{
+	int ret;
+
+	os_signal_mask_changed();
+	ret = real()->swapcontext(from, to);
+	/* Somebody has swapped back to here. */
+	os_signal_mask_changed();
+	return ret;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Descriptors that travel in messages (SCM_RIGHTS): one of ours that leaves may outlive all our own, and
- * one that arrives may be one of ours that comes back.
+ * Descriptors that travel in messages (SCM_RIGHTS): one of ours that leaves may outlive all our
+ * own, and one that arrives may be one of ours that comes back.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 #define CMSG_PAD(n) (((n) + sizeof(size_t) - 1) & ~(sizeof(size_t) - 1))
 
-/* ---- leaving: the message is the program's and not yet looked at by the kernel ------------------------ */
+/* ---- leaving: the message is the program's and not yet looked at by the kernel ----------- */
 
 static void arm_if_ours(uint64_t where)
 {
@@ -79,7 +79,7 @@ SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags
 	return real()->sendmmsg(fd, msgs, n, flags);
 }
 
-/* ---- arriving: the kernel has written all this --------------------------------------------------------- */
+/* ---- arriving: the kernel has written all this ------------------------------------------- */
 
 void calls_adopt(int fd)
 {

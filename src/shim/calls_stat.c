@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What a file is, by name or by descriptor: stat, statx, access, readlink, statfs. The C library makes
- * plain system calls of these, and so do we; the answer for what is ours is copied to where the program
- * wants it, or fails with EFAULT.
+ * What a file is, by name or by descriptor: stat, statx, access, readlink, statfs. The C library
+ * makes plain system calls of these, and so do we; the answer for what is ours is copied to where
+ * the program wants it, or fails with EFAULT.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static const char *name_of(uint64_t name)
 
 /* An empty name means the descriptor itself, with AT_EMPTY_PATH; a bad pointer is the kernel's to
  * complain of. */
-static bool means_descriptor(int dirfd, uint64_t name, int flags)
+bool calls_means_descriptor(int dirfd, uint64_t name, int flags)
 {
 	char first = '\0';
 
@@ -73,7 +73,7 @@ long calls_fstatat(int dirfd, uint64_t name, uint64_t out, int flags)
 {
 	long ret;
 
-	if (means_descriptor(dirfd, name, flags))
+	if (calls_means_descriptor(dirfd, name, flags))
 		return calls_fstat(dirfd, out);
 	if (stat_ours(dirfd, name, flags, out, &ret))
 		return ret;
@@ -122,8 +122,8 @@ SHIM_EXPORT int fstatat64(int dirfd, const char *name, struct stat64 *st, int fl
 	return (int)shim_return(calls_fstatat(dirfd, (uintptr_t)name, (uintptr_t)st, flags));
 }
 
-/* Programs built for a C library before 2.33. The only version there is for this processor is 1, and
- * the library takes 0 for the kernel's own. */
+/* Programs built for a C library before 2.33. The only version there is for this processor is 1,
+ * and the library takes 0 for the kernel's own. */
 static bool is_version(int version)
 {
 	return version == 0 || version == 1;
@@ -150,7 +150,7 @@ XSTAT(__fxstatat, (int version, int dirfd, const char *name, struct stat *st, in
 XSTAT(__fxstatat64, (int version, int dirfd, const char *name, struct stat64 *st, int flags),
       calls_fstatat(dirfd, (uintptr_t)name, (uintptr_t)st, flags))
 
-/* ---- statx ------------------------------------------------------------------------------------------ */
+/* ---- statx ------------------------------------------------------------------------------- */
 
 static void set_statx_time(struct statx_timestamp *to, const struct timespec *from)
 {
@@ -189,7 +189,7 @@ static long put_statx(uint64_t out, const struct stat *st)
 
 long calls_statx(int dirfd, uint64_t name, int flags, unsigned int mask, uint64_t out)
 {
-	struct handle *h = means_descriptor(dirfd, name, flags) ? ours_begin(dirfd) : NULL;
+	struct handle *h = calls_means_descriptor(dirfd, name, flags) ? ours_begin(dirfd) : NULL;
 	struct stat st;
 	struct path p;
 	long ret;
@@ -213,7 +213,7 @@ SHIM_EXPORT int statx(int dirfd, const char *restrict name, int flags, unsigned 
 	return (int)shim_return(calls_statx(dirfd, (uintptr_t)name, flags, mask, (uintptr_t)x));
 }
 
-/* ---- access, readlink ------------------------------------------------------------------------------- */
+/* ---- access, readlink -------------------------------------------------------------------- */
 
 bool calls_access_ours(int dirfd, uint64_t name, int mode, long *ret)
 {
@@ -298,7 +298,7 @@ SHIM_EXPORT ssize_t __readlinkat_chk(int dirfd, const char *name, char *text, si
 	return readlinkat(dirfd, name, text, size);
 }
 
-/* ---- truncate and attributes by name ---------------------------------------------------------------- */
+/* ---- truncate and attributes by name ----------------------------------------------------- */
 
 static long truncate_by_name(const char *name, int64_t size)
 {
@@ -322,7 +322,7 @@ SHIM_EXPORT int truncate64(const char *name, off64_t size)
 	return (int)shim_return(truncate_by_name(name, size));
 }
 
-/* ---- statfs ----------------------------------------------------------------------------------------- */
+/* ---- statfs ------------------------------------------------------------------------------ */
 
 static void fill_statfs(struct handle *h, struct statfs *fs)
 {

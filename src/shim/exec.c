@@ -47,7 +47,7 @@ void exec_init(void)
 	}
 }
 
-/* ---- the environment ------------------------------------------------------------------------------- */
+/* ---- the environment --------------------------------------------------------------------- */
 
 static bool sets(const char *entry, const char *assignment)
 {
@@ -116,7 +116,7 @@ void exec_environment(char *const envp[], char **pointers, char *text)
 	*pointers = NULL;
 }
 
-/* ---- run -------------------------------------------------------------------------------------------- */
+/* ---- run --------------------------------------------------------------------------------- */
 
 static void say_refused(const char *path, const struct elf_reach *r)
 {

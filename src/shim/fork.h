@@ -2,11 +2,11 @@
 /*
  * fork: what gmem does around the making of a process, whichever way it is made.
  *
- *	fork()          handlers of atfork, ours innermost: no lock of gmem is held by another thread
+ *	fork()          handlers of atfork, ours innermost: no other thread holds a lock of gmem
  *	_Fork, clone    the same, around the call
  *	vfork, clone(CLONE_VM), posix_spawn
- *	                the child uses the parent's memory until it execs: only descriptors that may
- *	                live on in the child are armed (handle.h), and in the child nothing in memory changes
+ *	                the child uses the parent's memory until it execs: descriptors that may
+ *	                live on in it are armed (handle.h), and in it nothing in memory changes
  */
 #ifndef GMEM_SHIM_FORK_H
 #define GMEM_SHIM_FORK_H

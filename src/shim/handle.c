@@ -11,6 +11,7 @@
 #include "shim/shim.h"
 
 _Atomic uint32_t handle_count;
+_Atomic uint32_t handle_nr_waiting;
 
 static struct os_mutex list_lock = OS_MUTEX_INIT;
 static struct handle *all, *unused;
@@ -25,7 +26,7 @@ struct waiter {
 };
 static struct waiter *waiters;
 
-/* ---- making and letting go ------------------------------------------------------------------ */
+/* ---- making and letting go --------------------------------------------------------------- */
 
 static struct handle *structure_get(void)
 {
@@ -113,6 +114,7 @@ int handle_create(bool cloexec, struct handle **out, int *fd)
 	h->ino = st.st_ino;
 	h->inherited = false;
 	h->watch_fd = -1;
+	atomic_store(&h->lock_fd, -1);
 	h->home_socket = -1;
 	h->open_flags = O_RDWR;
 	h->generation = __atomic_add_fetch(&last_generation, 1, __ATOMIC_RELAXED);
@@ -138,6 +140,8 @@ void handle_put(struct handle *h)
 		kvm_object_put(o);
 	if (h->watch_fd >= 0)
 		os_fd_close(h->watch_fd);
+	if (h->lock_fd >= 0)
+		os_fd_close(h->lock_fd);
 	atomic_fetch_sub(&handle_count, 1);
 	/* A mapping that was inherited may still ask for it. */
 	if (!h->inherited)
@@ -145,7 +149,7 @@ void handle_put(struct handle *h)
 	shim_leave();
 }
 
-/* ---- which one -------------------------------------------------------------------------------- */
+/* ---- which one --------------------------------------------------------------------------- */
 
 bool handle_is_behind(const struct handle *h, int fd)
 {
@@ -193,7 +197,7 @@ struct handle *handle_inherited(const struct kvm_object *o)
 	return h;
 }
 
-/* ---- the last close --------------------------------------------------------------------------- */
+/* ---- the last close ---------------------------------------------------------------------- */
 
 static long write_lock(int fd, int how)
 {
@@ -216,6 +220,7 @@ static void wait_for_last_close(void *arg)
 	while (write_lock(w->handle->watch_fd, F_OFD_SETLKW) == -EINTR)
 		;
 	closed_everywhere(w->handle);
+	atomic_fetch_sub(&handle_nr_waiting, 1);
 	handle_put(w->handle);
 	atomic_store(&w->done, true);
 	shim_leave();
@@ -242,8 +247,35 @@ static void start_waiter(struct handle *h)
 	} else {
 		w->next = waiters;
 		waiters = w;
+		atomic_fetch_add(&handle_nr_waiting, 1);
 	}
 	os_mutex_unlock(&list_lock);
+}
+
+/* One that has been closed for good and is still thought open; counted. */
+static struct handle *find_closed(void)
+{
+	struct handle *h = NULL;
+
+	os_mutex_lock(&list_lock);
+	for (struct waiter *w = waiters; w && !h; w = w->next)
+		if (!atomic_load(&w->done) && atomic_load(&w->handle->open) &&
+		    write_lock(w->handle->watch_fd, F_OFD_SETLK) == 0 && handle_try_get(w->handle))
+			h = w->handle;
+	os_mutex_unlock(&list_lock);
+	return h;
+}
+
+void handle_look_again(void)
+{
+	struct handle *h;
+
+	shim_enter();
+	while ((h = find_closed())) {
+		closed_everywhere(h);
+		handle_put(h);
+	}
+	shim_leave();
 }
 
 void handle_number_gone(struct handle *h)
@@ -256,6 +288,20 @@ void handle_number_gone(struct handle *h)
 		closed_everywhere(h);
 	else
 		start_waiter(h);
+}
+
+int handle_lock_fd(struct handle *h)
+{
+	int none = -1, fd;
+
+	if (atomic_load(&h->lock_fd) >= 0)
+		return atomic_load(&h->lock_fd);
+	if (os_memfd_create("gmem-locks", 0, &fd))
+		return -1;
+	if (atomic_compare_exchange_strong(&h->lock_fd, &none, fd))
+		return fd;
+	os_fd_close(fd);
+	return none;
 }
 
 /* A second description of the same memfd, ours. */
@@ -299,7 +345,7 @@ void handle_arm(struct handle *h, int fd)
 	os_mutex_unlock(&list_lock);
 }
 
-/* ---- fork -------------------------------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------------------------- */
 
 void handle_lock_all(void)
 {

@@ -10,18 +10,19 @@
  *
  *	numbers 5, 9 ─> struct handle ─> struct kvm_object           (ours)
  *
- * The program holds a memfd of its own kind: empty, so that a process outside gmem which maps it finds
- * no byte (SIGBUS) and one that writes to it fails. It is never the store. What it is, is known by
- * device and inode, however it comes back to us (dup, SCM_RIGHTS, fork).
+ * The program holds a memfd of its own kind: empty, so that a process outside gmem which maps it
+ * finds no byte (SIGBUS) and one that writes to it fails. It is never the store. What it is, is
+ * known by device and inode, however it comes back to us (dup, SCM_RIGHTS, fork).
  *
- * The last close. Numbers of this process are counted. As long as no copy can be elsewhere that count
- * is the truth. Before a copy goes elsewhere (fork, SCM_RIGHTS) the handle is armed: its description
- * takes a write lock of the OFD kind, which lives as long as the description does, and we keep a
- * second description of the memfd. When our count reaches zero and the second one can take the lock,
- * the last copy is gone; if not, a thread waits for it.
+ * The last close. Numbers of this process are counted. As long as no copy can be elsewhere that
+ * count is the truth. Before a copy goes elsewhere (fork, SCM_RIGHTS) the handle is armed: its
+ * description takes a write lock of the OFD kind, which lives as long as the description does, and
+ * we keep a second description of the memfd. When our count is zero and the second one can take
+ * the lock, the last copy is gone; if not, a thread waits for it.
  *
- * Handles are never unmapped: a reader without a lock that finds one which was just let go sees refs 0.
- * Everything here takes a lock: between shim_enter() and shim_leave() only, but for the inline ones.
+ * Handles are never unmapped: a reader without a lock that finds one which was just let go sees
+ * refs 0. Everything here takes a lock: between shim_enter() and shim_leave() only, but for the
+ * inline ones.
  */
 #ifndef GMEM_SHIM_HANDLE_H
 #define GMEM_SHIM_HANDLE_H
@@ -43,6 +44,7 @@ struct handle {
 	uint64_t generation;		   /* tells this use of the structure from earlier ones */
 	int watch_fd;			   /* -1: not armed */
 	int home_socket;     /* inherited: where the home of the object takes requests; -1 */
+	_Atomic int lock_fd; /* the program's locks; -1: it has asked for none */
 	int open_flags;	     /* what open() was given for /dev/kvm; else O_RDWR */
 	struct handle *next; /* in the list of all there ever were */
 	struct handle *next_free;
@@ -66,12 +68,21 @@ void handle_put(struct handle *h);
 
 /* Is this number (still) a descriptor of the handle's memfd? A system call. */
 bool handle_is_behind(const struct handle *h, int fd);
-/* The handle, with one more user, of which fd is a descriptor; NULL. For descriptors that came in by
- * another way than dup. */
+/* The handle, with one more user, of which fd is a descriptor; NULL. For descriptors that came in
+ * by another way than dup. */
 struct handle *handle_find(int fd);
 
 /* A number of this process is gone: was it the last one anywhere? */
 void handle_number_gone(struct handle *h);
+
+/* A memfd of ours on which the program's own locks are taken, since its description has one of
+ * ours. -1: there can be none. */
+int handle_lock_fd(struct handle *h);
+
+/* How many threads wait for a last close elsewhere, and a look whether it has happened: a thread
+ * may be late, and who asks a VM after the child's death must find it dead. */
+extern _Atomic uint32_t handle_nr_waiting;
+void handle_look_again(void);
 
 /* Copies may be elsewhere from now on. fd is one of its numbers. */
 void handle_arm(struct handle *h, int fd);
@@ -81,8 +92,8 @@ void handle_lock_all(void);
 void handle_unlock_all(void);
 /* In a forked child: what there is belongs to the parent, which takes requests on home_socket. */
 void handle_inherit_all(int home_socket);
-/* In a child: the handle that its parent had for this object, whose descriptors may be closed here by
- * now. NULL: the object is our own. */
+/* In a child: the handle that its parent had for this object, whose descriptors may be closed here
+ * by now. NULL: the object is our own. */
 struct handle *handle_inherited(const struct kvm_object *o);
 /* At home: the handle that a child means; with one more user. NULL: gone. */
 struct handle *handle_by_address(uintptr_t address, uint64_t generation);

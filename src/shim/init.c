@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The start of the library in a program: what kvm/ needs of us, the profile, handlers of faults and forks. */
+/* The start of the library in a program: what kvm/ needs of us, the profile, handlers of faults and
+ * forks. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "shim/shim.h"
 #include "shim/signal.h"
 
-/* ---- descriptors for kvm/ -------------------------------------------------------------------------- */
+/* ---- descriptors for kvm/ ---------------------------------------------------------------- */
 
 static int reserve(bool cloexec, int *fd)
 {
@@ -77,7 +78,7 @@ static const struct kvm_fd_ops fd_ops = {
 	.lookup = lookup,
 };
 
-/* ---- the environment ------------------------------------------------------------------------------- */
+/* ---- the environment --------------------------------------------------------------------- */
 
 static void set_log_level(const char *level)
 {

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <string.h>
@@ -87,7 +88,7 @@ long op_getxattr(struct handle *h)
 	return -EOPNOTSUPP;
 }
 
-/* ---- ioctl --------------------------------------------------------------------------------------- */
+/* ---- ioctl ------------------------------------------------------------------------------- */
 
 /* What the kernel answers for any file before it asks the driver; the handle's memfd is one. */
 static bool is_generic(unsigned int cmd)
@@ -114,10 +115,12 @@ long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
 		return os_sys3(SYS_ioctl, fd, cmd, arg);
 	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_RUN)
 		return run_vcpu(o, arg);
+	if (o->type == KVM_OBJECT_GMEM && cmd == FS_IOC_FIEMAP)
+		return -EOPNOTSUPP;
 	return kvm_ioctl(o, cmd, arg);
 }
 
-/* ---- fcntl --------------------------------------------------------------------------------------- */
+/* ---- fcntl ------------------------------------------------------------------------------- */
 
 static long get_flags(struct handle *h, int fd)
 {
@@ -132,14 +135,6 @@ static long get_flags(struct handle *h, int fd)
 	return flags;
 }
 
-/* A lock of the program's would be one with ours, which tells of the last close. */
-static long get_lock(uint64_t arg)
-{
-	short type = F_UNLCK;
-
-	return os_copy_out(arg + offsetof(struct flock, l_type), &type, sizeof(type));
-}
-
 bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 {
 	switch (cmd) {
@@ -149,16 +144,7 @@ bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 	case F_SETFL:
 		*ret = -EINVAL;
 		return arg & O_DIRECT;
-	case F_GETLK:
-	case F_OFD_GETLK:
-		*ret = get_lock(arg);
-		return true;
-	case F_SETLK:
-	case F_SETLKW:
-	case F_OFD_SETLK:
-	case F_OFD_SETLKW:
-		*ret = 0;
-		return true;
+	case F_SETLEASE:
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		*ret = -EINVAL;
@@ -168,7 +154,7 @@ bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 	}
 }
 
-/* ---- stat ---------------------------------------------------------------------------------------- */
+/* ---- stat -------------------------------------------------------------------------------- */
 
 static void set_time(struct timespec *t, int64_t ns)
 {

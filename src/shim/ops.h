@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * ops: what a system call on one of our descriptors answers. The exported functions and syscall() both
- * end here. Each takes a handle that its caller counts, is called between shim_enter() and
+ * ops: what a system call on one of our descriptors answers. The exported functions and syscall()
+ * both end here. Each takes a handle that its caller counts, is called between shim_enter() and
  * shim_leave(), and returns what the kernel would: a value or -errno.
  */
 #ifndef GMEM_SHIM_OPS_H

@@ -45,7 +45,31 @@ static const struct {
 	{ "vector_hashing", "Y\n" },
 };
 
-/* ---- names --------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------- */
+
+/*
+ * The program's name for a file, which may be anywhere, also in memory that it has no right to
+ * touch: then the kernel shall say EFAULT. False for that, and for a name too long to be ours.
+ */
+static bool copy_name(const char *name, char out[NAME_MAX_OURS])
+{
+	uint64_t at = (uintptr_t)name;
+	size_t n = 0;
+
+	while (n < NAME_MAX_OURS) {
+		/* The next page may not be there when the name ends before it. */
+		size_t part = OS_PAGE_SIZE - (at + n) % OS_PAGE_SIZE;
+
+		if (part > NAME_MAX_OURS - n)
+			part = NAME_MAX_OURS - n;
+		if (os_copy_in(out + n, at + n, part))
+			return false;
+		if (memchr(out + n, '\0', part))
+			return true;
+		n += part;
+	}
+	return false;
+}
 
 /* "//dev/./kvm" to "/dev/kvm". False when it is too long to be ours. ".." is left alone. */
 static bool fold(const char *name, char *out)
@@ -126,9 +150,7 @@ static enum path_kind look_up_descriptor(const char *name, struct path *p)
 	p->fd = fdname_parse(name);
 	if (p->fd < 0 || !fdtable_peek(p->fd))
 		return PATH_OTHER;
-	shim_enter();
 	p->handle = fdtable_get_slow(p->fd);
-	shim_leave();
 	return p->handle ? PATH_DESCRIPTOR : PATH_OTHER;
 }
 
@@ -157,13 +179,15 @@ static enum path_kind look_up(int dirfd, const char *name, struct path *p)
 
 enum path_kind path_look_up(int dirfd, const char *name, struct path *p)
 {
+	char copy[NAME_MAX_OURS];
+
 	p->kind = PATH_OTHER;
 	p->handle = NULL;
-	if (__builtin_expect(!name || cannot_be_ours(name), 1))
-		return PATH_OTHER;
-	p->kind = look_up(dirfd, name, p);
-	if (p->kind != PATH_OTHER)
-		shim_enter();
+	shim_enter();
+	if (copy_name(name, copy) && !cannot_be_ours(copy))
+		p->kind = look_up(dirfd, copy, p);
+	if (p->kind == PATH_OTHER)
+		shim_leave();
 	return p->kind;
 }
 
@@ -176,7 +200,7 @@ void path_put(struct path *p)
 	shim_leave();
 }
 
-/* ---- stat, access, readlink ------------------------------------------------------------------------ */
+/* ---- stat, access, readlink -------------------------------------------------------------- */
 
 void path_stat_device(struct stat *st)
 {
@@ -257,7 +281,7 @@ long path_readlink(const struct path *p, char *text, uint64_t size)
 	return os_copy_out((uintptr_t)text, link, n) ? -EFAULT : (long)n;
 }
 
-/* ---- open ------------------------------------------------------------------------------------------ */
+/* ---- open -------------------------------------------------------------------------------- */
 
 /* A handle for /dev/kvm, open at a number. */
 static int make_kvm(int flags, struct handle **out, int *fd)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * path: names that are ours: /dev/kvm, /sys/module/kvm with its parameters, and the kernel's names for
- * descriptors of ours (/proc/self/fd/N). They answer whether or not the host has them.
+ * path: names that are ours: /dev/kvm, /sys/module/kvm with its parameters, and the kernel's names
+ * for descriptors of ours (/proc/self/fd/N). They answer whether or not the host has them.
  *
- * A name is compared by its text, after "//" and "/./" are folded; relative names are looked at only
- * when their last part can be ours, so that other calls pay a few byte compares. Another name of the
- * same device (a symlink) opens the host's and is taken over at the first ioctl (calls_fd.c).
+ * A name is compared by its text, after "//" and "/./" are folded; relative names are looked at
+ * only when their last part can be ours, so that other calls pay a few byte compares. Another name
+ * of the same device (a symlink) opens the host's and is taken over at the first ioctl
+ * (calls_fd.c).
  */
 #ifndef GMEM_SHIM_PATH_H
 #define GMEM_SHIM_PATH_H
@@ -35,7 +36,8 @@ struct path {
 	int fd;
 };
 
-/* What (dirfd, name) is to us. Everything but PATH_OTHER has entered the shim: path_put() leaves. */
+/* What (dirfd, name) is to us. Everything but PATH_OTHER has entered the shim: path_put() leaves.
+ */
 enum path_kind path_look_up(int dirfd, const char *name, struct path *p);
 void path_put(struct path *p);
 

@@ -59,6 +59,8 @@
 	F(ssize_t, __pread_chk, (int, void *, size_t, off_t, size_t))                            \
 	F(ssize_t, __pread64_chk, (int, void *, size_t, off64_t, size_t))                        \
 	F(int, faccessat, (int, const char *, int, int))                                         \
+	F(int, fchmodat, (int, const char *, mode_t, int))                                       \
+	F(int, futimesat, (int, const char *, const struct timeval *))                           \
 	F(int, fstatvfs, (int, struct statvfs *))                                                \
 	F(int, fstatvfs64, (int, struct statvfs64 *))                                            \
 	F(ssize_t, __readlink_chk, (const char *, char *, size_t, size_t))                       \
@@ -101,6 +103,7 @@
 	F(int, sigrelse, (int))                                                                  \
 	F(int, sigaction, (int, const struct sigaction *, struct sigaction *))                   \
 	F(int, setcontext, (const ucontext_t *))                                                 \
+	F(int, swapcontext, (ucontext_t *, const ucontext_t *))                                  \
 	F(void, siglongjmp, (sigjmp_buf, int))                                                   \
 	F(void, longjmp, (jmp_buf, int))                                                         \
 	F(void, _longjmp, (jmp_buf, int))                                                        \

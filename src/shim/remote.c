@@ -27,7 +27,7 @@ union control {
 /* Ours: the home's end and the children's. Made at most once in the life of a process. */
 static int home_end = -1, child_end = -1;
 
-/* ---- at home --------------------------------------------------------------------------------------- */
+/* ---- at home ----------------------------------------------------------------------------- */
 
 static long serve(const struct request *r)
 {
@@ -113,7 +113,7 @@ int remote_socket(void)
 	return -1;
 }
 
-/* ---- in a child ------------------------------------------------------------------------------------ */
+/* ---- in a child -------------------------------------------------------------------------- */
 
 void remote_after_fork(void)
 {

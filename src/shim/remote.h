@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * remote: what a forked child does with a guest_memfd of its parent. The parent is its home: it holds
- * the state, and the vCPUs and mappings that must be told. A request goes over a socket that was made
- * before the fork; when the answer is there, the home has finished (a punch has zapped its vCPUs).
+ * remote: what a forked child does with a guest_memfd of its parent. The parent is its home: it
+ * holds the state, and the vCPUs and mappings that must be told. A request goes over a socket that
+ * was made before the fork; when the answer is there, the home has finished (a punch has zapped its
+ * vCPUs).
  *
  *	child  --- request, and one end of a fresh socket pair --->  home's service thread
  *	       <-- the answer, on that pair ----------------------
  *
- * One socket serves all children and grandchildren: answers cannot be mixed up. When the home is gone
- * nobody else has the file but its children, and they work on its store directly.
+ * One socket serves all children and grandchildren: answers cannot be mixed up. When the home is
+ * gone nobody else has the file but its children, and they work on its store directly.
  */
 #ifndef GMEM_SHIM_REMOTE_H
 #define GMEM_SHIM_REMOTE_H

@@ -7,7 +7,8 @@
  * ours; if not, the call goes on untouched: errno, cancellation, safety in signal handlers and
  * speed are the C library's own. If so, kvm/ answers.
  *
- *	calls_*.c    the exported functions; each of a family ends in one function that takes a handle
+ *	calls_*.c    the exported functions, by family
+ *	ops          what they answer for a handle
  *	fdtable      number -> handle
  *	handle       what stands behind our descriptors; last close
  *	path         names that are ours: /dev/kvm, /sys/module/kvm, /proc/self/fd/N

@@ -16,8 +16,8 @@ typedef void (*signal_handler)(int, siginfo_t *, void *);
 
 static __thread struct kvm_object *volatile running __attribute__((tls_model("initial-exec")));
 
-/* What the program asked for; right for a signal whose handler in the kernel is the trampoline. Read by
- * the trampoline without a lock: seq is odd while it changes. */
+/* What the program asked for; right for a signal whose handler in the kernel is the trampoline.
+ * Read by the trampoline without a lock: seq is odd while it changes. */
 static struct {
 	_Atomic uint32_t seq;
 	struct signal_action action;
@@ -47,7 +47,7 @@ void signal_set_running(struct kvm_object *vcpu)
 		kvm_kick(vcpu);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------- */
 
 static bool is_fault(int signo)
 {
@@ -98,7 +98,7 @@ static void die_of(int signo)
 	kernel_action(signo, &dfl, NULL);
 }
 
-/* ---- the trampoline ------------------------------------------------------------------------------ */
+/* ---- the trampoline ---------------------------------------------------------------------- */
 
 /* Caused by the instruction that was interrupted: it cannot wait. */
 static bool is_synchronous(int signo, const siginfo_t *info)
@@ -167,7 +167,7 @@ static void trampoline(int signo, siginfo_t *info, void *ucontext)
 	os_signal_mask_changed();
 }
 
-/* ---- what the program asks for ------------------------------------------------------------------- */
+/* ---- what the program asks for ----------------------------------------------------------- */
 
 static bool is_ours(const struct signal_action *kernels)
 {

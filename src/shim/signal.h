@@ -3,12 +3,13 @@
  * signal: the program's signal handlers, called by ours.
  *
  * The program's own idea of each signal is kept in a table; to the kernel we give the same mask and
- * flags with our trampoline as the handler, so that masks, alternate stacks, nesting and restarting of
- * system calls are the kernel's. The trampoline calls the program's handler at once, unless the thread
- * is inside gmem: then the signal waits (os/signal.h) and the vCPU that runs here is told to stop.
+ * flags with our trampoline as the handler, so that masks, alternate stacks, nesting and restarting
+ * of system calls are the kernel's. The trampoline calls the program's handler at once, unless the
+ * thread is inside gmem: then the signal waits (os/signal.h) and the vCPU that runs here is told to
+ * stop.
  *
- * SIGSEGV and SIGBUS always have the trampoline: an access of gmem itself to memory of the program may
- * fault (os/fault.h). What the program wants of them then happens exactly, death included.
+ * SIGSEGV and SIGBUS always have the trampoline: an access of gmem itself to memory of the program
+ * may fault (os/fault.h). What the program wants of them then happens exactly, death included.
  */
 #ifndef GMEM_SHIM_SIGNAL_H
 #define GMEM_SHIM_SIGNAL_H

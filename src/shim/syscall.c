@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * syscall(): the number decides which of our functions is meant. What is not ours goes to the kernel as it
- * came: no cancellation point, as in the C library.
+ * syscall(): the number decides which of our functions is meant. What is not ours goes to the
+ * kernel as it came: no cancellation point, as in the C library.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static long new_descriptor(const struct call *c)
 	return fd;
 }
 
-/* ---- by the descriptor in the first argument ---------------------------------------------------------- */
+/* ---- by the descriptor in the first argument --------------------------------------------- */
 
 static long on_handle(struct handle *h, const struct call *c)
 {
@@ -102,7 +102,7 @@ static long by_descriptor(const struct call *c)
 	return h ? ours_end_raw(h, on_handle(h, c)) : pass(c);
 }
 
-/* ---- by name ------------------------------------------------------------------------------------------ */
+/* ---- by name ----------------------------------------------------------------------------- */
 
 static long open_name(int dirfd, uint64_t name, int flags, const struct call *c)
 {
@@ -177,7 +177,7 @@ static bool by_name(const struct call *c, long *ret)
 	}
 }
 
-/* ---- descriptors, mappings ------------------------------------------------------------------------------ */
+/* ---- descriptors, mappings --------------------------------------------------------------- */
 
 static long msync_call(const struct call *c)
 {
@@ -261,7 +261,7 @@ static bool on_mappings(const struct call *c, long *ret)
 	}
 }
 
-/* ---- signals, processes, messages ------------------------------------------------------------------------- */
+/* ---- signals, processes, messages -------------------------------------------------------- */
 
 static long sigaction_call(const uint64_t *a)
 {
