@@ -24,6 +24,15 @@ static void make_gate_absent(struct guest *g, unsigned int vector)
 	g->ram[GUEST_IDT + vector * 16 + GATE_PRESENT_AT] &= 0x7f;
 }
 
+/* The handler of this vector runs on GUEST_STACK. */
+static void give_ist(struct guest *g, unsigned int vector)
+{
+	g->s->tr = (struct cpu_seg){ .base = GUEST_DATA, .limit = 0x67, .type = 11, .p = 1 };
+	guest_write(g, GUEST_DATA + 36, 8, GUEST_STACK);
+	g->ram[GUEST_IDT + vector * 16 + 4] = 1;
+	guest_changed(g);
+}
+
 static void long_guest(struct guest *g)
 {
 	guest_make(g, GUEST_LONG);
@@ -48,6 +57,72 @@ static void a_fault_while_delivering_a_fault_is_double(void **state)
 	assert_int_equal(on_stack(&g, 0), 0);
 	assert_int_equal(on_stack(&g, 1), GUEST_CODE);
 	guest_unmake(&g);
+}
+
+/* #GP, and #PF for its frame: only that is delivered, on the stack of its IST. */
+static void a_page_fault_takes_the_place_of_a_contributory_fault(void **state)
+{
+	struct guest g;
+
+	long_guest(&g);
+	code_that_faults(&g);
+	guest_map(&g, 0x300000, 0, 0);
+	g.s->gpr[CPU_RSP] = 0x301000;
+	give_ist(&g, VEC_PF);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(g.s->gpr[CPU_RAX], VEC_PF);
+	assert_int_equal(g.s->cr2, 0x300ff8);
+	guest_unmake(&g);
+}
+
+static void faults_push_rf_and_traps_do_not(void **state)
+{
+	struct guest g;
+
+	long_guest(&g);
+	GUEST_CODE_BYTES(&g, 0x0f, 0x0b);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(on_stack(&g, 2), 0x10002);
+	assert_int_equal(g.s->rflags, 2);
+	guest_unmake(&g);
+	long_guest(&g);
+	GUEST_CODE_BYTES(&g, 0xcc);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(on_stack(&g, 2), 2);
+	guest_unmake(&g);
+}
+
+static void frames_are_aligned_in_long_mode(void **state)
+{
+	for (unsigned int n = 0; n < 16; n++) {
+		struct guest g;
+
+		long_guest(&g);
+		GUEST_CODE_BYTES(&g, 0x0f, 0x0b);
+		g.s->gpr[CPU_RSP] = GUEST_STACK - n;
+		guest_changed(&g);
+		guest_run_to(&g, CPU_EXIT_HLT);
+		assert_int_equal(g.s->gpr[CPU_RSP], GUEST_STACK - (n ? 16 : 0) - 40);
+		assert_int_equal(on_stack(&g, 3), GUEST_STACK - n);
+		guest_unmake(&g);
+	}
+}
+
+static void interrupt_gates_clear_if_and_trap_gates_do_not(void **state)
+{
+	for (uint8_t type = 0xe; type <= 0xf; type++) {
+		struct guest g;
+
+		long_guest(&g);
+		GUEST_CODE_BYTES(&g, 0x0f, 0x0b);
+		g.ram[GUEST_IDT + VEC_UD * 16 + GATE_PRESENT_AT] = 0x80 | type;
+		g.s->rflags = 0x202;
+		guest_changed(&g);
+		guest_run_to(&g, CPU_EXIT_HLT);
+		assert_int_equal(g.s->rflags, type == 0xe ? 2 : 0x202);
+		assert_int_equal(on_stack(&g, 2), 0x10202);
+		guest_unmake(&g);
+	}
 }
 
 static void a_third_fault_shuts_down_with_the_state_as_it_was(void **state)
@@ -123,10 +198,7 @@ static void a_frame_is_whole_or_not_there(void **state)
 	GUEST_CODE_BYTES(&g, 0x0f, 0x0b);
 	guest_map(&g, 0x300000, 0, 0);
 	g.s->gpr[CPU_RSP] = 0x301010;
-	g.s->tr = (struct cpu_seg){ .base = GUEST_DATA, .limit = 0x67, .type = 11, .p = 1 };
-	guest_write(&g, GUEST_DATA + 36, 8, GUEST_STACK);
-	g.ram[GUEST_IDT + VEC_PF * 16 + 4] = 1;
-	guest_changed(&g);
+	give_ist(&g, VEC_PF);
 	guest_run_to(&g, CPU_EXIT_HLT);
 	assert_int_equal(g.s->gpr[CPU_RAX], VEC_PF);
 	assert_int_equal(on_stack(&g, 0), 2);
@@ -497,6 +569,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_fault_while_delivering_a_fault_is_double),
+		cmocka_unit_test(a_page_fault_takes_the_place_of_a_contributory_fault),
+		cmocka_unit_test(faults_push_rf_and_traps_do_not),
+		cmocka_unit_test(frames_are_aligned_in_long_mode),
+		cmocka_unit_test(interrupt_gates_clear_if_and_trap_gates_do_not),
 		cmocka_unit_test(a_third_fault_shuts_down_with_the_state_as_it_was),
 		cmocka_unit_test(an_empty_table_shuts_down),
 		cmocka_unit_test(a_benign_exception_gives_way_to_the_next),

@@ -497,6 +497,16 @@ user:
 	RESULT	%rax, 0x240202
 	pushq	$0x202
 	popfq
+	/* nor does IRET change them */
+	pushq	$U_DATA
+	pushq	$USER_STACK
+	pushq	$0x3002
+	pushq	$U_CODE
+	pushq	$1f
+	iretq
+1:	pushfq
+	popq	%rax
+	RESULT	%rax, 0x202
 
 	xorl	%ecx, %ecx
 	syscall

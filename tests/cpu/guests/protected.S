@@ -272,6 +272,8 @@ user:
 	RESULT	%ecx, 0x1111
 	RESULT	%edx, 0x2222
 	RESULT	%ebx, U_DATA
+	movl	%es, %eax
+	RESULT	%eax, 0
 	movl	%esp, %eax
 	RESULT	%eax, USER_STACK
 	lcall	$(GATE_R1+3), $0
@@ -454,6 +456,8 @@ gate_target:					/* SS is this ring's, the caller's stack behind CS EIP */
 	movl	20(%esp), %ebx
 	testb	$3, 4(%esp)
 	jz	far_ret
+	movl	$K_DATA, %edi
+	movw	%di, %es			/* lost on the way out */
 	lret	$8
 
 ring1:
