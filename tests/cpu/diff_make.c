@@ -190,6 +190,9 @@ static void choose_modrm(struct making *m, uint64_t index_value)
 	m->memory = (what & T_MEM) || (!(what & T_REG) && diff_chance(m->s, 60));
 	m->lock = m->memory && (what & T_LOCK) && diff_chance(m->s, 25);
 	m->aligned = (what & T_ALIGN) && diff_chance(m->s, 90);
+	/* The host may stop the thread at a LOCK (XCHG has it always) across cache lines. */
+	if (m->lock || (m->t->map == MAP_1 && (m->t->opcode | 1) == 0x87))
+		m->aligned = true;
 	if (m->memory) {
 		choose_memory(m, reg, index_value);
 		return;

@@ -7,8 +7,10 @@
  *		;
  *	atomic_end(c, &a);
  *
- * On host memory it is the host's own LOCK CMPXCHG. Where there is no one pointer (a device; two pages that
- * lie apart in host memory) a lock keeps such accesses from each other.
+ * On host memory it is the host's own LOCK CMPXCHG. An access that crosses a cache line, and one without
+ * one pointer (a device; two pages that lie apart in host memory) is made under a lock that keeps such
+ * accesses from each other, but not from ones that do not cross: hosts with split lock detection stop the
+ * thread for 10 ms at each, or kill it.
  */
 #ifndef GMEM_CPU_SOFT_ATOMIC_H
 #define GMEM_CPU_SOFT_ATOMIC_H
@@ -16,9 +18,10 @@
 #include "cpu/soft/tlb.h"
 
 struct atomic_rmw {
-	uint8_t *host; /* NULL: by lin, under the split lock */
+	uint8_t *host; /* NULL: by lin */
 	uint64_t lin;
 	unsigned int size;
+	bool split; /* under the split lock */
 };
 
 struct unaligned64 {
@@ -60,26 +63,26 @@ static inline uint64_t atomic_begin(struct soft *c, struct atomic_rmw *a, uint64
 	a->host = tlb_lookup(c, ACCESS_WRITE, lin, size);
 	if (unlikely(!a->host))
 		a->host = soft_rmw_ptr(c, lin, size);
-	if (likely(a->host))
-		return host_load(a->host, size);
-	soft_split_lock(c);
-	return soft_load(c, lin, size);
+	a->split = !a->host || (lin & 63) + size > 64;
+	if (unlikely(a->split))
+		soft_split_lock(c);
+	return rmw_load(c, a->host, lin, size);
 }
 
 static inline bool atomic_try(struct soft *c, struct atomic_rmw *a, uint64_t *old, uint64_t value)
 {
-	if (likely(a->host))
+	if (likely(!a->split))
 		return host_cmpxchg(a->host, a->size, old, value);
-	soft_store(c, a->lin, a->size, value);
+	rmw_store(c, a->host, a->lin, a->size, value);
 	return true;
 }
 
 static inline void atomic_end(struct soft *c, struct atomic_rmw *a)
 {
+	if (unlikely(a->split))
+		soft_split_unlock(c);
 	if (likely(a->host))
 		code_written(c, a->host);
-	else
-		soft_split_unlock(c);
 }
 
 #endif

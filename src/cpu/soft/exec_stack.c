@@ -94,7 +94,7 @@ static void popa(struct soft *c, const struct insn *i)
 }
 
 /* The frame pointers of the enclosing levels, read at rBP downwards. */
-static void enter_copy(struct soft *c, const struct insn *i, unsigned int level)
+static void enter_read(struct soft *c, const struct insn *i, unsigned int level, uint64_t *outer)
 {
 	unsigned int size = i->size;
 	uint64_t bp = c->state.gpr[CPU_RBP];
@@ -102,27 +102,34 @@ static void enter_copy(struct soft *c, const struct insn *i, unsigned int level)
 
 	for (unsigned int n = 1; n < level; n++) {
 		uint64_t from = soft_linear(c, CPU_SS, (bp - n * size) & mask, size, ACCESS_READ);
-		uint64_t to = soft_stack_linear(c, -(int64_t)size * (n + 1), size, ACCESS_WRITE);
 
-		soft_store(c, to, size, soft_load(c, from, size));
+		outer[n] = soft_load(c, from, size);
 	}
+}
+
+static void enter_store(struct soft *c, unsigned int size, unsigned int nth, uint64_t value)
+{
+	soft_store(c, soft_stack_linear(c, -(int64_t)size * nth, size, ACCESS_WRITE), size, value);
 }
 
 static void enter(struct soft *c, const struct insn *i)
 {
 	unsigned int size = i->size, level = i->imm2 & 31;
 	int64_t frame = (int64_t)size * (level ? level + 1 : 1);
-	uint64_t sp = c->state.gpr[CPU_RSP] - size;
-	uint64_t lin = soft_stack_linear(c, -(int64_t)size, size, ACCESS_WRITE);
+	uint64_t sp = c->state.gpr[CPU_RSP] - size, outer[32];
+	uint64_t top = soft_stack_linear(c, -(int64_t)size, size, ACCESS_WRITE);
+	uint64_t bottom = soft_stack_linear(c, -frame, frame, ACCESS_WRITE);
 	uint64_t last = soft_stack_linear(c, -frame - (uint16_t)i->imm, 1, ACCESS_WRITE);
 
 	soft_probe_write(c, last, 1);
-	soft_store(c, lin, size, reg_get(c, CPU_RBP, size));
-	enter_copy(c, i, level);
-	if (level) {
-		lin = soft_stack_linear(c, -frame, size, ACCESS_WRITE);
-		soft_store(c, lin, size, sp);
-	}
+	soft_probe_write(c, top, size);
+	enter_read(c, i, level, outer);
+	soft_probe_write(c, bottom, frame);
+	enter_store(c, size, 1, reg_get(c, CPU_RBP, size));
+	for (unsigned int n = 1; n < level; n++)
+		enter_store(c, size, n + 1, outer[n]);
+	if (level)
+		enter_store(c, size, level + 1, sp);
 	soft_stack_move(c, -frame - (uint16_t)i->imm);
 	reg_set(c, CPU_RBP, size, sp);
 }
