@@ -103,7 +103,7 @@ static long take(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, unsigned i
 	long err = 0;
 
 	if (vcpu->has_run) {
-		if (nr != vcpu->nr_cpuid || __builtin_memcmp(entries, vcpu->cpuid, size))
+		if (nr != vcpu->nr_cpuid || (nr && __builtin_memcmp(entries, vcpu->cpuid, size)))
 			err = obs_refuse(-EINVAL, "CPUID cannot change after the first KVM_RUN");
 		os_free(entries, size);
 		return err;
@@ -151,7 +151,9 @@ long cpuid_set_old(struct vcpu *vcpu, uint64_t arg)
 		return obs_refuse(-EFAULT, "kvm_cpuid cannot be read");
 	if (head.nent > MAX_ENTRIES)
 		return obs_refuse(-E2BIG, "at most 256 CPUID entries");
-	entries = os_alloc((head.nent ? head.nent : 1) * sizeof(*entries));
+	if (!head.nent)
+		return take(vcpu, NULL, 0);
+	entries = os_alloc(head.nent * sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
 	for (i = 0; i < head.nent; i++) {

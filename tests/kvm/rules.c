@@ -239,6 +239,25 @@ static void foreign_requests_have_the_errno_of_the_descriptor(void **state)
 	fixture_end();
 }
 
+static void cpuid_without_entries(void **state)
+{
+	struct kvm_cpuid old = { 0 };
+	struct kvm_cpuid2 none = { 0 };
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(call(vcpu, KVM_SET_CPUID, &old), 0);
+		assert_int_equal(call(vcpu, KVM_SET_CPUID2, &none), 0);
+		assert_int_equal(call(vcpu, KVM_GET_CPUID2, &none), 0);
+		assert_int_equal(none.nent, 0);
+	}
+	none.nent = 257;
+	assert_int_equal(call(vcpu, KVM_SET_CPUID2, &none), -E2BIG);
+	fixture_close(vcpu);
+	fixture_close(vm);
+}
+
 static int start(void **state)
 {
 	fixture_start(NULL);
@@ -259,6 +278,7 @@ int main(void)
 		cmocka_unit_test(attribute_rules),
 		cmocka_unit_test(dirty_log_rules),
 		cmocka_unit_test(enabling_capabilities),
+		cmocka_unit_test(cpuid_without_entries),
 		cmocka_unit_test(foreign_requests_have_the_errno_of_the_descriptor),
 	};
 
