@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Runs one guest of guests/ from the reset vector on and compares what it logged with what its image
- * says it expects: every exception with its frame, and every result. Usage: test IMAGE.
+ * Runs one guest of guests/ from the reset vector on and compares what it logged with what its
+ * image says it expects: every exception with its frame, and every result. Usage: test IMAGE.
  */
 #include "harness.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Events that go wrong while they are delivered, what leaves to the owner, registers of the model. */
+/* Events that go wrong while they are delivered, what leaves to the owner, registers of the model.
+ *  */
 #include <errno.h>
 
 #include "harness.h"
@@ -171,7 +172,8 @@ static void a_benign_exception_gives_way_to_the_next(void **state)
 	guest_unmake(&g);
 }
 
-/* The stack is absent: page fault, page fault for its frame, and one more for the double fault's. */
+/* The stack is absent: page fault, page fault for its frame, and one more for the double fault's.
+ *  */
 static void page_faults_on_the_stack_shut_down(void **state)
 {
 	struct guest g;
@@ -188,7 +190,7 @@ static void page_faults_on_the_stack_shut_down(void **state)
 	guest_unmake(&g);
 }
 
-/* The lower half of the frame lies in an absent page: the upper half must not have been written, and
+/* The lower half of the frame lies in an absent page: the upper half has not been written, and
  * the page fault has the same frame on a stack that is good (its gate has IST 1). */
 static void a_frame_is_whole_or_not_there(void **state)
 {
@@ -241,7 +243,7 @@ static void a_stack_in_a_device_leaves_with_its_address(void **state)
 	guest_unmake(&g);
 }
 
-/* ---- interrupts ---------------------------------------------------------------------------------- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 #define IRQ 0x20
 
@@ -296,7 +298,7 @@ static void an_nmi_is_masked_until_iret(void **state)
 	guest_unmake(&g);
 }
 
-/* ---- exits ---------------------------------------------------------------------------------------- */
+/* ---- exits ----------------------------------------------------------------------------------- */
 
 static void hypercalls_exit_and_complete(void **state)
 {
@@ -333,7 +335,7 @@ static void hlt_is_behind_and_halted(void **state)
 	guest_unmake(&g);
 }
 
-/* ---- model specific registers, CPUID ------------------------------------------------------------------ */
+/* ---- model specific registers, CPUID --------------------------------------------------------- */
 
 static void give_cpuid(struct guest *g)
 {
@@ -467,7 +469,7 @@ static void control_bits_follow_cpuid(void **state)
 
 	long_guest(&g);
 	GUEST_CODE_BYTES(&g, 0x0f, 0x22, 0xe0, 0xf4); /* mov cr4, rax */
-	g.s->gpr[CPU_RAX] = g.s->cr4 | 1u << 11; /* UMIP */
+	g.s->gpr[CPU_RAX] = g.s->cr4 | 1u << 11;      /* UMIP */
 	guest_changed(&g);
 	guest_run_to(&g, CPU_EXIT_HLT);
 	assert_int_equal(g.s->gpr[CPU_RAX], VEC_GP);
@@ -480,7 +482,7 @@ static void control_bits_follow_cpuid(void **state)
 	guest_unmake(&g);
 }
 
-/* ---- against the host ------------------------------------------------------------------------------- */
+/* ---- against the host ------------------------------------------------------------------------ */
 
 static bool host_looks(uint32_t sel, uint32_t *lar, uint32_t *lsl, uint8_t *verr, uint8_t *verw)
 {

@@ -100,7 +100,7 @@ static void exec_smsw(struct soft *c, const struct insn *i)
 	sys_store_word(c, i, c->state.cr0);
 }
 
-/* ---- debug registers ---------------------------------------------------------------------------- */
+/* ---- debug registers ------------------------------------------------------------------------- */
 
 /* Number after the aliases of DR4 and DR5; leaves for whoever may not touch it now. */
 static unsigned int debug_register(struct soft *c, unsigned int n)
@@ -152,7 +152,7 @@ static void exec_to_dr(struct soft *c, const struct insn *i)
 	soft_attend(c);
 }
 
-/* ---- translations -------------------------------------------------------------------------------- */
+/* ---- translations ---------------------------------------------------------------------------- */
 
 static void exec_invlpg(struct soft *c, const struct insn *i)
 {

@@ -2,8 +2,8 @@
 /*
  * control: the files system.c picks the privileged instructions from. Private to src/cpu/soft.
  *
- * Each *_select() returns the handler of an instruction it implements, or NULL; system.c marks all of
- * them as ends of their block.
+ * Each *_select() returns the handler of an instruction it implements, or NULL; system.c marks all
+ * of them as ends of their block.
  */
 #ifndef GMEM_CPU_SOFT_CONTROL_H
 #define GMEM_CPU_SOFT_CONTROL_H

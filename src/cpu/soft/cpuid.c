@@ -5,7 +5,6 @@
 #define LEAF_KVM 0x40000000u
 #define LEAF_EXTENDED 0x80000000u
 #define APIC_ENABLED (1ull << 11)
-#define DEFAULT_PHYS_BITS 36
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -122,16 +121,4 @@ bool soft_has(struct soft *c, enum soft_feature feature)
 	regs[ECX] = e->ecx;
 	regs[EDX] = e->edx;
 	return regs[where[feature].reg] >> where[feature].bit & 1;
-}
-
-unsigned int soft_phys_bits(struct soft *c)
-{
-	const struct cpu_cpuid *first = find(c, LEAF_EXTENDED, 0);
-	const struct cpu_cpuid *sizes = find(c, 0x80000008, 0);
-	unsigned int bits;
-
-	if (!first || first->eax < 0x80000008 || !sizes)
-		return DEFAULT_PHYS_BITS;
-	bits = sizes->eax & 0xff;
-	return bits < 32 ? 32 : bits > 52 ? 52 : bits;
 }

@@ -30,8 +30,8 @@ static uint64_t deliver_real(struct soft *c, const struct delivery *d)
 	stack_push(c, &st, frame, 3, 2);
 	stack_commit(c, &st);
 	seg_set_real(c, &s->seg[CPU_CS], entry >> 16);
-	soft_set_rflags(c, soft_rflags(c) & ~(uint64_t)(RFLAGS_IF | RFLAGS_TF | RFLAGS_AC |
-							RFLAGS_RF));
+	soft_set_rflags(c, soft_rflags(c) &
+				   ~(uint64_t)(RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF));
 	return entry & 0xffff;
 }
 
@@ -120,8 +120,8 @@ static void choose_long_stack(struct soft *c, const struct desc *gate, unsigned 
 static uint64_t deliver_long(struct soft *c, const struct delivery *d)
 {
 	struct cpu_state *s = &c->state;
-	uint64_t frame[6] = { s->seg[CPU_SS].sel, s->gpr[CPU_RSP], d->flags, s->seg[CPU_CS].sel,
-			      d->rip, d->error };
+	uint64_t frame[6] = { s->seg[CPU_SS].sel, s->gpr[CPU_RSP], d->flags,
+			      s->seg[CPU_CS].sel, d->rip,	   d->error };
 	struct desc gate, code;
 	struct stack st;
 	unsigned int cpl;

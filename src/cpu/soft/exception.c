@@ -15,13 +15,13 @@
 
 enum { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
 
-#define VECTORS_CONTRIBUTORY                                                                       \
+#define VECTORS_CONTRIBUTORY \
 	(1u << VEC_DE | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP | 1u << VEC_CP)
 #define VECTORS_WITH_ERROR                                                                         \
-	(1u << VEC_DF | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP |               \
-	 1u << VEC_PF | 1u << VEC_AC | 1u << VEC_CP)
+	(1u << VEC_DF | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP | 1u << VEC_PF | \
+	 1u << VEC_AC | 1u << VEC_CP)
 /* Those that do not restart the instruction: RF is not set in the flags they push. */
-#define VECTORS_NOT_FAULTS                                                                         \
+#define VECTORS_NOT_FAULTS \
 	(1u << VEC_DB | 1u << VEC_NMI | 1u << VEC_BP | 1u << VEC_OF | 1u << VEC_DF | 1u << VEC_MC)
 /* An EXT bit belongs to selector and zero error codes only. */
 #define VECTORS_WITH_EXT (1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP)

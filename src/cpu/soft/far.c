@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Far JMP, CALL and RET, also through call gates, to tasks and to other privileges. */
-#include "cpu/soft/decode.h"
 #include "cpu/soft/far.h"
+#include "cpu/soft/decode.h"
 
 static uint64_t size_mask(unsigned int size)
 {
@@ -50,7 +50,7 @@ static void push_return(struct soft *c, struct stack *st, unsigned int size)
 	stack_push(c, st, frame, 2, size);
 }
 
-/* ---- to a code segment ------------------------------------------------------------------------ */
+/* ---- to a code segment ----------------------------------------------------------------------- */
 
 static void direct_target(struct soft *c, uint16_t sel, struct desc *d, uint64_t rip,
 			  struct cpu_seg *cs)
@@ -67,8 +67,8 @@ static void direct_target(struct soft *c, uint16_t sel, struct desc *d, uint64_t
 	far_check_rip(c, cs, rip);
 }
 
-static void go_direct(struct soft *c, const struct insn *i, bool call, uint16_t sel,
-		      struct desc *d, uint64_t rip)
+static void go_direct(struct soft *c, const struct insn *i, bool call, uint16_t sel, struct desc *d,
+		      uint64_t rip)
 {
 	struct cpu_seg cs;
 	struct stack st;
@@ -82,7 +82,7 @@ static void go_direct(struct soft *c, const struct insn *i, bool call, uint16_t 
 	far_commit(c, &cs, rip);
 }
 
-/* ---- through a call gate ------------------------------------------------------------------------ */
+/* ---- through a call gate --------------------------------------------------------------------- */
 
 static void check_gate(struct soft *c, uint16_t sel, struct desc *gate)
 {
@@ -174,7 +174,10 @@ static void go_through_gate(struct soft *c, bool call, uint16_t sel, struct desc
 	seg_set_accessed(c, &code);
 	if (call) {
 		if (cpl == c->cpl)
-			push_return(c, &st, c->long_mode ? 8 : desc_type(gate) == DESC_CALL32 ? 4 : 2);
+			push_return(c, &st,
+				    c->long_mode		     ? 8
+				    : desc_type(gate) == DESC_CALL32 ? 4
+								     : 2);
 		else if (c->long_mode)
 			push_inner_long(c, cpl, &st);
 		else
@@ -184,7 +187,7 @@ static void go_through_gate(struct soft *c, bool call, uint16_t sel, struct desc
 	far_commit(c, &cs, rip);
 }
 
-/* ---- JMP and CALL ------------------------------------------------------------------------------ */
+/* ---- JMP and CALL ---------------------------------------------------------------------------- */
 
 static void go_task(struct soft *c, bool call, uint16_t sel, struct desc *d)
 {
@@ -272,7 +275,7 @@ static void exec_call_far(struct soft *c, const struct insn *i)
 	go_far(c, i, true);
 }
 
-/* ---- returns (IRET uses these too) --------------------------------------------------------------- */
+/* ---- returns (IRET uses these too) ----------------------------------------------------------- */
 
 void far_return_cs(struct soft *c, uint16_t sel, uint64_t rip, struct cpu_seg *cs)
 {

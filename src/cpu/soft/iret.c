@@ -51,7 +51,7 @@ static void exec_int1(struct soft *c, const struct insn *i)
 	interrupt(c, VEC_DB, EVENT_INT1);
 }
 
-/* ---- IRET -------------------------------------------------------------------------------------- */
+/* ---- IRET ------------------------------------------------------------------------------------ */
 
 struct iret {
 	unsigned int size;
@@ -60,7 +60,7 @@ struct iret {
 	struct stack st;
 };
 
-/* The new flags; what may change goes by the privilege that returns. RF is dropped: it would only keep
+/* The new flags; what may change goes by the privilege that returns. RF is dropped: it would keep
  * an instruction breakpoint of DR0..3 quiet. */
 static uint64_t new_flags(struct soft *c, uint64_t popped, unsigned int size)
 {
@@ -77,8 +77,8 @@ static uint64_t new_flags(struct soft *c, uint64_t popped, unsigned int size)
 	return (soft_rflags(c) & ~(may | RFLAGS_RF)) | (popped & may) | RFLAGS_ONE;
 }
 
-static void finish(struct soft *c, const struct stack *st, const struct cpu_seg *cs,
-		   uint64_t flags, uint64_t rip)
+static void finish(struct soft *c, const struct stack *st, const struct cpu_seg *cs, uint64_t flags,
+		   uint64_t rip)
 {
 	stack_commit(c, st);
 	soft_set_rflags(c, flags);
@@ -99,8 +99,13 @@ static void iret_real(struct soft *c, struct iret *r)
 
 static void v86_segment(struct cpu_seg *seg, uint16_t sel)
 {
-	*seg = (struct cpu_seg){ .base = (uint32_t)sel << 4, .limit = 0xffff, .sel = sel,
-				 .type = 3, .s = 1, .dpl = 3, .p = 1 };
+	*seg = (struct cpu_seg){ .base = (uint32_t)sel << 4,
+				 .limit = 0xffff,
+				 .sel = sel,
+				 .type = 3,
+				 .s = 1,
+				 .dpl = 3,
+				 .p = 1 };
 }
 
 static void iret_to_v86(struct soft *c, struct iret *r)
@@ -177,7 +182,6 @@ static void exec_iret(struct soft *c, const struct insn *i)
 	else
 		iret_protected(c, &r);
 }
-
 
 soft_exec *far_select_interrupt(const struct soft_decoded *d)
 {

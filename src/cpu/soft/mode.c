@@ -15,10 +15,10 @@
 #include "cpu/soft/tlb.h"
 
 #define CR0_KNOWN                                                                                  \
-	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW |         \
-	 CR0_CD | CR0_PG)
-#define CR4_ALWAYS                                                                                 \
-	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |        \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
+#define CR4_ALWAYS                                                                         \
+	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
 	 CR4_OSXMMEXCPT)
 #define PDPTE_P 1ull
 /* Bits 1, 2 and 5 to 8 of a PAE page directory pointer, and all above the physical address. */
@@ -60,7 +60,7 @@ static bool load_physical(struct soft *c, uint64_t gpa, uint64_t *value)
 	soft_leave(c, LEAVE_FAULT);
 }
 
-bool mode_load_pdptrs(struct soft *c, uint64_t cr3)
+static bool load_pdptrs(struct soft *c, uint64_t cr3)
 {
 	uint64_t reserved = PDPTE_RESERVED | ~((1ull << c->phys_bits) - 1);
 	uint64_t pdpte[4];
@@ -81,7 +81,7 @@ static bool start_paging(struct soft *c, uint64_t *efer)
 	const struct cpu_state *s = &c->state;
 
 	if (!(s->efer & EFER_LME))
-		return !(s->cr4 & CR4_PAE) || mode_load_pdptrs(c, s->cr3);
+		return !(s->cr4 & CR4_PAE) || load_pdptrs(c, s->cr3);
 	if (!(s->cr4 & CR4_PAE) || s->seg[CPU_CS].l)
 		return false;
 	if (s->tr.type == DESC_TSS16 || s->tr.type == DESC_TSS16_BUSY)
@@ -115,7 +115,7 @@ bool mode_set_cr0(struct soft *c, uint64_t value)
 		if (!(value & CR0_PG ? start_paging(c, &efer) : stop_paging(c, &efer)))
 			return false;
 	} else if ((value & CR0_PG) && (changed & (CR0_CD | CR0_NW)) && (s->cr4 & CR4_PAE) &&
-		   !c->long_mode && !mode_load_pdptrs(c, s->cr3)) {
+		   !c->long_mode && !load_pdptrs(c, s->cr3)) {
 		return false;
 	}
 	s->cr0 = value;
@@ -136,8 +136,7 @@ bool mode_set_cr3(struct soft *c, uint64_t value)
 		value &= ~(1ull << 63);
 	if (value >> c->phys_bits)
 		return false;
-	if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !c->long_mode &&
-	    !mode_load_pdptrs(c, value))
+	if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !c->long_mode && !load_pdptrs(c, value))
 		return false;
 	s->cr3 = value;
 	soft_tlb_flush(c);
@@ -182,7 +181,7 @@ bool mode_set_cr4(struct soft *c, uint64_t value)
 	if ((value & ~cr4_allowed(c)) || !cr4_long_mode_ok(c, value, changed))
 		return false;
 	if ((s->cr0 & CR0_PG) && (value & CR4_PAE) && !c->long_mode && (changed & paging) &&
-	    !mode_load_pdptrs(c, s->cr3))
+	    !load_pdptrs(c, s->cr3))
 		return false;
 	s->cr4 = value;
 	if (changed & (paging | CR4_PCIDE | CR4_SMAP | CR4_LA57))

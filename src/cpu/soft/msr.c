@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Model specific registers. Most are a field of the state with a rule for its values; the rest have a
- * function. What a guest's operating system reads without asking CPUID answers a constant, as under KVM.
- * Anything else is -ENOENT, and #GP in the guest.
+ * Model specific registers. Most are a field of the state with a rule for its values; the rest have
+ * a function. What a guest's operating system reads without asking CPUID answers a constant, as
+ * under KVM. Anything else is -ENOENT, and #GP in the guest.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -20,12 +20,12 @@
 
 enum rule {
 	RULE_ANY,
-	RULE_32BIT,	/* the upper half must be zero */
+	RULE_32BIT, /* the upper half must be zero */
 	RULE_CANONICAL,
-	RULE_CONSTANT,	/* value; writes are refused */
-	RULE_IGNORED,	/* value; writes change nothing */
-	RULE_ZERO,	/* only zero can be written */
-	RULE_TYPES,	/* eight memory types, one a byte */
+	RULE_CONSTANT, /* value; writes are refused */
+	RULE_IGNORED,  /* value; writes change nothing */
+	RULE_ZERO,     /* only zero can be written */
+	RULE_TYPES,    /* eight memory types, one a byte */
 	RULE_PAT,
 	RULE_MTRR_DEF,
 	RULE_TSC_AUX,
@@ -38,8 +38,14 @@ struct msr {
 	uint64_t value;	 /* of a constant */
 };
 
-#define FIELD(i, r, f) { (i), RULE_##r, offsetof(struct cpu_state, f), 0 }
-#define FIXED(i, r, v) { (i), RULE_##r, 0, (v) }
+#define FIELD(i, r, f)                                          \
+	{                                                       \
+		(i), RULE_##r, offsetof(struct cpu_state, f), 0 \
+	}
+#define FIXED(i, r, v)                \
+	{                             \
+		(i), RULE_##r, 0, (v) \
+	}
 
 static const struct msr msrs[] = {
 	FIELD(0x174, 32BIT, sysenter_cs),
@@ -68,31 +74,31 @@ static const struct msr msrs[] = {
 	FIELD(0xc0000102, CANONICAL, kernel_gs_base),
 	FIELD(MSR_TSC_AUX, TSC_AUX, tsc_aux),
 
-	FIXED(0x0, IGNORED, 0),			/* machine check address, Pentium */
+	FIXED(0x0, IGNORED, 0), /* machine check address, Pentium */
 	FIXED(0x1, IGNORED, 0),
-	FIXED(0x17, CONSTANT, 0),		/* platform id */
-	FIXED(0x2a, ZERO, 0),			/* power-on configuration */
-	FIXED(0x34, CONSTANT, 0),		/* SMI count */
-	FIXED(0x79, IGNORED, 0),		/* microcode update */
-	FIXED(0x8b, IGNORED, 0x100000000),	/* microcode revision */
-	FIXED(0xce, CONSTANT, 0),		/* platform info */
-	FIXED(0xfe, CONSTANT, 0x508),		/* MTRRs: write combining, fixed, 8 variable */
-	FIXED(0x140, ZERO, 0),			/* CPUID faulting and the like */
-	FIXED(0x179, CONSTANT, 0),		/* machine check: no banks */
+	FIXED(0x17, CONSTANT, 0),	   /* platform id */
+	FIXED(0x2a, ZERO, 0),		   /* power-on configuration */
+	FIXED(0x34, CONSTANT, 0),	   /* SMI count */
+	FIXED(0x79, IGNORED, 0),	   /* microcode update */
+	FIXED(0x8b, IGNORED, 0x100000000), /* microcode revision */
+	FIXED(0xce, CONSTANT, 0),	   /* platform info */
+	FIXED(0xfe, CONSTANT, 0x508),	   /* MTRRs: write combining, fixed, 8 variable */
+	FIXED(0x140, ZERO, 0),		   /* CPUID faulting and the like */
+	FIXED(0x179, CONSTANT, 0),	   /* machine check: no banks */
 	FIXED(0x17a, ZERO, 0),
-	FIXED(0x198, CONSTANT, 0x400000003e8),	/* performance state */
+	FIXED(0x198, CONSTANT, 0x400000003e8), /* performance state */
 	FIXED(0x199, IGNORED, 0),
-	FIXED(0x1d9, ZERO, 0),			/* debug control: no branch records */
+	FIXED(0x1d9, ZERO, 0), /* debug control: no branch records */
 	FIXED(0x1db, IGNORED, 0),
 	FIXED(0x1dc, IGNORED, 0),
 	FIXED(0x1dd, IGNORED, 0),
 	FIXED(0x1de, IGNORED, 0),
-	FIXED(0x1fc, IGNORED, 0),		/* power control */
-	FIXED(0xc0010010, IGNORED, 0),		/* AMD: system configuration */
-	FIXED(0xc0010015, IGNORED, 0),		/* AMD: hardware configuration */
-	FIXED(0xc001001f, IGNORED, 0),		/* AMD: north bridge */
-	FIXED(0xc0010055, IGNORED, 0),		/* AMD: pending interrupts */
-	FIXED(0xc0010058, IGNORED, 0),		/* AMD: configuration space */
+	FIXED(0x1fc, IGNORED, 0),      /* power control */
+	FIXED(0xc0010010, IGNORED, 0), /* AMD: system configuration */
+	FIXED(0xc0010015, IGNORED, 0), /* AMD: hardware configuration */
+	FIXED(0xc001001f, IGNORED, 0), /* AMD: north bridge */
+	FIXED(0xc0010055, IGNORED, 0), /* AMD: pending interrupts */
+	FIXED(0xc0010058, IGNORED, 0), /* AMD: configuration space */
 };
 
 /* Registers with a function of their own, and the variable MTRRs, which are a row of pairs. */
@@ -117,7 +123,7 @@ static uint64_t *field(struct soft *c, const struct msr *m)
 	return (uint64_t *)((uint8_t *)&c->state + m->offset);
 }
 
-/* ---- rules --------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static bool mtrr_type_ok(unsigned int type)
 {
@@ -173,7 +179,7 @@ static bool guest_has(struct soft *c, const struct msr *m)
 	return true;
 }
 
-/* ---- variable MTRRs -------------------------------------------------------------------------------- */
+/* ---- variable MTRRs -------------------------------------------------------------------------- */
 
 static bool is_mtrr_var(uint32_t index)
 {
@@ -194,7 +200,7 @@ static int set_mtrr_var(struct soft *c, unsigned int n, uint64_t value)
 	return 0;
 }
 
-/* ---- time ------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void set_tsc(struct soft *c, uint64_t value, bool by_guest)
 {
@@ -225,7 +231,7 @@ static int set_apic_base(struct soft *c, uint64_t value)
 	return 0;
 }
 
-/* ---- access ------------------------------------------------------------------------------------------ */
+/* ---- access ---------------------------------------------------------------------------------- */
 
 static int get_other(struct soft *c, uint32_t index, uint64_t *value)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* CPUID, model specific registers, time, HLT, hypercalls, caches; instructions that are never valid. */
+/* CPUID, model specific registers, time, HLT, hypercalls, caches; instructions that are never
+ * valid. */
 #include "cpu/soft/control.h"
 #include "cpu/soft/decode.h"
 #include "cpu/soft/io.h"
@@ -118,15 +119,23 @@ soft_exec *processor_select(const struct soft_decoded *d)
 		uint16_t mnemonic;
 		soft_exec *exec;
 	} table[] = {
-		{ ZYDIS_MNEMONIC_CPUID, exec_cpuid },	  { ZYDIS_MNEMONIC_RDMSR, exec_rdmsr },
-		{ ZYDIS_MNEMONIC_WRMSR, exec_wrmsr },	  { ZYDIS_MNEMONIC_RDTSC, exec_rdtsc },
-		{ ZYDIS_MNEMONIC_RDTSCP, exec_rdtscp },	  { ZYDIS_MNEMONIC_RDPID, exec_rdpid },
-		{ ZYDIS_MNEMONIC_RDPMC, exec_rdpmc },	  { ZYDIS_MNEMONIC_HLT, exec_hlt },
-		{ ZYDIS_MNEMONIC_VMCALL, exec_hypercall }, { ZYDIS_MNEMONIC_VMMCALL, exec_hypercall },
+		{ ZYDIS_MNEMONIC_CPUID, exec_cpuid },
+		{ ZYDIS_MNEMONIC_RDMSR, exec_rdmsr },
+		{ ZYDIS_MNEMONIC_WRMSR, exec_wrmsr },
+		{ ZYDIS_MNEMONIC_RDTSC, exec_rdtsc },
+		{ ZYDIS_MNEMONIC_RDTSCP, exec_rdtscp },
+		{ ZYDIS_MNEMONIC_RDPID, exec_rdpid },
+		{ ZYDIS_MNEMONIC_RDPMC, exec_rdpmc },
+		{ ZYDIS_MNEMONIC_HLT, exec_hlt },
+		{ ZYDIS_MNEMONIC_VMCALL, exec_hypercall },
+		{ ZYDIS_MNEMONIC_VMMCALL, exec_hypercall },
 		{ ZYDIS_MNEMONIC_WBINVD, exec_cache },
-		{ ZYDIS_MNEMONIC_INVD, exec_cache },	  { ZYDIS_MNEMONIC_MONITOR, exec_undefined },
-		{ ZYDIS_MNEMONIC_MWAIT, exec_undefined }, { ZYDIS_MNEMONIC_UD0, exec_undefined },
-		{ ZYDIS_MNEMONIC_UD1, exec_undefined },	  { ZYDIS_MNEMONIC_UD2, exec_undefined },
+		{ ZYDIS_MNEMONIC_INVD, exec_cache },
+		{ ZYDIS_MNEMONIC_MONITOR, exec_undefined },
+		{ ZYDIS_MNEMONIC_MWAIT, exec_undefined },
+		{ ZYDIS_MNEMONIC_UD0, exec_undefined },
+		{ ZYDIS_MNEMONIC_UD1, exec_undefined },
+		{ ZYDIS_MNEMONIC_UD2, exec_undefined },
 		{ ZYDIS_MNEMONIC_RSM, exec_undefined },
 	};
 	unsigned int n;

@@ -74,21 +74,35 @@ void seg_set_null(struct cpu_seg *seg, uint16_t sel, unsigned int dpl)
 
 void seg_set_flat_code(struct cpu_seg *seg, uint16_t sel, unsigned int dpl, bool l)
 {
-	*seg = (struct cpu_seg){ .sel = sel, .limit = UINT32_MAX, .type = 11, .s = 1, .dpl = dpl,
-				 .p = 1, .l = l, .db = !l, .g = 1 };
+	*seg = (struct cpu_seg){ .sel = sel,
+				 .limit = UINT32_MAX,
+				 .type = 11,
+				 .s = 1,
+				 .dpl = dpl,
+				 .p = 1,
+				 .l = l,
+				 .db = !l,
+				 .g = 1 };
 }
 
 void seg_set_flat_data(struct cpu_seg *seg, uint16_t sel, unsigned int dpl)
 {
-	*seg = (struct cpu_seg){ .sel = sel, .limit = UINT32_MAX, .type = 3, .s = 1, .dpl = dpl,
-				 .p = 1, .db = 1, .g = 1 };
+	*seg = (struct cpu_seg){ .sel = sel,
+				 .limit = UINT32_MAX,
+				 .type = 3,
+				 .s = 1,
+				 .dpl = dpl,
+				 .p = 1,
+				 .db = 1,
+				 .g = 1 };
 }
 
 void seg_set_real(struct soft *c, struct cpu_seg *seg, uint16_t sel)
 {
 	if (sys_v86(c) || seg->unusable)
-		*seg = (struct cpu_seg){ .limit = 0xffff, .type = 3, .s = 1, .p = 1,
-					 .dpl = sys_v86(c) ? 3 : 0 };
+		*seg = (struct cpu_seg){
+			.limit = 0xffff, .type = 3, .s = 1, .p = 1, .dpl = sys_v86(c) ? 3 : 0
+		};
 	seg->sel = sel;
 	seg->base = (uint32_t)sel << 4;
 }

@@ -89,7 +89,7 @@ static void exec_lss(struct soft *c, const struct insn *i)
 	load_far(c, i, CPU_SS);
 }
 
-/* ---- bases -------------------------------------------------------------------------------------- */
+/* ---- bases ----------------------------------------------------------------------------------- */
 
 static void need_fsgsbase(struct soft *c)
 {
@@ -144,7 +144,7 @@ static void exec_swapgs(struct soft *c, const struct insn *i)
 	c->state.kernel_gs_base = base;
 }
 
-/* ---- BOUND ---------------------------------------------------------------------------------------- */
+/* ---- BOUND ----------------------------------------------------------------------------------- */
 
 static int64_t sign_extend(uint64_t value, unsigned int size)
 {

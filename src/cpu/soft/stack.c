@@ -49,7 +49,8 @@ static uint64_t stack_linear(struct soft *c, const struct stack *s, uint64_t sp,
 	return (uint32_t)(s->ss.base + offset);
 }
 
-/* An inner stack is the processor's own access: the CPL that the cache goes by is still the old one. */
+/* An inner stack is the processor's own access: the CPL that the cache goes by is still the old
+ * one. */
 static void stack_probe(struct soft *c, const struct stack *s, uint64_t lin, unsigned int size)
 {
 	if (s->cpl == 3)

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * What the engine can do, as CPUID leaves: x86-64-v2 with BMI, MOVBE and the system features that
- * operating systems look for. Vendor, family, model and stepping are the host's, since programs choose
- * VMCALL or VMMCALL by the vendor they see themselves.
+ * operating systems look for. Vendor, family, model and stepping are the host's, since programs
+ * choose VMCALL or VMMCALL by the vendor they see themselves.
  */
 #include "cpu/soft/sys.h"
 
 #define BIT(n) (1u << (n))
 
-#define LEAF1_ECX                                                                                  \
-	(BIT(0) /* SSE3 */ | BIT(9) /* SSSE3 */ | BIT(13) /* CMPXCHG16B */ | BIT(17) /* PCID */ |  \
-	 BIT(19) /* SSE4.1 */ | BIT(20) /* SSE4.2 */ | BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | \
-	 BIT(26) /* XSAVE */ | BIT(31) /* hypervisor */)
-#define LEAF1_EDX                                                                                  \
-	(BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ |               \
-	 BIT(5) /* MSR */ | BIT(6) /* PAE */ | BIT(7) /* MCE */ | BIT(8) /* CX8 */ |              \
-	 BIT(9) /* APIC */ | BIT(11) /* SEP */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ |         \
-	 BIT(14) /* MCA */ | BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ |       \
+#define LEAF1_ECX                                                                                 \
+	(BIT(0) /* SSE3 */ | BIT(9) /* SSSE3 */ | BIT(13) /* CMPXCHG16B */ | BIT(17) /* PCID */ | \
+	 BIT(19) /* SSE4.1 */ | BIT(20) /* SSE4.2 */ | BIT(22) /* MOVBE */ |                      \
+	 BIT(23) /* POPCNT */ | BIT(26) /* XSAVE */ | BIT(31) /* hypervisor */)
+#define LEAF1_EDX                                                                           \
+	(BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ |         \
+	 BIT(5) /* MSR */ | BIT(6) /* PAE */ | BIT(7) /* MCE */ | BIT(8) /* CX8 */ |        \
+	 BIT(9) /* APIC */ | BIT(11) /* SEP */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ |   \
+	 BIT(14) /* MCA */ | BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | \
 	 BIT(19) /* CLFLUSH */ | BIT(24) /* FXSR */ | BIT(25) /* SSE */ | BIT(26) /* SSE2 */)
 #define LEAF7_EBX                                                                                  \
 	(BIT(0) /* FSGSBASE */ | BIT(1) /* TSC_ADJUST */ | BIT(3) /* BMI1 */ | BIT(7) /* SMEP */ | \
 	 BIT(8) /* BMI2 */ | BIT(9) /* ERMS */ | BIT(10) /* INVPCID */ | BIT(20) /* SMAP */)
 #define LEAF7_ECX (BIT(2) /* UMIP */ | BIT(22) /* RDPID */)
 #define EXT1_ECX (BIT(0) /* LAHF in 64-bit code */ | BIT(5) /* LZCNT */ | BIT(8) /* PREFETCHW */)
-#define EXT1_EDX                                                                                   \
-	(BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(26) /* 1 GiB pages */ |                   \
+#define EXT1_EDX                                                                \
+	(BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(26) /* 1 GiB pages */ | \
 	 BIT(27) /* RDTSCP */ | BIT(29) /* long mode */)
 /* The part of leaf 1 EDX that AMD processors repeat in 0x80000001. */
 #define EXT1_EDX_REPEATED 0x0183f3ffu
@@ -92,8 +92,8 @@ static void add_basic(struct list *list)
 
 	vendor.eax = 0xd;
 	add(list, 0, vendor);
-	add(list, 1, (struct leaf){ host_leaf(1, 0).eax, BIT(16) | CLFLUSH_8_QWORDS, LEAF1_ECX,
-				    LEAF1_EDX });
+	add(list, 1,
+	    (struct leaf){ host_leaf(1, 0).eax, BIT(16) | CLFLUSH_8_QWORDS, LEAF1_ECX, LEAF1_EDX });
 	add(list, 2, (struct leaf){ .eax = 1 });
 	add(list, 6, (struct leaf){ .eax = ARAT });
 	add_sub(list, 7, 0, (struct leaf){ 0, LEAF7_EBX, LEAF7_ECX, 0 });

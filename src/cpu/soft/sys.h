@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * sys: what the system side of the soft engine shares among its files: descriptors, stacks that are not
- * (yet) the current one, delivery, control registers, CPUID. Private to src/cpu/soft.
+ * sys: what the system side of the soft engine shares among its files: descriptors, stacks that are
+ * not (yet) the current one, delivery, control registers, CPUID. Private to src/cpu/soft.
  *
- * Everything here runs on the vCPU's thread, inside an instruction or a delivery; whatever can leave
- * does so before anything that the guest can see has changed, apart from accessed and busy bits in
- * descriptors and stack memory below the stack pointer, which a repetition writes again.
+ * Everything here runs on the vCPU's thread, inside an instruction or a delivery; whatever can
+ * leave does so before anything that the guest can see has changed, apart from accessed and busy
+ * bits in descriptors and stack memory below the stack pointer, which a repetition writes again.
  *
- *	descriptor, 8 bytes				call, interrupt and trap gate
- *	63      56 55 54 53 52 51   48 47 46 45 44 43 40	63       48 47 46 45 44 43 40 39    32
- *	base 31:24 G  DB L  AVL limit  P  DPL   S  type		off 31:16   P  DPL   0  type  IST, nr
- *	base 23:0 (39..16), limit 15:0				selector (31..16), off 15:0
+ *	descriptor	63..56 base 31..24   55 G   54 D/B   53 L   52 AVL   51..48 limit 19..16
+ *			47 P   46..45 DPL   44 S   43..40 type   39..16 base 23..0   15..0 limit
+ *	gate		63..48 offset 31..16   47 P   46..45 DPL   44 0   43..40 type
+ *			36..32 parameters, or 34..32 IST   31..16 selector   15..0 offset
  */
 #ifndef GMEM_CPU_SOFT_SYS_H
 #define GMEM_CPU_SOFT_SYS_H
@@ -167,7 +167,7 @@ static inline unsigned int sys_iopl(const struct soft *c)
 void sys_need_cpl0(struct soft *c);
 bool sys_canonical(const struct soft *c, uint64_t addr);
 
-/* ---- segment.c ---------------------------------------------------------------------------- */
+/* ---- segment.c ------------------------------------------------------------------------------- */
 
 /* Reads the descriptor sel names; false when it lies outside its table. wide: 16 bytes. */
 bool seg_read(struct soft *c, uint16_t sel, bool wide, struct desc *d);
@@ -182,7 +182,8 @@ void seg_set_real(struct soft *c, struct cpu_seg *seg, uint16_t sel);
 bool seg_in_limit(const struct cpu_seg *seg, uint64_t offset, unsigned int size);
 /* A segment that a return to an outer privilege may not keep becomes null. */
 void seg_drop_inner(struct cpu_seg *seg, unsigned int cpl);
-/* SS for privilege cpl: the descriptor checked (#vec, not present: #SS), accessed. sel is not null. */
+/* SS for privilege cpl: the descriptor checked (#vec, not present: #SS), accessed. sel is not null.
+ *  */
 void seg_check_ss(struct soft *c, uint16_t sel, unsigned int cpl, uint8_t vec, struct cpu_seg *ss);
 /* Loads the local descriptor table and the task register. */
 void seg_load_ldt(struct soft *c, uint16_t sel);
@@ -193,20 +194,20 @@ void tss_inner_stack(struct soft *c, unsigned int cpl, uint16_t *ss, uint32_t *e
 /* Long mode: slot 0..2 are RSP0..2, 4..10 IST1..7. */
 uint64_t tss_rsp(struct soft *c, unsigned int slot);
 
-/* ---- stack.c: stacks that are about to be the current one ----------------------------------- */
+/* ---- stack.c: stacks that are about to be the current one ------------------------------------ */
 
 struct stack {
 	struct cpu_seg ss;
 	uint64_t sp;
-	uint8_t size; /* of the stack pointer: 2, 4, 8 */
-	uint8_t cpl;  /* it is accessed with */
+	uint8_t size;	/* of the stack pointer: 2, 4, 8 */
+	uint8_t cpl;	/* it is accessed with */
 	uint32_t error; /* of #SS when it is too small */
 };
 
 void stack_current(struct soft *c, struct stack *s);
 void stack_new(struct soft *c, struct stack *s, const struct cpu_seg *ss, uint64_t sp,
 	       unsigned int cpl);
-/* Pushes nr values of size bytes, value[0] first, and moves s->sp. Leaves before the first store when
+/* Pushes nr values of size bytes, value[0] first, and moves s->sp. Leaves before the first store if
  * any of them cannot be done. */
 void stack_push(struct soft *c, struct stack *s, const uint64_t *value, unsigned int nr,
 		unsigned int size);
@@ -216,10 +217,16 @@ void stack_drop(struct stack *s, uint64_t bytes);
 /* s is the current stack from now on; the caller calls soft_mode_changed(). */
 void stack_commit(struct soft *c, const struct stack *s);
 
-/* ---- exception.c, deliver.c -------------------------------------------------------------------- */
+/* ---- exception.c, deliver.c ------------------------------------------------------------------ */
 
-enum { EVENT_EXTERNAL = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_INT_N = 4, EVENT_INT1 = 5,
-       EVENT_INT3 = 6 };
+enum {
+	EVENT_EXTERNAL = 0,
+	EVENT_NMI = 2,
+	EVENT_EXCEPTION = 3,
+	EVENT_INT_N = 4,
+	EVENT_INT1 = 5,
+	EVENT_INT3 = 6
+};
 
 struct delivery {
 	uint8_t vector;
@@ -230,7 +237,8 @@ struct delivery {
 	uint64_t flags; /* to push */
 };
 
-/* Goes through the vector's gate: stack, SS, CS, flags. Returns the new RIP, which the caller sets. */
+/* Goes through the vector's gate: stack, SS, CS, flags. Returns the new RIP, which the caller sets.
+ *  */
 uint64_t deliver_event(struct soft *c, const struct delivery *d);
 /* Between the two an exception is one of delivery. */
 void delivery_begin(struct soft *c, struct cpu_event *event, uint8_t vector, unsigned int type);
@@ -243,25 +251,36 @@ enum task_reason { TASK_JUMP, TASK_CALL, TASK_RETURN };
 uint64_t task_switch(struct soft *c, uint16_t sel, enum task_reason why, uint64_t rip,
 		     bool has_error, uint32_t error);
 
-/* ---- mode.c ----------------------------------------------------------------------------------- */
+/* ---- mode.c ---------------------------------------------------------------------------------- */
 
-/* Write as the instruction does: false for #GP, nothing changed. PAE page directory pointers are loaded
+/* Write as the instruction does: false for #GP, nothing changed. PAE directory pointers are loaded
  * (which may leave). */
 bool mode_set_cr0(struct soft *c, uint64_t value);
 bool mode_set_cr3(struct soft *c, uint64_t value);
 bool mode_set_cr4(struct soft *c, uint64_t value);
 bool mode_set_efer(struct soft *c, uint64_t value);
-bool mode_load_pdptrs(struct soft *c, uint64_t cr3);
 
-/* ---- cpuid.c ------------------------------------------------------------------------------------ */
+/* ---- cpuid.c --------------------------------------------------------------------------------- */
 
 enum soft_feature {
-	FEATURE_VME, FEATURE_PCID, FEATURE_XSAVE, FEATURE_FSGSBASE, FEATURE_SMEP, FEATURE_SMAP,
-	FEATURE_INVPCID, FEATURE_UMIP, FEATURE_LA57, FEATURE_RDPID, FEATURE_RDTSCP, FEATURE_LM,
-	FEATURE_NX, FEATURE_SYSCALL, FEATURE_SEP, FEATURE_PGE,
+	FEATURE_VME,
+	FEATURE_PCID,
+	FEATURE_XSAVE,
+	FEATURE_FSGSBASE,
+	FEATURE_SMEP,
+	FEATURE_SMAP,
+	FEATURE_INVPCID,
+	FEATURE_UMIP,
+	FEATURE_LA57,
+	FEATURE_RDPID,
+	FEATURE_RDTSCP,
+	FEATURE_LM,
+	FEATURE_NX,
+	FEATURE_SYSCALL,
+	FEATURE_SEP,
+	FEATURE_PGE,
 };
 /* What the guest's CPUID says. */
 bool soft_has(struct soft *c, enum soft_feature feature);
-unsigned int soft_phys_bits(struct soft *c);
 
 #endif

@@ -3,7 +3,7 @@
 #include "cpu/soft/control.h"
 #include "cpu/soft/decode.h"
 
-/* ---- GDTR and IDTR ------------------------------------------------------------------------------ */
+/* ---- GDTR and IDTR --------------------------------------------------------------------------- */
 
 static void load_table(struct soft *c, const struct insn *i, struct cpu_table *table)
 {
@@ -55,7 +55,7 @@ static void exec_sidt(struct soft *c, const struct insn *i)
 	store_table(c, i, &c->state.idt);
 }
 
-/* ---- LDTR and TR --------------------------------------------------------------------------------- */
+/* ---- LDTR and TR ----------------------------------------------------------------------------- */
 
 static void need_descriptors(struct soft *c)
 {
@@ -98,7 +98,7 @@ static void exec_str(struct soft *c, const struct insn *i)
 	sys_store_word(c, i, c->state.tr.sel);
 }
 
-/* ---- LAR, LSL, VERR, VERW, ARPL -------------------------------------------------------------------- */
+/* ---- LAR, LSL, VERR, VERW, ARPL -------------------------------------------------------------- */
 
 static void set_zf(struct soft *c, bool zf)
 {
@@ -114,9 +114,10 @@ static bool visible(const struct soft *c, uint16_t sel, const struct desc *d)
 	return desc_dpl(d) >= c->cpl && desc_dpl(d) >= (sel & 3u);
 }
 
-#define TYPES_LAR_LONG (1u << DESC_LDT | 1u << DESC_TSS32 | 1u << DESC_TSS32_BUSY | 1u << DESC_CALL32)
-#define TYPES_LAR                                                                                  \
-	(TYPES_LAR_LONG | 1u << DESC_TSS16 | 1u << DESC_TSS16_BUSY | 1u << DESC_CALL16 |          \
+#define TYPES_LAR_LONG \
+	(1u << DESC_LDT | 1u << DESC_TSS32 | 1u << DESC_TSS32_BUSY | 1u << DESC_CALL32)
+#define TYPES_LAR                                                                        \
+	(TYPES_LAR_LONG | 1u << DESC_TSS16 | 1u << DESC_TSS16_BUSY | 1u << DESC_CALL16 | \
 	 1u << DESC_TASK_GATE)
 #define TYPES_LSL_LONG (1u << DESC_LDT | 1u << DESC_TSS32 | 1u << DESC_TSS32_BUSY)
 #define TYPES_LSL (TYPES_LSL_LONG | 1u << DESC_TSS16 | 1u << DESC_TSS16_BUSY)

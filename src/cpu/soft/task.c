@@ -3,8 +3,8 @@
  * Task switches, of 16- and 32-bit task state segments; not in long mode.
  *
  * Everything is read and checked in the old task; then its state is stored and the new one's taken.
- * From there on an exception is the new task's: its segments are loaded one by one, as far as they are
- * good. The debug trap bit of the new task is not looked at.
+ * From there on an exception is the new task's: its segments are loaded one by one, as far as they
+ * are good. The debug trap bit of the new task is not looked at.
  */
 #include "cpu/soft/sys.h"
 
@@ -22,10 +22,25 @@ struct layout {
 };
 
 static const struct layout layouts[2] = {
-	{ .size = 2, .eip = 14, .eflags = 16, .gpr = 18, .sel = 34, .ldt = 42, .nr_sels = 4,
-	  .sel_step = 2, .min_limit = 0x2b },
-	{ .size = 4, .cr3 = 28, .eip = 32, .eflags = 36, .gpr = 40, .sel = 72, .ldt = 96,
-	  .nr_sels = 6, .sel_step = 4, .min_limit = 0x67 },
+	{ .size = 2,
+	  .eip = 14,
+	  .eflags = 16,
+	  .gpr = 18,
+	  .sel = 34,
+	  .ldt = 42,
+	  .nr_sels = 4,
+	  .sel_step = 2,
+	  .min_limit = 0x2b },
+	{ .size = 4,
+	  .cr3 = 28,
+	  .eip = 32,
+	  .eflags = 36,
+	  .gpr = 40,
+	  .sel = 72,
+	  .ldt = 96,
+	  .nr_sels = 6,
+	  .sel_step = 4,
+	  .min_limit = 0x67 },
 };
 
 static void find_task(struct soft *c, uint16_t sel, enum task_reason why, struct task *t)
@@ -59,9 +74,9 @@ static void read_task(struct soft *c, struct task *t)
 	for (n = 0; n < 8; n++)
 		t->gpr[n] = soft_load_sys(c, t->tr.base + l->gpr + n * l->size, l->size);
 	for (n = 0; n < CPU_NR_SEGS; n++)
-		t->sel[n] = n < l->nr_sels ?
-				    soft_load_sys(c, t->tr.base + l->sel + n * l->sel_step, 2) :
-				    0;
+		t->sel[n] = n < l->nr_sels
+				    ? soft_load_sys(c, t->tr.base + l->sel + n * l->sel_step, 2)
+				    : 0;
 	t->ldt = soft_load_sys(c, t->tr.base + l->ldt, 2);
 }
 
@@ -94,15 +109,15 @@ static void change_busy(struct soft *c, enum task_reason why, struct task *t)
 		soft_store_sys(c, t->tr.base, 2, c->state.tr.sel);
 }
 
-/* ---- in the new task ---------------------------------------------------------------------------- */
+/* ---- in the new task ------------------------------------------------------------------------- */
 
 static void take_registers(struct soft *c, const struct task *t, enum task_reason why)
 {
 	/* Exceptions from here on are at the new task's first instruction. */
 	static const struct insn boundary;
 	struct cpu_state *s = &c->state;
-	uint64_t flags = t->eflags & (RFLAGS_ANY | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM |
-				      RFLAGS_AC | RFLAGS_ID);
+	uint64_t flags = t->eflags &
+			 (RFLAGS_ANY | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM | RFLAGS_AC | RFLAGS_ID);
 	unsigned int n;
 
 	if (why == TASK_CALL)
@@ -126,8 +141,8 @@ static void take_ldt(struct soft *c, uint16_t sel)
 
 	if (sel_is_null(sel))
 		return;
-	if ((sel & 4) || !seg_read(c, sel, false, &d) || desc_s(&d) ||
-	    desc_type(&d) != DESC_LDT || !desc_p(&d))
+	if ((sel & 4) || !seg_read(c, sel, false, &d) || desc_s(&d) || desc_type(&d) != DESC_LDT ||
+	    !desc_p(&d))
 		soft_raise_error(c, VEC_TS, sel_error(sel));
 	seg_from_desc(&c->state.ldt, sel, &d);
 }
