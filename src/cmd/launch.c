@@ -21,13 +21,12 @@ static int check_profile(const struct cmd *cmd, const char *name)
 {
 	char list[LAUNCH_LIST_MAX];
 
-	for (size_t i = 0; name && kvm_profiles[i]; i++) {
+	for (size_t i = 0; kvm_profiles[i]; i++) {
 		if (strcmp(kvm_profiles[i]->name, name) == 0)
 			return EXIT_OK;
 	}
 	launch_list_profiles(list);
-	return name ? cmd_usage_error(cmd, "unknown profile '%s' (there are: %s)", name, list)
-		    : EXIT_OK;
+	return cmd_usage_error(cmd, "unknown profile '%s' (there are: %s)", name, list);
 }
 
 static int check_log(const struct cmd *cmd, const char *level)
@@ -45,7 +44,7 @@ static int check_log(const struct cmd *cmd, const char *level)
 
 int launch_check(const struct cmd *cmd, const struct launch *l)
 {
-	int ret = check_profile(cmd, l->profile);
+	int ret = check_profile(cmd, launch_profile(l));
 
 	return ret ? ret : check_log(cmd, l->log);
 }
