@@ -63,24 +63,13 @@ int vm_create(uint64_t type, struct vm **out)
 	return 0;
 }
 
-static void note_slot(void *arg, struct memslot *slot)
-{
-	struct memslot **first = arg;
-
-	*first = slot;
-}
-
 static void delete_slots(struct vm *vm)
 {
-	os_mutex_lock(&vm->slots_lock);
-	for (;;) {
-		struct memslot *slot = NULL;
+	struct memslot *slot;
 
-		memslot_for_each(vm->mmu, note_slot, &slot);
-		if (!slot)
-			break;
+	os_mutex_lock(&vm->slots_lock);
+	while ((slot = memslot_any(vm->mmu)))
 		memslot_delete(vm->mmu, slot);
-	}
 	os_mutex_unlock(&vm->slots_lock);
 }
 
