@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Guest code of random bytes, in real mode, protected mode and long mode with paging. Whatever
- * it does may end only in guest exceptions, exits, SHUTDOWN, or a spent budget: KVM_RUN returns
+ * Guest code of random bytes, in real mode, protected mode and long mode with paging. Half
+ * of the VMs have their memory, slots and page attributes changed meanwhile. Whatever the guest
+ * does may end only in guest exceptions, exits, SHUTDOWN, or a spent budget: KVM_RUN returns
  * one of a few errnos with an exit reason that goes with it, nothing else in the process changes,
  * and nothing hangs.
  */
@@ -16,6 +17,7 @@
 #define IDT 0x8000
 #define GDT 0x9000
 #define GUARD (16 * PG)
+#define UPPER 0x80000 /* RAM from here on may vanish under the guest at any time */
 
 struct guest {
 	int vm, vcpu;
@@ -23,6 +25,11 @@ struct guest {
 	uint8_t *area, *ram;
 	struct kvm_sregs reset;
 	bool guarded;
+	int gmem;
+	pthread_t disturber;
+	bool disturbed;
+	volatile bool stop;
+	struct rng noise;
 };
 
 static uint64_t outcomes[64], budget_spent, programs;
@@ -64,22 +71,47 @@ static void budget_start(struct kvm_run *run, unsigned int us)
 
 /* ---- one VM ---- */
 
+/* The upper half of RAM is a slot of its own; protected VMs have a guest_memfd behind it. */
+static int upper_slot(struct guest *g, bool there)
+{
+	struct kvm_userspace_memory_region2 s = {
+		.slot = 1,
+		.guest_phys_addr = UPPER,
+		.memory_size = there ? RAM - UPPER : 0,
+		.userspace_addr = (uintptr_t)g->ram + UPPER,
+		.guest_memfd = (uint32_t)g->gmem,
+		.flags = g->gmem >= 0 ? KVM_MEM_GUEST_MEMFD : 0,
+	};
+
+	return ioctl(g->vm, KVM_SET_USER_MEMORY_REGION2, &s);
+}
+
+static int make_gmem(struct guest *g)
+{
+	struct kvm_create_guest_memfd c = { .size = RAM - UPPER };
+
+	return g->guarded ? ioctl(g->vm, KVM_CREATE_GUEST_MEMFD, &c) : -1;
+}
+
 static void make_vm(struct guest *g, struct rng *r)
 {
 	int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int types = dev < 0 ? 0 : ioctl(dev, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES);
 	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + 256 * sizeof(c->entries[0]));
-	struct kvm_userspace_memory_region s = { .memory_size = RAM };
+	struct kvm_userspace_memory_region s = { .memory_size = UPPER };
+	struct kvm_enable_cap hypercalls = { .cap = KVM_CAP_EXIT_HYPERCALL,
+					     .args = { 1 << KVM_HC_MAP_GPA_RANGE } };
 
 	if (dev < 0)
 		skip("no /dev/kvm");
 	g->guarded = types & 2 && rng_one_in(r, 4);
 	g->vm = ioctl(dev, KVM_CREATE_VM, g->guarded ? KVM_X86_SW_PROTECTED_VM : 0);
+	g->gmem = make_gmem(g);
 	g->area = mmap(NULL, RAM + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	g->ram = g->area + GUARD;
 	mprotect(g->ram, RAM, PROT_READ | PROT_WRITE);
 	s.userspace_addr = (uintptr_t)g->ram;
-	if (g->vm < 0 || ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &s))
+	if (g->vm < 0 || ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &s) || upper_slot(g, true))
 		fail("a VM with memory: %s", strerror(errno));
 	g->vcpu = ioctl(g->vm, KVM_CREATE_VCPU, 0);
 	g->run = mmap(NULL, 3 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
@@ -94,16 +126,103 @@ static void make_vm(struct guest *g, struct rng *r)
 
 		ioctl(g->vm, KVM_SET_MEMORY_ATTRIBUTES, &a);
 	}
+	if (g->gmem >= 0 && rng_one_in(r, 2)) {
+		close(g->gmem); /* now private pages of the slot have nothing behind them */
+		g->gmem = -1;
+	}
+	ioctl(g->vm, KVM_ENABLE_CAP, &hypercalls);
 	free(c);
 	close(dev);
 }
 
 static void drop_vm(struct guest *g)
 {
+	if (g->gmem >= 0)
+		close(g->gmem);
 	munmap(g->run, 3 * PG);
 	close(g->vcpu);
 	close(g->vm);
 	munmap(g->area, RAM + 2 * GUARD);
+}
+
+/* ---- what the program does to a guest's memory while the guest runs ---- */
+
+static void convert(struct guest *g, uint64_t page, uint64_t nr)
+{
+	struct kvm_memory_attributes a = {
+		.address = UPPER + page * PG,
+		.size = nr * PG,
+		.attributes = rng_one_in(&g->noise, 2) ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	if (ioctl(g->vm, KVM_SET_MEMORY_ATTRIBUTES, &a))
+		fail("conversion: %s", strerror(errno));
+	if (rng_one_in(&g->noise, 2))
+		fallocate(g->gmem, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)(page * PG),
+			  (off_t)(nr * PG));
+}
+
+static void disturb_once(struct guest *g)
+{
+	uint64_t page = rng_below(&g->noise, (RAM - UPPER) / PG - 8);
+	uint8_t *at = g->ram + UPPER + page * PG;
+
+	switch (rng_below(&g->noise, 6)) {
+	case 0:
+		madvise(at, 4 * PG, MADV_DONTNEED);
+		break;
+	case 1:
+		mprotect(at, PG, PROT_NONE);
+		break;
+	case 2:
+		mprotect(g->ram + UPPER, RAM - UPPER, PROT_READ | PROT_WRITE);
+		break;
+	case 3:
+		mmap(at, PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		     0);
+		break;
+	case 4: /* code changes under the guest */
+		*(volatile uint8_t *)(g->ram + CODE + rng_below(&g->noise, PG)) =
+			(uint8_t)rng_next(&g->noise);
+		break;
+	default:
+		if (g->guarded)
+			convert(g, page, rng_below(&g->noise, 8) + 1);
+		else if (upper_slot(g, false) || upper_slot(g, true))
+			fail("delete and add a slot: %s", strerror(errno));
+	}
+}
+
+static void *disturb(void *arg)
+{
+	struct guest *g = arg;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	while (!g->stop) {
+		disturb_once(g);
+		if (rng_one_in(&g->noise, 8))
+			usleep(50);
+	}
+	return NULL;
+}
+
+static void disturber_start(struct guest *g, struct rng *r)
+{
+	g->stop = false;
+	g->noise.state = rng_next(r);
+	g->disturbed = rng_one_in(r, 2);
+	if (g->disturbed && pthread_create(&g->disturber, NULL, disturb, g))
+		fail("pthread_create: %s", strerror(errno));
+}
+
+static void disturber_stop(struct guest *g)
+{
+	g->stop = true;
+	if (g->disturbed)
+		pthread_join(g->disturber, NULL);
 }
 
 /* ---- programs ---- */
@@ -306,7 +425,7 @@ static void run_program(struct guest *g, struct rng *r)
 	int ret = 0;
 
 	if (rng_one_in(r, 16))
-		rng_fill(r, g->ram, RAM);
+		rng_fill(r, g->ram, UPPER);
 	make_code(r, g->ram + CODE, PG);
 	if (rng_one_in(r, 2))
 		memset(g->ram + CODE + rng_below(r, 64) + 8, 0xf4, 32);
@@ -342,8 +461,10 @@ static void slice(uint64_t slice_seed, uint64_t until_ms)
 
 	while (now_ms() < until_ms) {
 		make_vm(&g, &r);
+		disturber_start(&g, &r);
 		for (unsigned int i = 0; i < 200 && now_ms() < until_ms; i++)
 			run_program(&g, &r);
+		disturber_stop(&g);
 		drop_vm(&g);
 		if (!fds)
 			fds = nr_fds();
