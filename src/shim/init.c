@@ -84,6 +84,8 @@ static void set_log_level(const char *level)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
 
+	if (level && strcmp(level, "why") == 0)
+		os_log_set_why(true);
 	for (unsigned int i = 0; level && i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], level) == 0)
 			os_log_set_level((enum os_log_level)i);
