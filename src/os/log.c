@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Messages: one line, one write. And the end, when an assertion fails. */
+#include <errno.h>
 #include <signal.h>
 
 #include "os/format.h"
@@ -65,12 +66,32 @@ void os_log(enum os_log_level level, const char *fmt, ...)
 	emit(line, len);
 }
 
+/* Of the errnos that KVM and guest_memfd refuse with; NULL for others. */
+static const char *errno_name(int err)
+{
+#define NAME(e) [e] = #e
+	static const char *const names[] = {
+		NAME(EPERM),  NAME(ENOENT),	NAME(EINTR),	 NAME(EIO),    NAME(ENXIO),
+		NAME(E2BIG),  NAME(EBADF),	NAME(EAGAIN),	 NAME(ENOMEM), NAME(EACCES),
+		NAME(EFAULT), NAME(EBUSY),	NAME(EEXIST),	 NAME(ENODEV), NAME(EINVAL),
+		NAME(ENFILE), NAME(EMFILE),	NAME(ENOTTY),	 NAME(EFBIG),  NAME(ENOSPC),
+		NAME(ESPIPE), NAME(EOPNOTSUPP), NAME(EHWPOISON),
+	};
+#undef NAME
+
+	return (size_t)err < sizeof(names) / sizeof(names[0]) ? names[err] : NULL;
+}
+
 void os_log_refusal(int err, const char *rule)
 {
 	char line[LINE_SIZE + 1];
 	size_t len = start(line);
+	const char *name = errno_name(-err);
 
-	len += os_format(line + len, LINE_SIZE - len, "refused with errno %d: %s", -err, rule);
+	if (name)
+		len += os_format(line + len, LINE_SIZE - len, "%s: %s", name, rule);
+	else
+		len += os_format(line + len, LINE_SIZE - len, "errno %d: %s", -err, rule);
 	emit(line, len);
 }
 

@@ -53,7 +53,7 @@ static void a_refusal_names_its_rule_when_asked_why(void **state)
 {
 	os_log_set_why(true);
 	assert_int_equal(obs_refuse(-EEXIST, "a page is bound"), -EEXIST);
-	assert_string_equal(what_was_said(), "gmem: refused with errno 17: a page is bound\n");
+	assert_string_equal(what_was_said(), "gmem: EEXIST: a page is bound\n");
 }
 
 static void events_are_counted_each_by_itself(void **state)
