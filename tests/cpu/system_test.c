@@ -482,6 +482,39 @@ static void control_bits_follow_cpuid(void **state)
 	guest_unmake(&g);
 }
 
+/* SYSCALL from compatibility code: AMD goes to CSTAR, Intel raises #UD. */
+static void syscall_in_compatibility_code_goes_by_vendor(void **state)
+{
+	static const uint8_t hlt = 0xf4;
+	struct cpu_cpuid table[] = { { .function = 0, .eax = 1, .ebx = 0x68747541 } };
+	struct guest g;
+
+	for (int amd = 0; amd < 2; amd++) {
+		long_guest(&g);
+		assert_int_equal(cpu_soft_ops.set_cpuid(g.cpu, table, amd), 0);
+		GUEST_CODE_BYTES(&g, 0x0f, 0x05);
+		guest_put(&g, GUEST_CODE + 0x100, &hlt, 1);
+		g.s->cstar = GUEST_CODE + 0x100;
+		g.s->star = 0x8ull << 32;
+		g.s->sfmask = 0x200;
+		g.s->rflags = 0x202;
+		g.s->seg[CPU_CS].l = 0;
+		g.s->seg[CPU_CS].db = 1;
+		guest_changed(&g);
+		guest_run_to(&g, CPU_EXIT_HLT);
+		if (amd) {
+			assert_int_equal(g.s->rip, GUEST_CODE + 0x101);
+			assert_int_equal(g.s->gpr[CPU_RCX], GUEST_CODE + 2);
+			assert_int_equal(g.s->gpr[11], 0x202);
+			assert_int_equal(g.s->rflags, 2);
+			assert_true(g.s->seg[CPU_CS].l);
+		} else {
+			assert_int_equal(g.s->gpr[CPU_RAX], VEC_UD);
+		}
+		guest_unmake(&g);
+	}
+}
+
 /* ---- against the host ------------------------------------------------------------------------ */
 
 static bool host_looks(uint32_t sel, uint32_t *lar, uint32_t *lsl, uint8_t *verr, uint8_t *verw)
@@ -591,6 +624,7 @@ int main(void)
 		cmocka_unit_test(tsc_follows_writes_and_adjust),
 		cmocka_unit_test(cpuid_answers_by_the_table_and_the_rules),
 		cmocka_unit_test(control_bits_follow_cpuid),
+		cmocka_unit_test(syscall_in_compatibility_code_goes_by_vendor),
 		cmocka_unit_test(looks_at_descriptors_as_the_host_does),
 		cmocka_unit_test(reset_is_as_kvm_gives_it),
 	};

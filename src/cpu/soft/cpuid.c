@@ -88,6 +88,13 @@ void soft_cpuid(struct soft *c, uint32_t function, uint32_t index, uint32_t out[
 	make_current(c, e->function, out);
 }
 
+bool soft_vendor_is_amd(struct soft *c)
+{
+	const struct cpu_cpuid *basic = find(c, 0, 0);
+
+	return basic && vendor_is_amd(basic);
+}
+
 bool soft_has(struct soft *c, enum soft_feature feature)
 {
 	static const struct {

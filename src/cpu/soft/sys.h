@@ -282,5 +282,7 @@ enum soft_feature {
 };
 /* What the guest's CPUID says. */
 bool soft_has(struct soft *c, enum soft_feature feature);
+/* AMD or Hygon: for what the two kinds do differently. */
+bool soft_vendor_is_amd(struct soft *c);
 
 #endif
