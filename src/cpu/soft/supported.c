@@ -4,6 +4,7 @@
  * operating systems look for. Vendor, family, model and stepping are the host's, since programs
  * choose VMCALL or VMMCALL by the vendor they see themselves.
  */
+#include "cpu/soft/sse.h"
 #include "cpu/soft/sys.h"
 
 #define BIT(n) (1u << (n))
@@ -86,6 +87,14 @@ static struct leaf text_leaf(const char *text)
 	return (struct leaf){ r[0], r[1], r[2], r[3] };
 }
 
+/* SSE runs on the host's own instructions: what the host has not, the guest has not. */
+static uint32_t leaf1_ecx(void)
+{
+	const uint32_t sse = BIT(0) | BIT(9) | BIT(19) | BIT(20);
+
+	return LEAF1_ECX & (~sse | soft_host_features_ecx());
+}
+
 static void add_basic(struct list *list)
 {
 	struct leaf vendor = host_leaf(0, 0);
@@ -93,7 +102,8 @@ static void add_basic(struct list *list)
 	vendor.eax = 0xd;
 	add(list, 0, vendor);
 	add(list, 1,
-	    (struct leaf){ host_leaf(1, 0).eax, BIT(16) | CLFLUSH_8_QWORDS, LEAF1_ECX, LEAF1_EDX });
+	    (struct leaf){ host_leaf(1, 0).eax, BIT(16) | CLFLUSH_8_QWORDS, leaf1_ecx(),
+			   LEAF1_EDX });
 	add(list, 2, (struct leaf){ .eax = 1 });
 	add(list, 6, (struct leaf){ .eax = ARAT });
 	add_sub(list, 7, 0, (struct leaf){ 0, LEAF7_EBX, LEAF7_ECX, 0 });
