@@ -9,6 +9,8 @@
 #include "os/sys.h"
 
 #define SIG_BIT(signo) ((uint64_t)1 << ((signo)-1))
+/* From here on the kernel queues a number as often as it is sent. */
+#define FIRST_QUEUED 32
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
 THREAD_LOCAL volatile uint32_t depth;
@@ -84,6 +86,29 @@ void os_signals_end(void)
 		release();
 }
 
+/*
+ * Signals of the queueing kind keep their order: those that wait behind this one are taken out of the
+ * queue and put behind it again.
+ */
+#define NR_BEHIND 16
+THREAD_LOCAL siginfo_t behind[NR_BEHIND];
+
+static void requeue_in_order(int signo, const void *siginfo)
+{
+	static const struct {
+		long sec, nsec;
+	} at_once;
+	uint64_t set = SIG_BIT(signo);
+	unsigned int nr = 0;
+
+	while (nr < NR_BEHIND &&
+	       os_sys4(SYS_rt_sigtimedwait, &set, &behind[nr], &at_once, sizeof(set)) == signo)
+		nr++;
+	os_signal_requeue(signo, siginfo);
+	for (unsigned int i = 0; i < nr; i++)
+		os_signal_requeue(signo, &behind[i]);
+}
+
 static void keep(unsigned int which, const siginfo_t *info)
 {
 	if (is_kept[which])
@@ -108,7 +133,10 @@ void os_signal_hold(int signo, const void *siginfo, void *ucontext)
 		 * SA_NODEFER. */
 		mask = SIG_BIT(signo);
 		change_mask(SIG_BLOCK, &mask, NULL);
-		os_signal_requeue(signo, siginfo);
+		if (signo >= FIRST_QUEUED)
+			requeue_in_order(signo, siginfo);
+		else
+			os_signal_requeue(signo, siginfo);
 	}
 	os_signal_set_pending(true);
 }

@@ -262,7 +262,8 @@ static void keep_environment(void)
 			continue;
 		memcpy(name, *pointers, n);
 		name[n] = '\0';
-		setenv(name, value + 1, 1);
+		if (!getenv(name) || strcmp(getenv(name), value + 1))
+			setenv(name, value + 1, 1);
 	}
 }
 

@@ -323,7 +323,7 @@ static bool try_run(int fd, uint64_t arg, long *ret)
 
 static bool is_kvm_request(unsigned int cmd)
 {
-	return _IOC_TYPE(cmd) == KVMIO && !_IOC_DIR(cmd) && _IOC_NR(cmd) < 0x10;
+	return _IOC_TYPE(cmd) == KVMIO;
 }
 
 long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)

@@ -35,13 +35,20 @@ void fork_before_vfork(void)
 	shim_leave();
 }
 
+static void arm_one_for_fork(int fd, struct handle *h)
+{
+	struct kvm_object *o = h->object;
+
+	if (o && o->type == KVM_OBJECT_GMEM && !h->inherited)
+		child_socket = remote_socket();
+	arm_one(fd, h);
+}
+
 void fork_before(void)
 {
 	shim_enter();
-	if (atomic_load(&handle_count)) {
-		child_socket = remote_socket();
-		fdtable_for_each(0, ~0u, arm_one);
-	}
+	if (atomic_load(&handle_count))
+		fdtable_for_each(0, ~0u, arm_one_for_fork);
 	calls_map_lock();
 	kvm_before_fork();
 	handle_lock_all();
@@ -64,6 +71,7 @@ void fork_in_child(void)
 	signal_unlock();
 	remote_after_fork();
 	handle_inherit_all(child_socket);
+	child_socket = -1;
 	kvm_after_fork_in_child();
 	host_map_after_fork(kvm_host_map());
 	calls_map_unlock();

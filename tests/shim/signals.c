@@ -51,7 +51,6 @@ static void an_empty_handler_is_enough(struct spinning *s)
 	}
 }
 
-static volatile int run_result, run_errno;
 static struct spinning *of_handler;
 
 static void use_ioctls(int signo)
@@ -93,6 +92,44 @@ static void siginfo_is_what_was_sent(struct spinning *s)
 	FAILS(ioctl(s->vcpu, KVM_RUN, 0), EINTR);
 	CHECK(arrived == 1 && last_code == SI_QUEUE && last_value == 4711);
 	pthread_join(sender, NULL);
+}
+
+static volatile int in_order;
+
+static void next_in_order(int signo, siginfo_t *info, void *context)
+{
+	if (info->si_value.sival_int == in_order)
+		in_order++;
+	arrived++;
+	of_handler->run->immediate_exit = 1;
+}
+
+static void *send_many(void *arg)
+{
+	usleep(20000);
+	for (int i = 0; i < 10; i++) {
+		union sigval value = { .sival_int = i };
+
+		pthread_sigqueue(*(pthread_t *)arg, SIGRTMIN + 3, value);
+	}
+	return NULL;
+}
+
+static void queued_signals_keep_their_order(struct spinning *s)
+{
+	pthread_t self = pthread_self(), sender;
+
+	of_handler = s;
+	handle(SIGRTMIN + 3, next_in_order, 0);
+	for (int i = 0; i < 20; i++) {
+		in_order = arrived = 0;
+		CHECK(pthread_create(&sender, NULL, send_many, &self) == 0);
+		while (arrived < 10)
+			FAILS(ioctl(s->vcpu, KVM_RUN, 0), EINTR);
+		CHECK(in_order == 10);
+		pthread_join(sender, NULL);
+		s->run->immediate_exit = 0;
+	}
 }
 
 static char *alternate;
@@ -426,6 +463,7 @@ int main(void)
 	an_empty_handler_is_enough(&s);
 	a_handler_may_use_ioctls(&s);
 	siginfo_is_what_was_sent(&s);
+	queued_signals_keep_their_order(&s);
 	the_alternate_stack_is_used(&s);
 	a_signal_mask_lets_it_through(&s);
 	memory_of_the_guest_may_go(false);
