@@ -298,6 +298,45 @@ static void an_nmi_is_masked_until_iret(void **state)
 	guest_unmake(&g);
 }
 
+/* The handler sets RF in the frame, or it would meet the breakpoint again. */
+static void an_instruction_breakpoint_faults_once(void **state)
+{
+	/* orb [rsp+18], 1; inc ebx; iretq */
+	static const uint8_t handler[] = { 0x80, 0x4c, 0x24, 18, 1, 0xff, 0xc3, 0x48, 0xcf };
+	struct guest g;
+
+	long_guest(&g);
+	guest_put(&g, 0xb000, handler, sizeof(handler));
+	guest_write(&g, GUEST_IDT + 16, 8, 0x00008e0000080000 | 0xb000);
+	GUEST_CODE_BYTES(&g, 0x90, 0x90, 0x90, 0xf4);
+	g.s->dr[1] = GUEST_CODE + 1;
+	g.s->dr7 = 0x400 | 1 << 2;
+	guest_changed(&g);
+	assert_int_equal(guest_run(&g, 100), CPU_EXIT_HLT);
+	assert_int_equal(g.s->gpr[CPU_RBX], 1);
+	assert_int_equal(g.s->dr6, 0xffff0ff2);
+	assert_int_equal(guest_read(&g, GUEST_STACK - 40, 8), GUEST_CODE + 1);
+	guest_unmake(&g);
+}
+
+static void the_owners_breakpoint_exits(void **state)
+{
+	const uint64_t dr[4] = { GUEST_CODE + 2 };
+	struct guest g;
+
+	long_guest(&g);
+	GUEST_CODE_BYTES(&g, 0x90, 0x90, 0x90, 0xf4);
+	cpu_soft_ops.set_debug(g.cpu, false, false, dr, 0x401);
+	guest_changed(&g);
+	guest_run_to(&g, CPU_EXIT_DEBUG);
+	assert_int_equal(g.exit.debug.pc, GUEST_CODE + 2);
+	assert_int_equal(g.exit.debug.dr6, 0xffff0ff1);
+	assert_int_equal(g.s->rip, GUEST_CODE + 2);
+	cpu_soft_ops.set_debug(g.cpu, false, false, NULL, 0);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	guest_unmake(&g);
+}
+
 /* ---- exits ----------------------------------------------------------------------------------- */
 
 static void hypercalls_exit_and_complete(void **state)
@@ -617,6 +656,8 @@ int main(void)
 		cmocka_unit_test(a_stack_in_a_device_leaves_with_its_address),
 		cmocka_unit_test(an_interrupt_waits_for_if_and_a_window_is_told),
 		cmocka_unit_test(an_nmi_is_masked_until_iret),
+		cmocka_unit_test(an_instruction_breakpoint_faults_once),
+		cmocka_unit_test(the_owners_breakpoint_exits),
 		cmocka_unit_test(hypercalls_exit_and_complete),
 		cmocka_unit_test(hlt_is_behind_and_halted),
 		cmocka_unit_test(every_listed_msr_can_be_read_and_written_back),

@@ -60,14 +60,13 @@ struct iret {
 	struct stack st;
 };
 
-/* The new flags; what may change goes by the privilege that returns. RF is dropped: it would keep
- * an instruction breakpoint of DR0..3 quiet. */
+/* The new flags; what may change goes by the privilege that returns. */
 static uint64_t new_flags(struct soft *c, uint64_t popped, unsigned int size)
 {
 	uint64_t may = RFLAGS_ANY;
 
 	if (size > 2)
-		may |= RFLAGS_AC | RFLAGS_ID;
+		may |= RFLAGS_RF | RFLAGS_AC | RFLAGS_ID;
 	if (c->cpl <= sys_iopl(c))
 		may |= RFLAGS_IF;
 	if (c->cpl == 0)

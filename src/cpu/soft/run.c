@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "cpu/soft/block.h"
+#include "cpu/soft/breakpoint.h"
 #include "cpu/soft/decode.h"
 #include "cpu/soft/io.h"
 #include "cpu/soft/run.h"
@@ -105,13 +106,14 @@ static inline void at_boundary(struct soft *c)
 	c->block_rip = c->state.rip;
 }
 
-/* The first nr instructions of the block at state.rip. */
-static inline void exec_block(struct soft *c, const struct block *b, unsigned int nr)
+/* The first nr instructions of the block at state.rip, bytes long. */
+static inline void exec_block(struct soft *c, const struct block *b, unsigned int nr,
+			      unsigned int bytes)
 {
 	const struct insn *i = b->insns;
 
 	c->end = i + nr;
-	c->next_rip = c->state.rip + i[nr - 1].offset + i[nr - 1].len;
+	c->next_rip = c->state.rip + bytes;
 	do {
 		c->cur = i;
 		i->exec(c, i);
@@ -121,6 +123,12 @@ static inline void exec_block(struct soft *c, const struct block *b, unsigned in
 	c->state.rip = truncate_rip(c, c->next_rip);
 }
 
+/* Less than the whole block. */
+static void exec_some(struct soft *c, const struct block *b, unsigned int nr)
+{
+	exec_block(c, b, nr, b->insns[nr - 1].offset + b->insns[nr - 1].len);
+}
+
 static void exec_one(struct soft *c)
 {
 	struct before old = { c->state.rflags, c->state.interrupt_shadow };
@@ -128,7 +136,7 @@ static void exec_one(struct soft *c)
 	uint16_t mnemonic = b->insns[0].mnemonic;
 
 	c->stepping = c->debug_step || (old.rflags & RFLAGS_TF);
-	exec_block(c, b, 1);
+	exec_some(c, b, 1);
 	c->stepping = false;
 	instruction_over(c, &old, mnemonic);
 }
@@ -214,7 +222,7 @@ static bool debug_exit(struct soft *c)
 static bool one_at_a_time(const struct soft *c)
 {
 	return c->nr_mmio_pages || c->nr_mmio || c->state.interrupt_shadow || c->debug_step ||
-	       (c->state.rflags & (RFLAGS_TF | RFLAGS_RF));
+	       (c->state.rflags & (RFLAGS_TF | RFLAGS_RF)) || breakpoint_armed(c);
 }
 
 static bool boundary(struct soft *c)
@@ -228,6 +236,12 @@ static bool boundary(struct soft *c)
 		return debug_exit(c);
 	if (!look_at_requests(c) || !deliver_events(c))
 		return false;
+	if (unlikely(breakpoint_armed(c))) {
+		if (breakpoint_for_owner(c))
+			return false;
+		if (breakpoint_for_guest(c) && !deliver_events(c))
+			return false;
+	}
 	if (c->want_irq_window && interrupts_open(c))
 		return leave_with(c, CPU_EXIT_IRQ_WINDOW);
 	return true;
@@ -249,9 +263,9 @@ static void guest_loop(struct soft *c)
 		}
 		b = block_get(c);
 		if (likely(b->nr <= c->budget)) {
-			exec_block(c, b, b->nr);
+			exec_block(c, b, b->nr, b->nr_bytes);
 		} else if (c->budget) {
-			exec_block(c, b, c->budget);
+			exec_some(c, b, c->budget);
 		} else {
 			leave_with(c, CPU_EXIT_KICK);
 			return;
