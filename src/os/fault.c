@@ -85,8 +85,9 @@ static void forget_frames(uintptr_t from, uintptr_t to)
 #endif
 }
 
-/* The compiler's longjmp must not end up in the function of its setjmp. */
-_Noreturn __attribute__((noinline)) static void catch_jump(struct os_catch *c)
+/* The compiler's longjmp must not end up in the function of its setjmp. Left alone, the address
+ * sanitizer would guess at stacks before such a jump; forget_frames() knows them. */
+_Noreturn __attribute__((noinline, no_sanitize_address)) static void catch_jump(struct os_catch *c)
 {
 	__builtin_longjmp(c->env, 1);
 }
@@ -118,7 +119,6 @@ static void leave_handler(const ucontext_t *uc, bool block_again)
 	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 }
 
-/* The jump out would have the sanitizer guess at stacks; we know. */
 __attribute__((no_sanitize_address)) void os_fault_signal(int signo, void *siginfo, void *ucontext)
 {
 	const siginfo_t *info = siginfo;
