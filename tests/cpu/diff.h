@@ -86,6 +86,7 @@ enum {
 	T_PUSH_FLAGS = 1u << 27, /* flags for POPF lie on the stack */
 	T_PUSH_NEXT = 1u << 28,	 /* the address of the next instruction does */
 	T_IMM16 = 1u << 29,	 /* a small one, before any other */
+	T_WIDE_REG = 1u << 30,	 /* r/m is a byte, reg is not */
 	T_SHRD16 = 1u << 25,	 /* a count above 16 is undefined for 16 bits: no 16-bit form */
 };
 

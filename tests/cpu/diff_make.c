@@ -87,8 +87,9 @@ static void choose_reg(struct making *m, bool xmm, unsigned int *low, uint8_t re
 {
 	struct diff_stream *s = m->s;
 	unsigned int r = xmm ? pick(s, 16) : any_reg(s);
+	bool byte = (m->t->what & T_BYTE) && !(rex_bit == 4 && (m->t->what & T_WIDE_REG));
 
-	if (!xmm && (m->t->what & T_BYTE)) {
+	if (!xmm && byte) {
 		if (m->rex_forbidden || (!m->rex_needed && diff_chance(s, 30))) {
 			/* AL CL DL BL AH CH DH BH */
 			r = pick(s, 8);
@@ -233,7 +234,8 @@ static void choose_immediate(struct making *m)
 		n = m->size == 8 ? 4 : m->size;
 	else if (what & T_IMMV)
 		n = m->size;
-	put_n(m->body + m->nr_body, number(m->s), n);
+	/* ENTER: of deeper levels the host leaves a part behind when it faults */
+	put_n(m->body + m->nr_body, what & T_IMM16 ? pick(m->s, 2) : number(m->s), n);
 	m->nr_body += n;
 }
 

@@ -220,6 +220,43 @@ static void rep_does_not_tear_an_element(void **state)
 	guest_unmake(&g);
 }
 
+/* ENTER 16, 3: the frame pointers of two levels are copied; when they cannot be read nothing is stored. */
+static void enter_copies_frames_or_nothing(void **state)
+{
+	struct guest g;
+
+	guest_make(&g, GUEST_LONG);
+	guest_handlers(&g);
+	GUEST_CODE_BYTES(&g, 0xc8, 16, 0, 3, 0xf4);
+	g.s->gpr[CPU_RSP] = GUEST_STACK;
+	g.s->gpr[CPU_RBP] = GUEST_DATA;
+	guest_write(&g, GUEST_DATA - 8, 8, 0x1111);
+	guest_write(&g, GUEST_DATA - 16, 8, 0x2222);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(g.s->gpr[CPU_RBP], GUEST_STACK - 8);
+	assert_int_equal(g.s->gpr[CPU_RSP], GUEST_STACK - 32 - 16);
+	assert_int_equal(guest_read(&g, GUEST_STACK - 8, 8), GUEST_DATA);
+	assert_int_equal(guest_read(&g, GUEST_STACK - 16, 8), 0x1111);
+	assert_int_equal(guest_read(&g, GUEST_STACK - 24, 8), 0x2222);
+	assert_int_equal(guest_read(&g, GUEST_STACK - 32, 8), GUEST_STACK - 8);
+	guest_map(&g, PAGE_B, 0, 0);
+	memset(g.ram + 0x60000, FILL, 0x1000);
+	g.ram[GUEST_IDT + 14 * 16 + 4] = 1;
+	guest_write(&g, TSS + 36, 8, IST_STACK);
+	g.s->tr.base = TSS;
+	g.s->tr.limit = 103;
+	g.s->gpr[CPU_RSP] = 0x60800;
+	g.s->gpr[CPU_RBP] = PAGE_B + 16;
+	g.s->rip = GUEST_CODE;
+	guest_changed(&g);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(g.s->gpr[CPU_RAX], 14);
+	assert_int_equal(g.s->gpr[CPU_RBP], PAGE_B + 16);
+	for (int n = 0; n < 0x1000; n++)
+		assert_int_equal(g.ram[0x60000 + n], FILL);
+	guest_unmake(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +264,7 @@ int main(void)
 		cmocka_unit_test(lost_host_memory_changes_nothing),
 		cmocka_unit_test(rep_stops_where_the_page_ends),
 		cmocka_unit_test(rep_does_not_tear_an_element),
+		cmocka_unit_test(enter_copies_frames_or_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

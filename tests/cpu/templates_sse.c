@@ -275,7 +275,7 @@ const struct diff_template templates_sse[] = {
 	{ "addsubps", MAP_0F, 0xd0, 0xf2, 0, VECTOR, 0 },
 	{ "cvtpd2dq", MAP_0F, 0xe6, 0xf2, 0, VECTOR, 0 },
 	{ "lddqu", MAP_0F, 0xf0, 0xf2, 0, MEMORY, 0 },
-	{ "crc32", MAP_38, 0xf0, 0xf2, 0, T_RM | T_BYTE, 0 },
+	{ "crc32", MAP_38, 0xf0, 0xf2, 0, T_RM | T_BYTE | T_WIDE_REG, 0 },
 	{ "crc32", MAP_38, 0xf1, 0xf2, 0, T_RM, 0 },
 	{ "pause", MAP_1, 0x90, 0xf3, 0, T_NOSIZE, 0 },
 };

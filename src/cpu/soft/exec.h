@@ -87,6 +87,45 @@ static inline void rm_end(struct soft *c, const struct insn *i, unsigned int siz
 		reg_set(c, i->dst, size, value);
 }
 
+/* ---- the stack: the short way in 64-bit code ----------------------------------------------------- */
+
+static inline void stack_push_value(struct soft *c, unsigned int size, uint64_t value)
+{
+	uint64_t lin = c->state.gpr[CPU_RSP] - size;
+	uint8_t *p = NULL;
+
+	if (likely(c->mode == 8))
+		p = tlb_lookup(c, ACCESS_WRITE, lin, size);
+	if (likely(p)) {
+		host_store(p, size, value);
+		code_written(c, p);
+		c->state.gpr[CPU_RSP] = lin;
+		return;
+	}
+	lin = soft_stack_linear(c, -(int64_t)size, size, ACCESS_WRITE);
+	soft_store(c, lin, size, value);
+	soft_stack_move(c, -(int64_t)size);
+}
+
+static inline uint64_t stack_top(struct soft *c, unsigned int size)
+{
+	uint8_t *p = NULL;
+
+	if (likely(c->mode == 8))
+		p = tlb_lookup(c, ACCESS_READ, c->state.gpr[CPU_RSP], size);
+	if (likely(p))
+		return host_load(p, size);
+	return soft_load(c, soft_stack_linear(c, 0, size, ACCESS_READ), size);
+}
+
+static inline void stack_add(struct soft *c, uint64_t bytes)
+{
+	if (likely(c->mode == 8))
+		c->state.gpr[CPU_RSP] += bytes;
+	else
+		soft_stack_move(c, bytes);
+}
+
 /* exec_*.c, asked by soft_select_int() in exec_alu.c */
 bool select_alu(const struct soft_decoded *d, struct insn *i);
 bool select_mov(const struct soft_decoded *d, struct insn *i);

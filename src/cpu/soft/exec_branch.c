@@ -12,9 +12,17 @@ static inline uint64_t relative_target(struct soft *c, const struct insn *i)
 	return i->size == 4 ? (uint32_t)rip : (uint16_t)rip;
 }
 
+static inline void jump_to(struct soft *c, uint64_t rip)
+{
+	if (likely(c->mode == 8 && canonical_48(rip)))
+		c->next_rip = rip;
+	else
+		soft_jump(c, rip);
+}
+
 static inline void jump_relative(struct soft *c, const struct insn *i)
 {
-	soft_jump(c, relative_target(c, i));
+	jump_to(c, relative_target(c, i));
 }
 
 #define JCC(cc)                                                   \
@@ -50,19 +58,16 @@ static void jmp_relative(struct soft *c, const struct insn *i)
 
 static void jmp_indirect(struct soft *c, const struct insn *i)
 {
-	soft_jump(c, rm_load(c, i, i->dst, i->size));
+	jump_to(c, rm_load(c, i, i->dst, i->size));
 }
 
 /* The target is checked before the push: a bad one changes nothing. */
 static void call_to(struct soft *c, const struct insn *i, uint64_t rip)
 {
-	uint64_t target = soft_branch_target(c, rip);
-	unsigned int size = i->size;
-	uint64_t lin = soft_stack_linear(c, -(int64_t)size, size, ACCESS_WRITE);
-
-	soft_store(c, lin, size, soft_next_rip(c));
-	soft_stack_move(c, -(int64_t)size);
-	c->next_rip = target;
+	if (unlikely(c->mode != 8 || !canonical_48(rip)))
+		rip = soft_branch_target(c, rip);
+	stack_push_value(c, i->size, soft_next_rip(c));
+	c->next_rip = rip;
 }
 
 static void call_relative(struct soft *c, const struct insn *i)
@@ -77,10 +82,8 @@ static void call_indirect(struct soft *c, const struct insn *i)
 
 static void ret(struct soft *c, const struct insn *i)
 {
-	uint64_t lin = soft_stack_linear(c, 0, i->size, ACCESS_READ);
-
-	soft_jump(c, soft_load(c, lin, i->size));
-	soft_stack_move(c, i->size + (uint16_t)i->imm);
+	jump_to(c, stack_top(c, i->size));
+	stack_add(c, i->size + (uint16_t)i->imm);
 }
 
 /* aux: 0 LOOPNE, 1 LOOPE, 2 LOOP */

@@ -2,62 +2,33 @@
 /* PUSH POP (not of segments), PUSHA POPA, ENTER LEAVE. rSP changes last. */
 #include "cpu/soft/exec.h"
 
-static inline void push(struct soft *c, unsigned int size, uint64_t value)
-{
-	uint64_t lin = c->state.gpr[CPU_RSP] - size;
-	uint8_t *p = NULL;
-
-	if (likely(c->mode == 8))
-		p = tlb_lookup(c, ACCESS_WRITE, lin, size);
-	if (likely(p)) {
-		host_store(p, size, value);
-		code_written(c, p);
-		c->state.gpr[CPU_RSP] = lin;
-		return;
-	}
-	lin = soft_stack_linear(c, -(int64_t)size, size, ACCESS_WRITE);
-	soft_store(c, lin, size, value);
-	soft_stack_move(c, -(int64_t)size);
-}
-
-static inline uint64_t top_of_stack(struct soft *c, unsigned int size)
-{
-	uint8_t *p = NULL;
-
-	if (likely(c->mode == 8))
-		p = tlb_lookup(c, ACCESS_READ, c->state.gpr[CPU_RSP], size);
-	if (likely(p))
-		return host_load(p, size);
-	return soft_load(c, soft_stack_linear(c, 0, size, ACCESS_READ), size);
-}
-
 static void push_reg(struct soft *c, const struct insn *i)
 {
-	push(c, i->size, reg_get(c, i->dst, i->size));
+	stack_push_value(c, i->size, reg_get(c, i->dst, i->size));
 }
 
 static void push_imm(struct soft *c, const struct insn *i)
 {
-	push(c, i->size, i->imm);
+	stack_push_value(c, i->size, i->imm);
 }
 
 static void push_mem(struct soft *c, const struct insn *i)
 {
-	push(c, i->size, operand_load(c, i, i->size));
+	stack_push_value(c, i->size, operand_load(c, i, i->size));
 }
 
 static void pop_reg(struct soft *c, const struct insn *i)
 {
-	uint64_t v = top_of_stack(c, i->size);
+	uint64_t v = stack_top(c, i->size);
 
-	soft_stack_move(c, i->size);
+	stack_add(c, i->size);
 	reg_set(c, i->dst, i->size, v);
 }
 
 /* An address with rSP in it is made of the value after the pop. */
 static void pop_mem(struct soft *c, const struct insn *i)
 {
-	uint64_t v = top_of_stack(c, i->size);
+	uint64_t v = stack_top(c, i->size);
 	struct insn moved = *i;
 
 	if (i->base == CPU_RSP)
@@ -121,8 +92,8 @@ static void enter(struct soft *c, const struct insn *i)
 	uint64_t bottom = soft_stack_linear(c, -frame, frame, ACCESS_WRITE);
 	uint64_t last = soft_stack_linear(c, -frame - (uint16_t)i->imm, 1, ACCESS_WRITE);
 
-	soft_probe_write(c, last, 1);
 	soft_probe_write(c, top, size);
+	soft_probe_write(c, last, 1);
 	enter_read(c, i, level, outer);
 	soft_probe_write(c, bottom, frame);
 	enter_store(c, size, 1, reg_get(c, CPU_RBP, size));

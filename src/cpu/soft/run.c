@@ -247,7 +247,8 @@ static bool boundary(struct soft *c)
 	return true;
 }
 
-static void guest_loop(struct soft *c)
+/* Not in the function of the catch, where nothing may live in a register. */
+__attribute__((noinline)) static void guest_loop(struct soft *c)
 {
 	for (;;) {
 		const struct block *b;

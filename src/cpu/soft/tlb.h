@@ -24,6 +24,12 @@
 #define TLB_AC 2u
 #define TLB_ALIGN 4u
 
+/* Canonical whatever the number of levels; what is not may still be with five. */
+static inline bool canonical_48(uint64_t lin)
+{
+	return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
+
 #define PAGE_MASK_4K (~(uint64_t)0xfff)
 
 static inline struct tlb_entry *tlb_entry(struct soft *c, enum soft_access access, uint64_t lin)
