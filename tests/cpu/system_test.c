@@ -424,6 +424,8 @@ static void msr_values_are_checked(void **state)
 		{ 0x201, 1ull << 60, -EINVAL },
 		{ 0x1b, 1, -EINVAL },
 		{ 0xfe, 0, -EINVAL },
+		{ 0x1d9, 1, -EINVAL },
+		{ 0x1d9, 0, 0 },
 	};
 	struct guest g;
 
