@@ -106,10 +106,24 @@ _Noreturn void os_catch_throw(struct os_catch *c, int value)
 	catch_jump(c);
 }
 
-/* What sigreturn would have put back: the mask and, if the kernel disarmed it, the alternate stack. */
+/* A handler starts with the arithmetic modes of a new process; those of the thread are in its frame. */
+static void restore_arithmetic(const ucontext_t *uc)
+{
+	const struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
+
+	if (!fp)
+		return;
+	__asm__ volatile("ldmxcsr %0" : : "m"(fp->mxcsr));
+	__asm__ volatile("fldcw %0" : : "m"(fp->cwd));
+}
+
+/* What sigreturn would have put back: the mask, the arithmetic modes and, if the kernel disarmed it, the
+ * alternate stack. */
 static void leave_handler(const ucontext_t *uc, bool block_again)
 {
 	uint64_t mask;
+
+	restore_arithmetic(uc);
 
 	__builtin_memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
 	if (block_again)

@@ -263,6 +263,22 @@ static void their_handler(int signo, siginfo_t *info, void *uc)
 		siglongjmp(back, 1);
 }
 
+static void a_fault_leaves_the_arithmetic_modes_alone(void **state)
+{
+	const uint32_t flush_to_zero = 0x9fc0, usual = 0x1f80;
+	const uint16_t round_down = 0x77f, usual_x87 = 0x37f;
+	struct os_catch c;
+	uint32_t mxcsr;
+	uint16_t fcw;
+
+	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m"(flush_to_zero), "m"(round_down));
+	assert_true(faults(no_access, &c));
+	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(fcw));
+	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m"(usual), "m"(usual_x87));
+	assert_int_equal(mxcsr & 0xffc0, flush_to_zero);
+	assert_int_equal(fcw, round_down);
+}
+
 static int others_faults_and_sent_signals(void)
 {
 	struct sigaction sa = { .sa_sigaction = their_handler, .sa_flags = SA_SIGINFO };
@@ -377,6 +393,7 @@ int main(void)
 		TEST(a_throw_leaves_the_catch_active),
 		TEST(a_fault_is_caught_with_the_signals_blocked),
 		TEST(a_fault_leaves_the_mask_alone),
+		TEST(a_fault_leaves_the_arithmetic_modes_alone),
 		TEST(the_alternate_stack_is_free_again),
 		TEST(a_handler_on_the_alternate_stack_may_catch),
 		TEST(what_is_not_ours_goes_to_who_was_there),
