@@ -50,11 +50,19 @@ static void creation_guarded(void)
 		say_fd(qf("protected VM: flags %lu", flags), gmem_new(vm, PG, flags));
 }
 
+/* With all the flags there are, so that as much as can be is allowed; older kernels have none. */
+static int file_of(int vm)
+{
+	int f = gmem_new(vm, 4 * PG, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+
+	return f < 0 ? gmem_need(vm, 4 * PG, 0) : f;
+}
+
 /* ---- reading and writing ---- */
 
 static void plain_io(void)
 {
-	int f = gmem_need(vm_new(0), 4 * PG, 3), m = memfd_create("m", 0), p[2];
+	int f = file_of(vm_new(0)), m = memfd_create("m", 0), p[2];
 	char buf[64] = "";
 	struct iovec v = { buf, sizeof(buf) };
 	off_t at = 0;
@@ -92,7 +100,7 @@ static void plain_io(void)
 static void seeking(void)
 {
 	static const int whence[] = { SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE, 99 };
-	int f = gmem_need(vm_new(0), 4 * PG, 3);
+	int f = file_of(vm_new(0));
 
 	for (size_t i = 0; i < COUNT(whence); i++)
 		say_ret(qf("lseek 0 whence %d", whence[i]), lseek(f, 0, whence[i]));
@@ -101,7 +109,7 @@ static void seeking(void)
 
 static void changing(void)
 {
-	int f = gmem_need(vm_new(0), 4 * PG, 3), m = memfd_create("m", 0);
+	int f = file_of(vm_new(0)), m = memfd_create("m", 0);
 	char path[40];
 	struct timespec t[2] = { { 1, 0 }, { 1, 0 } };
 
@@ -131,7 +139,7 @@ static void changing(void)
 
 static void control(void)
 {
-	int f = gmem_need(vm_new(0), 4 * PG, 3), on = 1, ep = epoll_create1(0);
+	int f = file_of(vm_new(0)), on = 1, ep = epoll_create1(0);
 	struct pollfd p = { .fd = f, .events = POLLIN | POLLOUT };
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct flock lk = { .l_type = F_WRLCK };
@@ -189,7 +197,7 @@ static void times_say(const char *what, const struct stat *a, const struct stat 
 
 static void status(void)
 {
-	int vm = vm_new(0), f = gmem_need(vm, 4 * PG, 3), g = gmem_new(vm, M2, 0);
+	int vm = vm_new(0), f = file_of(vm), g = gmem_new(vm, M2, 0);
 	struct stat a, b, c;
 	struct statfs fs;
 	char path[40], target[80] = "";
