@@ -29,10 +29,23 @@ static void look_around(void)
 	close(make_vm(0));
 }
 
+static int64_t modified(void)
+{
+	struct stat st;
+
+	CHECK(fstat(gmem, &st) == 0);
+	return st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+/* The home itself has done it. */
 static void the_parent_sees(pid_t child)
 {
+	static int64_t last;
+
 	CHECK(child > 0);
 	CHECK(exit_status(child) == 0);
+	CHECK(modified() > last);
+	last = modified();
 	CHECK(mem[0] == 0);
 	CHECK(mem[PAGE] == 'c');
 	mem[0] = 'p';
@@ -158,6 +171,7 @@ int main(void)
 	mem = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, gmem, 0);
 	CHECK(mem != MAP_FAILED);
 	mem[0] = 'p';
+	usleep(1000);
 	any_way_to_fork();
 	a_vfork_child_changes_nothing();
 	forks_while_a_vcpu_runs();

@@ -128,6 +128,7 @@ static void close_loops_leave_the_library_alone(void)
 	for (int fd = 3; fd < 70000; fd++)
 		close(fd);
 	CHECK(mem[0] == 1);
+	CHECK(madvise(mem, PAGE, MADV_REMOVE) == 0 && mem[0] == 0);
 	vm = make_vm(0);
 	gmem = make_gmem(vm, PAGE, 3);
 	mem = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, gmem, 0);
@@ -135,6 +136,7 @@ static void close_loops_leave_the_library_alone(void)
 	mem[0] = 2;
 	closefrom(3);
 	CHECK(mem[0] == 2);
+	CHECK(madvise(mem, PAGE, MADV_REMOVE) == 0 && mem[0] == 0);
 	vm = make_vm(0);
 	gmem = make_gmem(vm, PAGE, 3);
 	CHECK(close_range(3, ~0u, 0) == 0);

@@ -132,6 +132,18 @@ static void queued_signals_keep_their_order(struct spinning *s)
 	}
 }
 
+static void a_handler_for_once_waits_too(struct spinning *s)
+{
+	struct sigaction old;
+
+	arrived = 0;
+	handle(SIGALRM, note, (int)SA_RESETHAND);
+	alarm_in(20000);
+	FAILS(ioctl(s->vcpu, KVM_RUN, 0), EINTR);
+	CHECK(arrived == 1);
+	CHECK(sigaction(SIGALRM, NULL, &old) == 0 && old.sa_handler == SIG_DFL);
+}
+
 static char *alternate;
 static volatile bool on_alternate;
 
@@ -204,23 +216,30 @@ static void ask_to_leave(int signo)
 static void *run_again_and_again(void *arg)
 {
 	struct spinning *s = arg;
+	sigset_t mask;
 
 	while (!enough) {
 		CHECK(ioctl(s->vcpu, KVM_RUN, 0) == -1 && errno == EINTR);
 		s->run->immediate_exit = 0;
 		sem_post(&has_left);
 	}
+	/* And none stays held. */
+	CHECK(pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0);
+	CHECK(sigismember(&mask, SIGUSR1) == 0);
 	return NULL;
 }
 
 /* One thread runs the vCPU, one kicks it: each kick makes it come out, however it meets the vCPU.
  */
-static void no_wake_up_is_lost(struct spinning *s)
+static void no_wake_up_is_lost(struct spinning *s, bool with_mask)
 {
+	uint32_t empty_mask[3] = { 8, 0, 0 };
 	struct sigaction act = { .sa_handler = ask_to_leave };
 	pthread_t runner;
 
 	kicked_run = s->run;
+	enough = false;
+	CHECK(ioctl(s->vcpu, KVM_SET_SIGNAL_MASK, with_mask ? empty_mask : NULL) == 0);
 	CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
 	CHECK(sem_init(&has_left, 0, 0) == 0);
 	CHECK(pthread_create(&runner, NULL, run_again_and_again, s) == 0);
@@ -464,10 +483,12 @@ int main(void)
 	a_handler_may_use_ioctls(&s);
 	siginfo_is_what_was_sent(&s);
 	queued_signals_keep_their_order(&s);
+	a_handler_for_once_waits_too(&s);
 	the_alternate_stack_is_used(&s);
 	a_signal_mask_lets_it_through(&s);
 	memory_of_the_guest_may_go(false);
 	memory_of_the_guest_may_go(true);
-	no_wake_up_is_lost(&s);
+	no_wake_up_is_lost(&s, false);
+	no_wake_up_is_lost(&s, true);
 	return 0;
 }
