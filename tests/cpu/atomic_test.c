@@ -8,8 +8,19 @@
 
 #include "os/os.h"
 
-#define ROUNDS 200000u
+#define ROUNDS 2000000u /* enough to meet on a busy machine */
 #define CELL GUEST_DATA /* what both change */
+
+static pthread_barrier_t together;
+
+static void *run_together(void *arg)
+{
+	struct guest *g = arg;
+
+	pthread_barrier_wait(&together);
+	guest_run(g, 0);
+	return NULL;
+}
 
 static void *run_thread(void *arg)
 {
@@ -36,9 +47,11 @@ static void run_both(const uint8_t *code, size_t size, uint64_t where, struct gu
 		g->s->gpr[CPU_RSP] = GUEST_STACK - 0x1000 * n;
 		guest_changed(g);
 	}
-	assert_int_equal(pthread_create(&thread, NULL, run_thread, b), 0);
-	guest_run_to(a, CPU_EXIT_HLT);
+	pthread_barrier_init(&together, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, run_together, b), 0);
+	run_together(a);
 	pthread_join(thread, NULL);
+	assert_int_equal(a->exit.reason, CPU_EXIT_HLT);
 	assert_int_equal(b->exit.reason, CPU_EXIT_HLT);
 }
 

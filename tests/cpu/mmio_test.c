@@ -5,9 +5,9 @@
 #define DEVICE 0x2000000u	/* behind the RAM */
 #define LAST (GUEST_RAM - 4096) /* last page of RAM */
 
-/* A device: 4 KiB of bytes, and what was asked. */
+/* A device: some pages of bytes, and what was asked. */
 struct device {
-	uint8_t bytes[8192];
+	uint8_t bytes[0x4000];
 	unsigned int nr;
 	struct {
 		uint64_t gpa;
@@ -214,6 +214,26 @@ static void rep_goes_element_by_element(void **state)
 	guest_unmake(&g);
 }
 
+/* Both sides of a move cross device pages: four pieces, on pages that all must be known at once. */
+static void a_move_that_crosses_on_both_sides(void **state)
+{
+	struct device d;
+	struct guest g;
+
+	begin(&g, &d);
+	GUEST_CODE_BYTES(&g, 0x48, 0xa5, 0xf4);
+	g.s->gpr[CPU_RSI] = DEVICE + 0xffc;
+	g.s->gpr[CPU_RDI] = DEVICE + 0x2ffe;
+	run(&g, &d, DEVICE);
+	assert_int_equal(d.nr, 4);
+	asked(&d, 0, DEVICE + 0xffc, 4, false);
+	asked(&d, 1, DEVICE + 0x1000, 4, false);
+	asked(&d, 2, DEVICE + 0x2ffe, 2, true);
+	asked(&d, 3, DEVICE + 0x3000, 6, true);
+	assert_memory_equal(d.bytes + 0xffc, d.bytes + 0x2ffe, 8);
+	guest_unmake(&g);
+}
+
 /* Across more device pages than the engine remembers. */
 static void rep_stos_over_many_device_pages(void **state)
 {
@@ -336,6 +356,7 @@ int main(void)
 		cmocka_unit_test(sixteen_bytes_are_two_pieces),
 		cmocka_unit_test(a_crossing_inside_the_device),
 		cmocka_unit_test(rep_goes_element_by_element),
+		cmocka_unit_test(a_move_that_crosses_on_both_sides),
 		cmocka_unit_test(rep_stos_over_many_device_pages),
 		cmocka_unit_test(the_owner_may_go_elsewhere),
 		cmocka_unit_test(memory_may_appear),

@@ -264,7 +264,11 @@ static void fill_insn(struct soft_decoded *d, struct insn *i)
 		i->flags |= INSN_EA64;
 	if (ends_block(in))
 		i->flags |= INSN_ENDS_BLOCK;
-	select_exec(d, i);
+	/* VEX is for protected mode; nobody makes 16-bit code of that with it. */
+	if (d->mode == 2 && in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		make_undefined(i);
+	else
+		select_exec(d, i);
 }
 
 static void init_decoder(ZydisDecoder *decoder, uint8_t mode)
