@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* x87 and SSE state in its three uAPI forms, and XCR0. */
+#include "cpu/fpu_image.h"
 #include "kvm/state.h"
 
 #include <errno.h>
-
-#define XFEATURE_X87 1u
-#define XFEATURE_SSE 2u
-#define XFEATURES (XFEATURE_X87 | XFEATURE_SSE)
-#define MXCSR_MASK 0xffffu
 
 void fpu_get(struct vcpu *vcpu, struct kvm_fpu *fpu)
 {
@@ -41,73 +37,38 @@ int fpu_set(struct vcpu *vcpu, const struct kvm_fpu *fpu)
 	return 0;
 }
 
-/* The first 512 bytes of an XSAVE area (the FXSAVE image), then its header. */
-struct xsave_image {
-	uint16_t fcw, fsw;
-	uint8_t ftw, reserved0;
-	uint16_t fop;
-	uint64_t fip, fdp;
-	uint32_t mxcsr, mxcsr_mask;
-	uint8_t st[8][16];
-	uint8_t xmm[16][16];
-	uint8_t reserved1[96];
-	uint64_t xstate_bv, xcomp_bv;
-	uint64_t header_reserved[6];
-};
-_Static_assert(sizeof(struct xsave_image) == 576, "512 bytes of registers and the header");
-
 void xsave_get(struct vcpu *vcpu, struct kvm_xsave *x)
 {
-	const struct cpu_state *s = vcpu_state(vcpu);
 	struct xsave_image *image = (struct xsave_image *)x->region;
 
 	__builtin_memset(x, 0, sizeof(*x));
-	image->fcw = s->fcw;
-	image->fsw = s->fsw;
-	image->ftw = s->ftw;
-	image->fop = s->fop;
-	image->fip = s->fip;
-	image->fdp = s->fdp;
-	image->mxcsr = s->mxcsr;
-	image->mxcsr_mask = MXCSR_MASK;
-	__builtin_memcpy(image->st, s->st, sizeof(image->st));
-	__builtin_memcpy(image->xmm, s->xmm, sizeof(image->xmm));
-	image->xstate_bv = XFEATURES;
+	fxsave_fill(vcpu_state(vcpu), true, &image->legacy);
+	image->xstate_bv = XCR0_SUPPORTED;
 }
 
-static void xsave_load(struct cpu_state *s, const struct xsave_image *image, uint64_t features)
+/* A component that is left out gets its state of a reset. */
+static void xsave_load(struct cpu_state *s, const struct xsave_image *image)
 {
-	if (features & XFEATURE_X87) {
-		s->fcw = image->fcw;
-		s->fsw = image->fsw;
-		s->ftw = image->ftw;
-		s->fop = image->fop;
-		s->fip = image->fip;
-		s->fdp = image->fdp;
-		__builtin_memcpy(s->st, image->st, sizeof(s->st));
-	} else {
-		s->fcw = 0x37f;
-		s->fsw = s->ftw = 0;
-		s->fop = 0;
-		s->fip = s->fdp = 0;
-		__builtin_memset(s->st, 0, sizeof(s->st));
-	}
-	if (features & XFEATURE_SSE)
-		__builtin_memcpy(s->xmm, image->xmm, sizeof(s->xmm));
+	if (image->xstate_bv & XCR0_X87)
+		fxsave_take_x87(s, true, &image->legacy);
+	else
+		fxsave_init_x87(s);
+	if (image->xstate_bv & XCR0_SSE)
+		__builtin_memcpy(s->xmm, image->legacy.xmm, sizeof(s->xmm));
 	else
 		__builtin_memset(s->xmm, 0, sizeof(s->xmm));
-	s->mxcsr = image->mxcsr;
+	s->mxcsr = image->legacy.mxcsr;
 }
 
 int xsave_set(struct vcpu *vcpu, const struct kvm_xsave *x)
 {
 	const struct xsave_image *image = (const struct xsave_image *)x->region;
 
-	if (image->xstate_bv & ~(uint64_t)XFEATURES || image->xcomp_bv)
+	if (image->xstate_bv & ~XCR0_SUPPORTED || image->xcomp_bv)
 		return obs_refuse(-EINVAL, "xsave: state components this CPU does not have");
-	if (image->mxcsr & ~MXCSR_MASK)
+	if (image->legacy.mxcsr & ~MXCSR_LEGAL)
 		return obs_refuse(-EINVAL, "xsave: reserved mxcsr bits");
-	xsave_load(vcpu_state(vcpu), image, image->xstate_bv);
+	xsave_load(vcpu_state(vcpu), image);
 	vcpu->ops->state_changed(vcpu->cpu);
 	return 0;
 }
@@ -128,7 +89,7 @@ int xcrs_set(struct vcpu *vcpu, const struct kvm_xcrs *x)
 	for (i = 0; i < x->nr_xcrs; i++) {
 		if (x->xcrs[i].xcr)
 			continue;
-		if (x->xcrs[i].value & ~(uint64_t)XFEATURES || !(x->xcrs[i].value & XFEATURE_X87))
+		if (!xcr0_is_legal(x->xcrs[i].value))
 			return obs_refuse(-EINVAL, "xcr0: x87, and SSE at the most");
 		vcpu_state(vcpu)->xcr0 = x->xcrs[i].value;
 		vcpu->ops->state_changed(vcpu->cpu);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/soft/fxsave.h"
+#include "cpu/fpu_image.h"
 #include "cpu/soft/sys.h"
 #include "cpu/soft/tlb.h"
 

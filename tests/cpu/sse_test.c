@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "cpu/soft/fxsave.h"
+#include "cpu/fpu_image.h"
 #include "cpu/soft/sse.h"
 #include "cpu/soft/x87.h"
 #include "sse_bench.h"

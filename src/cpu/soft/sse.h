@@ -24,6 +24,7 @@
 
 #include <emmintrin.h>
 
+#include "cpu/fpu_image.h"
 #include "cpu/soft/flags.h"
 #include "cpu/soft/soft.h"
 #include "cpu/soft/sys.h"
@@ -40,7 +41,6 @@
 #define MXCSR_MASKS (MXCSR_FLAGS << MXCSR_MASK_SHIFT)
 #define MXCSR_FTZ (1u << 15)
 #define MXCSR_DEFAULT 0x1f80u
-#define MXCSR_LEGAL 0xffffu
 
 /* What the host must have for a row. */
 enum sse_need { SSE_NEED_2, SSE_NEED_3, SSE_NEED_S3, SSE_NEED_41, SSE_NEED_42 };

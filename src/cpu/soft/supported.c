@@ -4,6 +4,7 @@
  * operating systems look for. Vendor, family, model and stepping are the host's, since programs
  * choose VMCALL or VMMCALL by the vendor they see themselves.
  */
+#include "cpu/fpu_image.h"
 #include "cpu/soft/sse.h"
 #include "cpu/soft/sys.h"
 
@@ -32,8 +33,6 @@
 
 #define CLFLUSH_8_QWORDS 0x800u
 #define ARAT BIT(2)
-#define XSAVE_STATES 3u /* x87, SSE */
-#define XSAVE_SIZE 576u
 #define INVARIANT_TSC BIT(8)
 #define KVM_FEATURE_NOP_IO_DELAY BIT(1)
 #define VIRTUAL_BITS 48u
@@ -108,7 +107,7 @@ static void add_basic(struct list *list)
 	add(list, 6, (struct leaf){ .eax = ARAT });
 	add_sub(list, 7, 0, (struct leaf){ 0, LEAF7_EBX, LEAF7_ECX, 0 });
 	add_sub(list, 0xb, 0, (struct leaf){ 0 });
-	add_sub(list, 0xd, 0, (struct leaf){ XSAVE_STATES, XSAVE_SIZE, XSAVE_SIZE, 0 });
+	add_sub(list, 0xd, 0, (struct leaf){ (uint32_t)XCR0_SUPPORTED, XSAVE_SIZE, XSAVE_SIZE, 0 });
 	add_sub(list, 0xd, 1, (struct leaf){ 0 });
 }
 

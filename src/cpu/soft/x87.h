@@ -6,16 +6,11 @@
 #ifndef GMEM_CPU_SOFT_X87_H
 #define GMEM_CPU_SOFT_X87_H
 
+#include "cpu/fpu_image.h"
 #include "cpu/soft/soft.h"
 
-#define FCW_LEGAL 0x1f7fu
-#define FCW_ALWAYS 0x40u
-#define FOP_LEGAL 0x7ffu
-#define FSW_FLAGS 0x3fu
 #define FSW_CLEARED_BY_FNCLEX 0x80ffu
-#define FSW_ES (1u << 7)
 #define FSW_TOP (7u << 11)
-#define FSW_BUSY (1u << 15)
 
 enum { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
 

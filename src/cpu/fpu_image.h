@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * fxsave: the memory images of the floating-point and SSE state. Private to src/cpu/soft.
+ * fpu_image: the memory images of the floating-point and SSE state, as FXSAVE and XSAVE write them; KVM's
+ * interface carries the same. Pure functions: whoever holds the state may call them.
  *
  *	0	fcw fsw ftw fop | fip | fdp | mxcsr mxcsr_mask		FXSAVE
  *	32	st0..st7, 16 bytes each
@@ -10,8 +11,8 @@
  *
  * There are two state components, x87 and SSE, and only the standard (not compacted) form.
  */
-#ifndef GMEM_CPU_SOFT_FXSAVE_H
-#define GMEM_CPU_SOFT_FXSAVE_H
+#ifndef GMEM_CPU_FPU_IMAGE_H
+#define GMEM_CPU_FPU_IMAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,13 @@
 #define XSAVE_SIZE 576 /* with both components, all there is */
 
 #define FCW_DEFAULT 0x37f
+#define FCW_LEGAL 0x1f7fu
+#define FCW_ALWAYS 0x40u
+#define FOP_LEGAL 0x7ffu
+#define FSW_FLAGS 0x3fu
+#define FSW_ES (1u << 7)
+#define FSW_BUSY (1u << 15)
+#define MXCSR_LEGAL 0xffffu
 
 struct fxsave_image {
 	uint16_t fcw, fsw;
