@@ -15,9 +15,9 @@
 #define DEADLINE 12 /* seconds for one question; a booted oracle is slow at times */
 
 static const struct probe_list *const all[] = {
-	&cases_sys,  &cases_caps,      &cases_slot, &cases_gmem,      &cases_gmem_map,
-	&cases_attr, &cases_fault,     &cases_run,  &cases_hypercall, &cases_log,
-	&cases_vcpu, &cases_vcpu_more, &cases_life, &cases_irq,
+	&cases_sys,  &cases_caps,  &cases_slot,	     &cases_gmem, &cases_gmem_map,
+	&cases_attr, &cases_fault, &cases_live,	     &cases_run,  &cases_hypercall,
+	&cases_log,  &cases_vcpu,  &cases_vcpu_more, &cases_life, &cases_irq,
 };
 
 static const struct {

@@ -121,6 +121,6 @@ const char *exit_name(uint32_t reason);
 
 extern const struct probe_list cases_sys, cases_caps, cases_slot, cases_gmem, cases_gmem_map,
 	cases_fault, cases_run, cases_hypercall, cases_log, cases_vcpu, cases_vcpu_more, cases_life,
-	cases_attr, cases_irq;
+	cases_attr, cases_live, cases_irq;
 
 #endif

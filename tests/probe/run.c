@@ -262,6 +262,24 @@ static void ends(void)
 	say("rax after it", "%ld", (long)guest_rax(&g));
 }
 
+static void table_nowhere(void)
+{
+	struct guest g;
+	struct kvm_sregs s;
+
+	guest_make(&g, 0, GUEST_FLAT32);
+	ioctl(g.vcpu, KVM_GET_SREGS, &s);
+	s.idt.base = BASE;
+	s.idt.limit = 0xfff;
+	ioctl(g.vcpu, KVM_SET_SREGS, &s);
+	guest_load(&g, 0x0f, 0x0b);
+	say("ud2 with an IDT where no slot is", "%s", guest_go(&g));
+	if (g.run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
+		return;
+	say("its ndata and fourth word", "%u %#llx", g.run->internal.ndata,
+	    (unsigned long long)g.run->internal.data[3]);
+}
+
 static void real_mode(void)
 {
 	struct guest g;
@@ -314,6 +332,7 @@ static const struct probe_case list[] = {
 	{ "run", "stale fields", stale_fields },
 	{ "run", "sync regs", sync_regs },
 	{ "run", "ends", ends },
+	{ "run", "table nowhere", table_nowhere },
 	{ "run", "real mode", real_mode },
 	{ "run", "reset vector", reset_vector },
 };
