@@ -368,6 +368,13 @@ static void translate_tells_the_address(void **state)
 	assert_int_equal(gpa, GPA + 5);
 	assert_int_equal(cpu_soft_ops.translate(g.cpu, GVA + 0x1000, &gpa, &writable, &user), -14);
 	assert_false(g.s->exception.pending);
+	/* also while an instruction waits for its answer */
+	GUEST_CODE_BYTES(&g, 0xe5, 0x80, 0xf4); /* in eax, 0x80 */
+	guest_run_to(&g, CPU_EXIT_IO);
+	assert_int_equal(cpu_soft_ops.translate(g.cpu, GVA + 5, &gpa, &writable, &user), 0);
+	guest_complete(&g, &(uint32_t){ 0x1234567 });
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(g.s->gpr[CPU_RAX], 0x1234567);
 	guest_unmake(&g);
 }
 

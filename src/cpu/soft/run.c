@@ -401,8 +401,10 @@ static int translate_inside(struct soft *c, uint64_t gva, uint64_t *gpa)
 
 int run_translate(struct soft *c, uint64_t gva, uint64_t *gpa)
 {
+	/* An instruction that waits for complete() must be found there again. */
+	const struct insn *cur = c->cur;
+	uint64_t block_rip = c->block_rip, rip = c->state.rip, cr2 = c->state.cr2;
 	struct cpu_event exception = c->state.exception;
-	uint64_t cr2 = c->state.cr2;
 	struct mmu_fault_info info;
 	struct cpu_exit exit;
 	int why;
@@ -412,6 +414,10 @@ int run_translate(struct soft *c, uint64_t gva, uint64_t *gpa)
 		why = translate_inside(c, gva, gpa);
 	} while (why == LEAVE_FAULT &&
 		 mmu_fault(c->vcpu, c->fault_gpa, c->fault_access, false, &info) == MMU_FAULT_OK);
+	c->exit = NULL;
+	c->cur = cur;
+	c->block_rip = block_rip;
+	c->state.rip = rip;
 	c->state.exception = exception;
 	c->state.cr2 = cr2;
 	return why ? -EFAULT : 0;
