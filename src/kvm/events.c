@@ -111,7 +111,6 @@ int guest_debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *d)
 			.vector = d->control & KVM_GUESTDBG_INJECT_DB ? 1 : 3,
 		};
 	}
-	vcpu->debug_control = on ? d->control : 0;
 	vcpu->ops->set_debug(vcpu->cpu, on && d->control & KVM_GUESTDBG_SINGLESTEP,
 			     on && d->control & KVM_GUESTDBG_USE_SW_BP, d->arch.debugreg,
 			     hw ? d->arch.debugreg[7] : 0);

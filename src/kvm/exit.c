@@ -6,6 +6,9 @@
 #include <errno.h>
 
 #define DELIVERY_WORD_GPA 3 /* of the internal error's data */
+/* Of a failed emulation's: flags, the instruction if known, what the hardware said (nothing here). */
+#define INSN_WORDS 2
+#define VENDOR_WORDS 5
 
 static uint8_t *port_data(struct vcpu *vcpu)
 {
@@ -71,10 +74,11 @@ static int exit_emulation(struct vcpu *vcpu)
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
-	run->emulation_failure.ndata = 0;
+	__builtin_memset(run->internal.data, 0, sizeof(run->internal.data));
+	run->emulation_failure.ndata = 1 + VENDOR_WORDS;
 	if (!e->insn.nr_bytes)
 		return 0;
-	run->emulation_failure.ndata = 3;
+	run->emulation_failure.ndata += INSN_WORDS;
 	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
 	run->emulation_failure.insn_size = e->insn.nr_bytes;
 	__builtin_memset(run->emulation_failure.insn_bytes, 0x90,

@@ -63,6 +63,9 @@ int hypercall(struct vcpu *vcpu)
 	case KVM_HC_KICK_CPU:
 	case KVM_HC_SCHED_YIELD:
 		return answer(vcpu, 0);
+	case KVM_HC_CLOCK_PAIRING:
+	case KVM_HC_SEND_IPI:
+		return answer(vcpu, -KVM_EOPNOTSUPP);
 	default:
 		return answer(vcpu, -KVM_ENOSYS);
 	}

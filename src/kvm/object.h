@@ -59,7 +59,7 @@ struct vm {
 	struct os_mutex lock;
 	struct vcpu *vcpus;
 	unsigned int nr_vcpus;
-	bool irqchip, split_irqchip, pit;
+	bool irqchip;
 	uint32_t boot_cpu_id;
 	uint32_t max_vcpu_id;	  /* KVM_CAP_MAX_VCPU_ID; 0: not set */
 	uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL: bit a hypercall number */
@@ -98,7 +98,6 @@ struct vcpu {
 
 	bool has_sigmask;
 	uint64_t sigmask;
-	uint32_t debug_control;
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;

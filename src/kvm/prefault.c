@@ -38,30 +38,36 @@ static int step(struct vcpu *vcpu, uint64_t gpa, uint64_t *end)
 	}
 }
 
+/* Advances p over what is done; 0 when that was all. */
+static int fault_in(struct vcpu *vcpu, struct kvm_pre_fault_memory *p)
+{
+	int err = check(p);
+	uint64_t end = 0;
+
+	while (!err && p->size) {
+		if (os_signal_pending())
+			return -EINTR;
+		err = step(vcpu, p->gpa, &end);
+		if (err)
+			break;
+		end = end - p->gpa < p->size ? end : p->gpa + p->size;
+		p->size -= end - p->gpa;
+		p->gpa = end;
+	}
+	return err;
+}
+
+/* The structure goes back whatever happened: that it cannot outweighs every other error. */
 long vcpu_pre_fault(struct vcpu *vcpu, uint64_t arg)
 {
 	struct kvm_pre_fault_memory p;
-	uint64_t end = 0, full;
+	uint64_t full;
 	int err;
 
 	if (os_copy_in(&p, arg, sizeof(p)))
 		return obs_refuse(-EFAULT, "kvm_pre_fault_memory cannot be read");
-	err = check(&p);
-	if (err)
-		return err;
 	full = p.size;
-	while (p.size && !err) {
-		if (os_signal_pending()) {
-			err = -EINTR;
-			break;
-		}
-		err = step(vcpu, p.gpa, &end);
-		if (err)
-			break;
-		end = end - p.gpa < p.size ? end : p.gpa + p.size;
-		p.size -= end - p.gpa;
-		p.gpa = end;
-	}
+	err = fault_in(vcpu, &p);
 	if (os_copy_out(arg, &p, sizeof(p)))
 		return obs_refuse(-EFAULT, "kvm_pre_fault_memory cannot be written");
 	return p.size != full ? 0 : err;

@@ -428,6 +428,9 @@ long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg)
 {
 	long r;
 
+	/* Before the lock: isatty() of a vCPU that runs shall not wait until it stops. */
+	if ((cmd >> 8 & 0xff) != KVMIO)
+		return obs_refuse(-EINVAL, "no request of KVM's");
 	os_mutex_lock(&vcpu->lock);
 	r = cmd == KVM_RUN ? run(vcpu, arg) : ioctl_run(rows, NR_ROWS(rows), vcpu, cmd, arg);
 	os_mutex_unlock(&vcpu->lock);

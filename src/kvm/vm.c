@@ -171,9 +171,14 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 	return memory_set_attributes(object, data);
 }
 
+/* The number says that the structure travels back as well; the kernel only reads it. */
 static long create_guest_memfd(void *object, void *data, uint64_t arg)
 {
-	return gmem_create(object, data);
+	struct kvm_create_guest_memfd args;
+
+	if (os_copy_in(&args, arg, sizeof(args)))
+		return obs_refuse(-EFAULT, "kvm_create_guest_memfd cannot be read");
+	return gmem_create(object, &args);
 }
 
 static long check_extension(void *object, void *data, uint64_t arg)
@@ -196,9 +201,14 @@ static long get_dirty_log(void *object, void *data, uint64_t arg)
 	return dirty_get(object, data);
 }
 
+/* Only read, as above. */
 static long clear_dirty_log(void *object, void *data, uint64_t arg)
 {
-	return dirty_clear(object, data);
+	struct kvm_clear_dirty_log log;
+
+	if (os_copy_in(&log, arg, sizeof(log)))
+		return obs_refuse(-EFAULT, "kvm_clear_dirty_log cannot be read");
+	return dirty_clear(object, &log);
 }
 
 static long reset_dirty_rings(void *object, void *data, uint64_t arg)
@@ -344,9 +354,9 @@ static const struct ioctl_row rows[] = {
 	{ KVM_SET_USER_MEMORY_REGION2, set_region2, false },
 	{ KVM_SET_USER_MEMORY_REGION, set_region, false },
 	{ KVM_CHECK_EXTENSION, check_extension, false },
-	{ KVM_CREATE_GUEST_MEMFD, create_guest_memfd, false },
+	{ KVM_CREATE_GUEST_MEMFD, create_guest_memfd, true },
 	{ KVM_GET_DIRTY_LOG, get_dirty_log, false },
-	{ KVM_CLEAR_DIRTY_LOG, clear_dirty_log, false },
+	{ KVM_CLEAR_DIRTY_LOG, clear_dirty_log, true },
 	{ KVM_RESET_DIRTY_RINGS, reset_dirty_rings, false },
 	{ KVM_CREATE_VCPU, create_vcpu, false },
 	{ KVM_ENABLE_CAP, enable_cap, false },
