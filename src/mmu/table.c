@@ -61,20 +61,25 @@ static int pool_grow(struct table_pool *pool)
 	chunk->pages = pages;
 	chunk->next = pool->chunks;
 	pool->chunks = chunk;
-	for (size_t i = CHUNK_PAGES; i-- > 0;)
-		list_push(&pool->free, (table_entry *)(void *)(chunk->pages + i * OS_PAGE_SIZE));
-	pool->nr_pages += CHUNK_PAGES;
-	pool->nr_free += CHUNK_PAGES;
+	pool->nr_untouched = CHUNK_PAGES;
 	return 0;
+}
+
+/* Zero as the mapping gives it, and no memory until now: most VMs never use a whole chunk. */
+static table_entry *page_untouched(struct table_pool *pool)
+{
+	if (!pool->nr_untouched && pool_grow(pool))
+		return NULL;
+	pool->nr_pages++;
+	return (void *)(pool->chunks->pages + (CHUNK_PAGES - pool->nr_untouched--) * OS_PAGE_SIZE);
 }
 
 static table_entry *page_alloc(struct table_pool *pool)
 {
-	table_entry *page;
+	table_entry *page = list_pop(&pool->free);
 
-	if (!pool->free && pool_grow(pool))
-		return NULL;
-	page = list_pop(&pool->free);
+	if (!page)
+		return page_untouched(pool);
 	pool->nr_free--;
 	memset((void *)page, 0, OS_PAGE_SIZE);
 	return page;

@@ -39,8 +39,9 @@ typedef _Atomic uint64_t table_entry;
 struct table_chunk;
 struct table_pool {
 	struct table_chunk *chunks;
-	table_entry *free; /* linked through the first entry */
-	uint64_t nr_pages, nr_free;
+	table_entry *free;	    /* linked through the first entry */
+	uint64_t nr_pages, nr_free; /* handed out so far; of these, in the list */
+	uint64_t nr_untouched;	    /* at the end of the newest chunk, not yet handed out */
 };
 
 /* Pages that are unlinked but may still be read, linked through their first entry: a page address
