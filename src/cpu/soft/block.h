@@ -5,9 +5,9 @@
  *
  *	table[hash] -> block -> insns[nr]	all from one arena, which is emptied when full
  *
- * A block ends at a branch, at BLOCK_MAX_INSNS, and at the end of its page: only an instruction that
- * itself crosses makes a block of two pages, alone. So a fault on the second page is always its own.
- * Used inside the guest on the vCPU's thread only.
+ * A block ends at a branch (not at a conditional one forwards), at BLOCK_MAX_INSNS, and at the end of its
+ * page: only an instruction that itself crosses makes a block of two pages, alone. So a fault on the second
+ * page is always its own. Used inside the guest on the vCPU's thread only.
  */
 #ifndef GMEM_CPU_SOFT_BLOCK_H
 #define GMEM_CPU_SOFT_BLOCK_H

@@ -25,11 +25,18 @@ static inline void jump_relative(struct soft *c, const struct insn *i)
 	jump_to(c, relative_target(c, i));
 }
 
+/* Forward ones may stand within a block, since mostly they are not taken: when they are, it ends there. */
+static inline void jump_out(struct soft *c, const struct insn *i)
+{
+	jump_relative(c, i);
+	c->end = i + 1;
+}
+
 #define JCC(cc)                                                   \
 	static void jcc##cc(struct soft *c, const struct insn *i) \
 	{                                                         \
 		if (flags_condition(c, cc))                       \
-			jump_relative(c, i);                      \
+			jump_out(c, i);                           \
 	}
 JCC(0)
 JCC(1)
@@ -138,5 +145,8 @@ bool select_branch(const struct soft_decoded *d, struct insn *i)
 	if (d->in->meta.category != ZYDIS_CATEGORY_COND_BR ||
 	    d->in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return false;
-	return take(i, jcc_table[d->in->opcode & 15], 0);
+	take(i, jcc_table[d->in->opcode & 15], 0);
+	if (i->imm >= 0)
+		i->flags &= ~INSN_ENDS_BLOCK;
+	return true;
 }
