@@ -103,7 +103,7 @@ static void die_of(int signo)
 /* Caused by the instruction that was interrupted: it cannot wait. */
 static bool is_synchronous(int signo, const siginfo_t *info)
 {
-	if (info->si_code <= 0)
+	if (info->si_code <= 0 || (signo == SIGBUS && info->si_code == BUS_MCEERR_AO))
 		return false;
 	return is_fault(signo) || signo == SIGILL || signo == SIGFPE || signo == SIGTRAP ||
 	       signo == SIGSYS;
