@@ -81,13 +81,15 @@ enum {
 	T_REP = 1u << 21,    /* F2 or F3 or none in front */
 	T_SHIFT = 1u << 22,  /* flags by count: AF, OF undefined, CF when count >= operand size */
 	T_SKIP = 1u << 23,   /* a short branch over the next instruction */
-	T_XLAT = 1u << 24,
-	T_NEXT = 1u << 26,	 /* the register is the address of the next instruction */
+	T_POINTERS =
+		1u << 24,  /* rBX and rBP point to the data: elsewhere the host may have its own */
+	T_NEXT = 1u << 26, /* the register is the address of the next instruction */
 	T_PUSH_FLAGS = 1u << 27, /* flags for POPF lie on the stack */
 	T_PUSH_NEXT = 1u << 28,	 /* the address of the next instruction does */
 	T_IMM16 = 1u << 29,	 /* a small one, before any other */
-	T_WIDE_REG = 1u << 30,	 /* r/m is a byte, reg is not */
-	T_SHRD16 = 1u << 25,	 /* a count above 16 is undefined for 16 bits: no 16-bit form */
+	<< 31, /* rBP points to the data: elsewhere the host may have memory of its own */
+	T_WIDE_REG = 1u << 30, /* r/m is a byte, reg is not */
+	T_SHRD16 = 1u << 25,   /* a count above 16 is undefined for 16 bits: no 16-bit form */
 };
 
 struct diff_template {

@@ -343,8 +343,10 @@ static void prepare(struct making *m)
 
 	if (what & T_STRING)
 		prepare_string(s);
-	if (what & T_XLAT) {
+	/* rBP mostly well inside, sometimes next to the page that is not there */
+	if (what & T_POINTERS) {
 		put_lea(s, CPU_RBX, 0);
+		put_lea(s, CPU_RBP, diff_chance(s, 90) ? pick(s, 0x1000) : 0x27f8 + pick(s, 16));
 	}
 	if ((what & T_DIVIDE) && diff_chance(s, 85)) {
 		if (m->size == 1)
@@ -466,7 +468,7 @@ void diff_make(struct diff_stream *s, uint64_t seed, uint64_t nr, struct diff_st
 	s->random = seed * 0x9e3779b97f4a7c15 + nr * 0xd1342543de82ef95;
 	make_state(s, before);
 	for (unsigned int n = 0; n < DIFF_DATA_SIZE; n += 8) {
-		uint64_t v = n & 0x700 ? 0x0101010101010101 * n : number(s);
+		uint64_t v = n & 0x700 ? 0x0101010101010101ull * n : number(s);
 
 		memcpy(data + n, &v, 8);
 	}
