@@ -25,6 +25,9 @@ struct waiter {
 	struct waiter *next;
 };
 static struct waiter *waiters;
+static _Atomic uint32_t nr_finished; /* waiters ever; moves when one is done */
+
+#define LOOK_AGAIN_NS 1000000
 
 /* ---- making and letting go --------------------------------------------------------------- */
 
@@ -220,9 +223,12 @@ static void wait_for_last_close(void *arg)
 	while (write_lock(w->handle->watch_fd, F_OFD_SETLKW) == -EINTR)
 		;
 	closed_everywhere(w->handle);
-	atomic_fetch_sub(&handle_nr_waiting, 1);
 	handle_put(w->handle);
+	/* Only now: who looks again shall find what was released released. */
 	atomic_store(&w->done, true);
+	atomic_fetch_sub(&handle_nr_waiting, 1);
+	atomic_fetch_add(&nr_finished, 1);
+	os_wake_all(&nr_finished);
 	shim_leave();
 }
 
@@ -266,14 +272,33 @@ static struct handle *find_closed(void)
 	return h;
 }
 
+/* A waiter knows of a last close and has not come to the end of the release. */
+static bool one_is_releasing(void)
+{
+	bool found = false;
+
+	os_mutex_lock(&list_lock);
+	for (struct waiter *w = waiters; w && !found; w = w->next)
+		found = !atomic_load(&w->done) && !atomic_load(&w->handle->open);
+	os_mutex_unlock(&list_lock);
+	return found;
+}
+
 void handle_look_again(void)
 {
 	struct handle *h;
+	uint32_t seen;
 
 	shim_enter();
 	while ((h = find_closed())) {
 		closed_everywhere(h);
 		handle_put(h);
+	}
+	for (;;) {
+		seen = atomic_load(&nr_finished);
+		if (!one_is_releasing())
+			break;
+		os_wait(&nr_finished, seen, LOOK_AGAIN_NS);
 	}
 	shim_leave();
 }
