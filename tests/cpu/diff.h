@@ -74,22 +74,20 @@ enum {
 	T_XREG = 1u << 15, /* ModRM.reg is an XMM register */
 	T_XRM = 1u << 16,  /* ModRM.rm is an XMM register when it is none of memory */
 	/* what must be prepared */
-	T_DIVIDE = 1u << 17, /* make a quotient likely to fit */
-	T_STRING = 1u << 18, /* rSI, rDI, rCX */
-	T_BITS = 1u << 19,   /* the register operand is a bit number: keep memory near */
-	T_ALIGN = 1u << 20,  /* memory operand at 16 bytes, mostly */
-	T_REP = 1u << 21,    /* F2 or F3 or none in front */
-	T_SHIFT = 1u << 22,  /* flags by count: AF, OF undefined, CF when count >= operand size */
-	T_SKIP = 1u << 23,   /* a short branch over the next instruction */
-	T_POINTERS =
-		1u << 24,  /* rBX and rBP point to the data: elsewhere the host may have its own */
-	T_NEXT = 1u << 26, /* the register is the address of the next instruction */
+	T_DIVIDE = 1u << 17,   /* make a quotient likely to fit */
+	T_STRING = 1u << 18,   /* rSI, rDI, rCX */
+	T_BITS = 1u << 19,     /* the register operand is a bit number: keep memory near */
+	T_ALIGN = 1u << 20,    /* memory operand at 16 bytes, mostly */
+	T_REP = 1u << 21,      /* F2 or F3 or none in front */
+	T_SHIFT = 1u << 22,    /* flags by count: AF, OF undefined, CF when count >= operand size */
+	T_SKIP = 1u << 23,     /* a short branch over the next instruction */
+	T_POINTERS = 1u << 24, /* rBX, rBP point to the data: elsewhere the host may have its own */
 	T_PUSH_FLAGS = 1u << 27, /* flags for POPF lie on the stack */
+	T_NEXT = 1u << 26,	 /* the register is the address of the next instruction */
 	T_PUSH_NEXT = 1u << 28,	 /* the address of the next instruction does */
 	T_IMM16 = 1u << 29,	 /* a small one, before any other */
-	<< 31, /* rBP points to the data: elsewhere the host may have memory of its own */
-	T_WIDE_REG = 1u << 30, /* r/m is a byte, reg is not */
-	T_SHRD16 = 1u << 25,   /* a count above 16 is undefined for 16 bits: no 16-bit form */
+	T_WIDE_REG = 1u << 30,	 /* r/m is a byte, reg is not */
+	T_SHRD16 = 1u << 25,	 /* a count above 16 is undefined for 16 bits: no 16-bit form */
 };
 
 struct diff_template {
