@@ -2,6 +2,7 @@
 /* Makes streams: picks templates, operands and the state before. */
 #include "diff.h"
 
+#include <cpuid.h>
 #include <string.h>
 
 #include "cpu/soft/soft.h"
@@ -403,10 +404,32 @@ static void make_insn(struct diff_stream *s, const struct diff_template *t, uint
 		s->undefined = DF_OF | DF_AF | (m.size <= 2 ? DF_CF : 0);
 }
 
+/* Instructions younger than x86-64-v2, by name: those that the host has not are left out. */
+static bool host_has(const struct diff_template *t)
+{
+	unsigned int a, b = 0, c = 0, d, lzcnt = 0, bmi;
+
+	__get_cpuid(0x80000001, &a, &b, &lzcnt, &d);
+	__get_cpuid_count(7, 0, &a, &b, &c, &d);
+	bmi = b & 1u << 3 && b & 1u << 8;
+	__get_cpuid(1, &a, &b, &c, &d);
+	if ((t->what & T_VEX) || !strcmp(t->name, "tzcnt"))
+		return bmi;
+	if (!strcmp(t->name, "lzcnt"))
+		return lzcnt & 1u << 5;
+	return strcmp(t->name, "movbe") != 0 || (c & 1u << 22);
+}
+
 static const struct diff_template *any_template(struct diff_stream *s)
 {
-	unsigned int n = pick(s, nr_templates_int + nr_templates_sse);
+	static int8_t usable[1024]; /* 0: not asked yet */
+	unsigned int n;
 
+	do {
+		n = pick(s, nr_templates_int + nr_templates_sse);
+		if (!usable[n])
+			usable[n] = n >= nr_templates_int || host_has(&templates_int[n]) ? 1 : -1;
+	} while (usable[n] < 0);
 	return n < nr_templates_int ? &templates_int[n] : &templates_sse[n - nr_templates_int];
 }
 
