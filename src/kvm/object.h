@@ -3,7 +3,7 @@
  * The objects of kvm/ as its own files see them.
  *
  * Locks, outermost first: vcpu->lock -> vm->slots_lock -> (file invalidate, mmu, store). vm->lock guards
- * the list of vCPUs and what ENABLE_CAP and the irqchip calls set; it is taken inside no other lock of
+ * the ids of vCPUs and what ENABLE_CAP and the irqchip calls set; it is taken inside no other lock of
  * this list but vcpu->lock. The list of VMs has a reader-writer lock of its own, taken first.
  */
 #ifndef GMEM_KVM_OBJECT_H
@@ -57,7 +57,8 @@ struct vm {
 	struct os_mutex slots_lock;
 
 	struct os_mutex lock;
-	struct vcpu *vcpus;
+	/* What CREATE_VCPU has given out: an id is not free again when its vCPU is gone. */
+	uint64_t vcpu_ids[KVM_MAX_VCPU_ID / 64];
 	unsigned int nr_vcpus;
 	bool irqchip;
 	uint32_t boot_cpu_id;
@@ -80,7 +81,6 @@ enum vcpu_pending { PENDING_NONE, PENDING_IO, PENDING_MMIO, PENDING_HYPERCALL };
 struct vcpu {
 	struct kvm_object object;
 	struct vm *vm;
-	struct vcpu *next;
 	uint32_t id;
 	struct os_mutex lock;
 

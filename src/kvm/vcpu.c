@@ -73,13 +73,7 @@ static int vcpu_alloc(struct vm *vm, uint32_t id, struct vcpu **out)
 
 static bool id_taken(const struct vm *vm, uint32_t id)
 {
-	const struct vcpu *v;
-
-	for (v = vm->vcpus; v; v = v->next) {
-		if (v->id == id)
-			return true;
-	}
-	return false;
+	return vm->vcpu_ids[id / 64] >> (id % 64) & 1;
 }
 
 static long add(struct vm *vm, struct vcpu *vcpu, int fd)
@@ -87,15 +81,14 @@ static long add(struct vm *vm, struct vcpu *vcpu, int fd)
 	long r = fd;
 
 	os_mutex_lock(&vm->lock);
-	if (id_taken(vm, vcpu->id)) {
-		r = obs_refuse(-EEXIST, "the VM has a vCPU with this id");
-	} else if (vm->nr_vcpus >= KVM_MAX_NR_VCPUS) {
-		r = obs_refuse(-EINVAL, "the VM has as many vCPUs as KVM_CAP_MAX_VCPUS says");
+	if (vm->nr_vcpus >= KVM_MAX_NR_VCPUS) {
+		r = obs_refuse(-EINVAL, "the VM has had as many vCPUs as KVM_CAP_MAX_VCPUS says");
+	} else if (id_taken(vm, vcpu->id)) {
+		r = obs_refuse(-EEXIST, "the VM has had a vCPU with this id");
 	} else {
 		struct cpu_state *s = vcpu_state(vcpu);
 
-		vcpu->next = vm->vcpus;
-		vm->vcpus = vcpu;
+		vm->vcpu_ids[vcpu->id / 64] |= 1ull << (vcpu->id % 64);
 		vm->nr_vcpus++;
 		if (vcpu->id != vm->boot_cpu_id) {
 			s->apic_base &= ~(1ull << 8);
@@ -136,17 +129,7 @@ long vcpu_create(struct vm *vm, uint64_t id)
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
-	struct vcpu **p;
 
-	os_mutex_lock(&vm->lock);
-	for (p = &vm->vcpus; *p; p = &(*p)->next) {
-		if (*p != vcpu)
-			continue;
-		*p = vcpu->next;
-		vm->nr_vcpus--;
-		break;
-	}
-	os_mutex_unlock(&vm->lock);
 	vcpu->ops->destroy(vcpu->cpu);
 	mmu_vcpu_destroy(vcpu->mmu);
 	drop_run_pages(vcpu);

@@ -76,7 +76,6 @@ static void delete_slots(struct vm *vm)
 void vm_destroy(struct vm *vm)
 {
 	list_remove(vm);
-	os_assert(!vm->vcpus);
 	delete_slots(vm);
 	ioevent_destroy(vm);
 	mmu_destroy(vm->mmu);

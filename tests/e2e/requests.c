@@ -170,6 +170,31 @@ static void hypercalls_for_what_is_absent_say_so(void **state)
 	guest_free(&g);
 }
 
+/* A vCPU stays with its VM when its descriptor is closed. */
+static void an_id_is_given_out_once(void **state)
+{
+	struct guest g;
+	int i, fd;
+
+	guest_make(&g, KVM_X86_DEFAULT_VM);
+	fd = ioctl(g.vm, KVM_CREATE_VCPU, 1);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(ioctl(g.vm, KVM_CREATE_VCPU, 1), -1);
+	assert_int_equal(errno, EEXIST);
+	for (i = 2; i < 1024; i++) {
+		fd = ioctl(g.vm, KVM_CREATE_VCPU, i);
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	/* KVM_CAP_MAX_VCPUS of them: that is said before the id is looked at. */
+	for (i = 1; i < 2000; i += 1998) {
+		assert_int_equal(ioctl(g.vm, KVM_CREATE_VCPU, i), -1);
+		assert_int_equal(errno, EINVAL);
+	}
+	guest_free(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +204,7 @@ int main(void)
 		cmocka_unit_test(a_request_that_is_not_of_kvm_does_not_wait),
 		cmocka_unit_test(code_in_a_device_is_an_emulation_failure),
 		cmocka_unit_test(hypercalls_for_what_is_absent_say_so),
+		cmocka_unit_test(an_id_is_given_out_once),
 	};
 	struct sigaction action = { .sa_handler = nothing };
 
