@@ -29,7 +29,10 @@
 
 /* Levels of a mapping: 4 KiB, 2 MiB, 1 GiB. */
 enum { LEVEL_4K = 0, LEVEL_2M = 1, LEVEL_1G = 2 };
-static inline uint64_t level_pages(int level) { return (uint64_t)1 << (9 * level); }
+static inline uint64_t level_pages(int level)
+{
+	return (uint64_t)1 << (9 * level);
+}
 
 struct attr_map;
 

@@ -46,7 +46,8 @@ struct gmem_consumer_ops {
 	/* May refuse: -EAGAIN and the offset of the first pinned page in *error_offset, or -ENOMEM.
 	 * Reserves what begin will need. NULL: always agrees. Nothing follows when another refuses, so
 	 * what is reserved must be good for the next time, too. */
-	int (*prepare)(struct gmem_consumer *c, const struct gmem_change *ch, uint64_t *error_offset);
+	int (*prepare)(struct gmem_consumer *c, const struct gmem_change *ch,
+		       uint64_t *error_offset);
 	/* Drops every translation of the range and makes none until end. Discard and release must
 	 * return 0. */
 	int (*begin)(struct gmem_consumer *c, const struct gmem_change *ch);
@@ -60,8 +61,8 @@ struct gmem_consumer {
 	bool began;
 };
 
-#define GMEM_FILE_MMAP 1u	  /* GUEST_MEMFD_FLAG_MMAP */
-#define GMEM_FILE_INIT_SHARED 2u  /* GUEST_MEMFD_FLAG_INIT_SHARED */
+#define GMEM_FILE_MMAP 1u	 /* GUEST_MEMFD_FLAG_MMAP */
+#define GMEM_FILE_INIT_SHARED 2u /* GUEST_MEMFD_FLAG_INIT_SHARED */
 
 /* size: bytes, a multiple of 4096, 1 .. 2^63-4096. flags: GMEM_FILE_*. Without INIT_SHARED every page
  * is private at first. One reference is the caller's. -ENOMEM, -EMFILE. */

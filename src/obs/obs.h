@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 enum obs_event {
-	OBS_CONVERT,	/* a = offset or gpa, b = size, c = attributes */
-	OBS_PUNCH,	/* a = offset, b = size */
-	OBS_ALLOCATE,	/* a = offset, b = size */
-	OBS_BIND,	/* a = offset, b = size, c = first gfn */
-	OBS_UNBIND,	/* a = offset, b = size */
-	OBS_RELEASE,	/* a = size of the file */
-	OBS_INVALIDATE, /* a = first gfn, b = nr of pages */
-	OBS_SHOOTDOWN,	/* a = vCPUs waited for, b = ns */
+	OBS_CONVERT,	 /* a = offset or gpa, b = size, c = attributes */
+	OBS_PUNCH,	 /* a = offset, b = size */
+	OBS_ALLOCATE,	 /* a = offset, b = size */
+	OBS_BIND,	 /* a = offset, b = size, c = first gfn */
+	OBS_UNBIND,	 /* a = offset, b = size */
+	OBS_RELEASE,	 /* a = size of the file */
+	OBS_INVALIDATE,	 /* a = first gfn, b = nr of pages */
+	OBS_SHOOTDOWN,	 /* a = vCPUs waited for, b = ns */
 	OBS_GUEST_FAULT, /* a = gpa, b = access, c = result */
-	OBS_EXIT,	/* a = reason, b, c = of the reason */
+	OBS_EXIT,	 /* a = reason, b, c = of the reason */
 	OBS_NR_EVENTS
 };
 

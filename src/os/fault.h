@@ -28,7 +28,7 @@
 #define OS_CATCH_FAULT 1
 
 struct os_catch {
-	void *env[5];	/* for the compiler's own setjmp: no libc, no signal mask */
+	void *env[5]; /* for the compiler's own setjmp: no libc, no signal mask */
 	int value;
 	int signo;
 	uintptr_t addr; /* of the fault */

@@ -39,10 +39,18 @@ uint64_t os_alloc_live(void);
 
 /* ---- locks ------------------------------------------------------------------------------- */
 
-struct os_mutex { _Atomic uint32_t word; };
-struct os_rwlock { _Atomic uint32_t word; _Atomic uint32_t writers_waiting; };
+struct os_mutex {
+	_Atomic uint32_t word;
+};
+struct os_rwlock {
+	_Atomic uint32_t word;
+	_Atomic uint32_t writers_waiting;
+};
 
-#define OS_MUTEX_INIT { 0 }
+#define OS_MUTEX_INIT \
+	{             \
+		0     \
+	}
 
 void os_mutex_init(struct os_mutex *m);
 void os_mutex_lock(struct os_mutex *m);
@@ -90,7 +98,7 @@ void os_become_home(void);
 uint64_t os_clock_ns(void);	/* monotonic */
 uint64_t os_wallclock_ns(void); /* since the epoch */
 uint64_t os_tsc(void);
-uint64_t os_tsc_khz(void);	/* of this machine, measured */
+uint64_t os_tsc_khz(void); /* of this machine, measured */
 uint64_t os_random(void);
 
 /* True when a signal for this thread has been held since os_signals_begin() (shim): whoever can

@@ -131,10 +131,10 @@ static inline void unary(struct soft *c, const struct insn *i, int op, unsigned 
 	{                                                            \
 		unary(c, i, op, size);                               \
 	}
-#define UNARY(name, op)                                                                            \
-	UNARY_SIZE(name, op, 1)                                                                    \
-	UNARY_SIZE(name, op, 2)                                                                    \
-	UNARY_SIZE(name, op, 4)                                                                    \
+#define UNARY(name, op)         \
+	UNARY_SIZE(name, op, 1) \
+	UNARY_SIZE(name, op, 2) \
+	UNARY_SIZE(name, op, 4) \
 	UNARY_SIZE(name, op, 8)
 
 UNARY(inc, UN_INC)

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "cpu/soft/decode.h"
 #include "cpu/fpu_image.h"
+#include "cpu/soft/decode.h"
 #include "cpu/soft/sse.h"
 #include "cpu/soft/tlb.h"
 

@@ -43,34 +43,34 @@ typedef void soft_exec(struct soft *c, const struct insn *i);
 
 enum {
 	INSN_LOCK = 1u << 0,
-	INSN_REP = 1u << 1,	/* F3 */
-	INSN_REPNE = 1u << 2,	/* F2 */
+	INSN_REP = 1u << 1,	   /* F3 */
+	INSN_REPNE = 1u << 2,	   /* F2 */
 	INSN_ENDS_BLOCK = 1u << 3, /* branches and whatever may change mode, CS or paging */
-	INSN_MEM = 1u << 4,	/* the r/m operand is in memory */
+	INSN_MEM = 1u << 4,	   /* the r/m operand is in memory */
 	INSN_SEG_OVERRIDE = 1u << 5,
-	INSN_EA64 = 1u << 6,	   /* 64-bit code and address size: the short way to an address */
-	INSN_ALONE = 1u << 7,	   /* starts a block of its own: exact at events (STI, MOV SS, ...) */
+	INSN_EA64 = 1u << 6,  /* 64-bit code and address size: the short way to an address */
+	INSN_ALONE = 1u << 7, /* starts a block of its own: exact at events (STI, MOV SS, ...) */
 };
 
 struct insn {
 	soft_exec *exec;
-	int64_t imm;	  /* immediate (sign-extended to the operand), branch displacement, far offset */
-	int64_t disp;	  /* of the memory operand */
-	uint32_t offset;  /* from the block's start */
-	uint16_t mnemonic;/* ZydisMnemonic */
-	uint16_t imm2;	  /* second immediate (ENTER, far selector) */
+	int64_t imm; /* immediate (sign-extended to the operand), branch displacement, far offset */
+	int64_t disp;	   /* of the memory operand */
+	uint32_t offset;   /* from the block's start */
+	uint16_t mnemonic; /* ZydisMnemonic */
+	uint16_t imm2;	   /* second immediate (ENTER, far selector) */
 	uint8_t len;
-	uint8_t flags;	  /* INSN_* */
-	uint8_t size;	  /* operand size in bytes: 1 2 4 8, 16 for XMM */
-	uint8_t asize;	  /* address size: 2 4 8 */
-	uint8_t dst;	  /* first register operand (or the r/m register) */
-	uint8_t src;	  /* second register operand */
-	uint8_t src2;	  /* third (BMI VEX.vvvv) */
+	uint8_t flags;		    /* INSN_* */
+	uint8_t size;		    /* operand size in bytes: 1 2 4 8, 16 for XMM */
+	uint8_t asize;		    /* address size: 2 4 8 */
+	uint8_t dst;		    /* first register operand (or the r/m register) */
+	uint8_t src;		    /* second register operand */
+	uint8_t src2;		    /* third (BMI VEX.vvvv) */
 	uint8_t base, index, scale; /* scale: shift 0..3 */
-	uint8_t seg;	  /* segment of the memory operand, CPU_ES.. */
-	uint8_t msize;	  /* size in bytes of the memory operand */
-	uint8_t aux;	  /* free for the selecting file: condition code, sub-operation */
-	uint8_t opcode_mode; /* 2, 4, 8: code size the block was decoded for */
+	uint8_t seg;		    /* segment of the memory operand, CPU_ES.. */
+	uint8_t msize;		    /* size in bytes of the memory operand */
+	uint8_t aux;		    /* free for the selecting file: condition code, sub-operation */
+	uint8_t opcode_mode;	    /* 2, 4, 8: code size the block was decoded for */
 };
 
 #define BLOCK_MAX_INSNS 32
@@ -89,8 +89,8 @@ struct insn {
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
 struct tlb_entry {
-	uint64_t tag;	/* gva page | user bit; ~0: empty */
-	uint8_t *host;	/* host address of the page */
+	uint64_t tag;  /* gva page | user bit; ~0: empty */
+	uint8_t *host; /* host address of the page */
 };
 enum soft_access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC, ACCESS_NR };
 
@@ -107,30 +107,30 @@ struct soft_mmio_piece {
 enum {
 	LEAVE_EXCEPTION = 2, /* c->state.exception is filled: deliver it */
 	LEAVE_EXIT,	     /* c->exit is filled: run() returns, RIP on the instruction */
-	LEAVE_FAULT,	     /* a guest fault is to be resolved outside: c->fault_gpa, c->fault_access */
-	LEAVE_RESTART,	     /* instruction boundary: look at requests, fetch again from state.rip */
+	LEAVE_FAULT,   /* a guest fault is to be resolved outside: c->fault_gpa, c->fault_access */
+	LEAVE_RESTART, /* instruction boundary: look at requests, fetch again from state.rip */
 };
 
 struct soft {
-	struct cpu_state state;	/* rip is exact at instruction boundaries the loop syncs at; use soft_rip() */
+	struct cpu_state state; /* rip is exact between blocks only: soft_rip() */
 	struct mmu *mmu;
 	struct mmu_vcpu *vcpu;
 
-	const struct insn *cur;	/* the instruction that runs */
-	const struct insn *end;	/* the block stops before this one: soft_end_block() */
+	const struct insn *cur; /* the instruction that runs */
+	const struct insn *end; /* the block stops before this one: soft_end_block() */
 	uint64_t next_rip;	/* where the block goes on; soft_jump() */
-	bool attention;		/* something is to be looked at before the next block: soft_attend() */
-	bool stepping;		/* REP stops after one iteration */
-	bool debug_due;		/* an instruction was stepped: CPU_EXIT_DEBUG at the boundary */
-	bool exit_after;	/* c->exit is filled: run() returns at the next boundary */
+	bool attention;	 /* something is to be looked at before the next block: soft_attend() */
+	bool stepping;	 /* REP stops after one iteration */
+	bool debug_due;	 /* an instruction was stepped: CPU_EXIT_DEBUG at the boundary */
+	bool exit_after; /* c->exit is filled: run() returns at the next boundary */
 	bool split_held;
-	uint64_t block_rip;	/* RIP of its block's first byte */
+	uint64_t block_rip;	  /* RIP of its block's first byte */
 	const uint8_t *code_page; /* host page(s) of the running block, for self-modification */
 	const uint8_t *code_page2;
 	uint8_t cpl;
-	uint8_t mode;		/* code size: 2, 4, 8 */
-	uint8_t user_bit;	/* low bits of the tags that match now, see tlb.h */
-	bool long_mode;		/* EFER.LMA */
+	uint8_t mode;	  /* code size: 2, 4, 8 */
+	uint8_t user_bit; /* low bits of the tags that match now, see tlb.h */
+	bool long_mode;	  /* EFER.LMA */
 
 	/* lazy flags, see flags.h */
 	uint8_t flag_op, flag_size;
@@ -150,21 +150,23 @@ struct soft {
 	unsigned int nr_mmio;
 	uint8_t io_pending;	/* what complete() finishes, see io.h: 0 none */
 	uint64_t io_rip;	/* RIP the pending instruction was at */
-	uint8_t pio_data[1024];	/* of INS: what the owner gave and is not stored yet */
+	uint8_t pio_data[1024]; /* of INS: what the owner gave and is not stored yet */
 	uint32_t pio_pos, pio_size;
-	uint32_t pio_count;	/* elements asked for */
+	uint32_t pio_count; /* elements asked for */
 
 	bool debug_step, debug_sw, delivering;
 	uint64_t debug_dr[4], debug_dr7;
 	struct cpu_event *delivery_event; /* what is being delivered; NULL: by INT n and the like */
-	uint32_t delivery_info;	/* while delivering: vector, type, valid bit, for CPU_EXIT_DELIVERY */
-	struct cpu_event nmi;	/* the one that is being delivered */
-	unsigned int mmio_next;	/* pieces used so far by the instruction that runs again */
-	uint64_t mmio_pages[MMIO_MAX_PAGES]; /* gpa pages mmu_fault() told to be devices, | MMU_READ.. */
+	uint32_t
+		delivery_info; /* while delivering: vector, type, valid bit, for CPU_EXIT_DELIVERY */
+	struct cpu_event nmi;  /* the one that is being delivered */
+	unsigned int mmio_next; /* pieces used so far by the instruction that runs again */
+	uint64_t mmio_pages
+		[MMIO_MAX_PAGES];   /* gpa pages mmu_fault() told to be devices, | MMU_READ.. */
 	unsigned int nr_mmio_pages; /* told so far: the last MMIO_MAX_PAGES of them are kept */
 	struct cpu_cpuid *cpuid;
 	unsigned int nr_cpuid;
-	uint8_t phys_bits;	/* physical address width as CPUID has it */
+	uint8_t phys_bits; /* physical address width as CPUID has it */
 };
 
 /* ---- leaving an instruction (soft_leave: run.c; soft_raise*: exception.c) -------------------- */
@@ -175,10 +177,31 @@ _Noreturn void soft_raise_page_fault(struct soft *c, uint64_t gva, uint32_t erro
 /* Sets state.rip to the current instruction and throws. soft_raise*() fill state.exception (pending,
  * not injected; page fault: cr2 too) and call it. */
 _Noreturn void soft_leave(struct soft *c, int why);
-enum { VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM, VEC_DF, VEC_TS = 10,
-       VEC_NP, VEC_SS, VEC_GP, VEC_PF, VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM };
+enum {
+	VEC_DE,
+	VEC_DB,
+	VEC_NMI,
+	VEC_BP,
+	VEC_OF,
+	VEC_BR,
+	VEC_UD,
+	VEC_NM,
+	VEC_DF,
+	VEC_TS = 10,
+	VEC_NP,
+	VEC_SS,
+	VEC_GP,
+	VEC_PF,
+	VEC_MF = 16,
+	VEC_AC,
+	VEC_MC,
+	VEC_XM
+};
 
-static inline uint64_t soft_rip(const struct soft *c) { return c->block_rip + c->cur->offset; }
+static inline uint64_t soft_rip(const struct soft *c)
+{
+	return c->block_rip + c->cur->offset;
+}
 static inline uint64_t soft_next_rip(const struct soft *c)
 {
 	return c->block_rip + c->cur->offset + c->cur->len;
@@ -224,7 +247,7 @@ uint64_t soft_mem(struct soft *c, const struct insn *i, unsigned int size, enum 
  * checked first. *_sys: as the processor itself accesses descriptors (supervisor whatever CPL). */
 uint64_t soft_load(struct soft *c, uint64_t lin, unsigned int size); /* 1 2 4 8 */
 void soft_store(struct soft *c, uint64_t lin, unsigned int size, uint64_t value);
-void soft_load_bytes(struct soft *c, uint64_t lin, void *dst, unsigned int size);   /* <= 4096 */
+void soft_load_bytes(struct soft *c, uint64_t lin, void *dst, unsigned int size); /* <= 4096 */
 void soft_store_bytes(struct soft *c, uint64_t lin, const void *src, unsigned int size);
 uint64_t soft_load_sys(struct soft *c, uint64_t lin, unsigned int size);
 void soft_store_sys(struct soft *c, uint64_t lin, unsigned int size, uint64_t value);
@@ -240,7 +263,8 @@ void soft_split_unlock(struct soft *c);
 
 /* The stack: linear address of rSP + delta with the width that SS gives it, checked for size bytes; and
  * adding delta to rSP. Push: store at (-size), then move by -size. */
-uint64_t soft_stack_linear(struct soft *c, int64_t delta, unsigned int size, enum soft_access access);
+uint64_t soft_stack_linear(struct soft *c, int64_t delta, unsigned int size,
+			   enum soft_access access);
 void soft_stack_move(struct soft *c, int64_t delta);
 
 /* Guest page walk, permissions, accessed and dirty bits (paging.c); fills the TLB. */
