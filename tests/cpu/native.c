@@ -22,7 +22,8 @@ _Static_assert(offsetof(struct native, rflags) == 384, "known to the assembly");
 _Static_assert(offsetof(struct native, mxcsr) == 392, "known to the assembly");
 _Static_assert(offsetof(struct native, host_mxcsr) == 396, "known to the assembly");
 
-/* clang-format off: it knows no assembly made of macros */
+/* No formatter knows assembly that is made of macros. */
+/* clang-format off */
 #define EACH_XMM(X) \
 	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 #define EACH_GPR(X) \
