@@ -13,6 +13,7 @@ demo:
 	@tools/demo
 
 check:
+	@command -v python3 >/dev/null || tools/setup
 	@tools/check
 
 # Builds with a sanitizer, each in its own directory, left there for a debugger.

@@ -6,7 +6,7 @@
  *
  * Each memory region has a guest_memfd for its private pages. With share=off its shared pages are a
  * second memory, which the host maps: a page has two copies, and a conversion throws one away. With
- * share=on the guest_memfd itself is mapped by the host, who may then touch the shared pages only.
+ * share=on there is the guest_memfd alone: the host maps it and can touch none of its pages.
  *
  * It speaks to /dev/kvm and to nothing else. The guest is miniguest.S; it converts pages by
  * hypercall and tells which scene it plays, and the host draws a map of the pages.

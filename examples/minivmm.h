@@ -50,7 +50,7 @@ struct region {
 	size_t size;
 	bool share;
 	uint64_t gpa;
-	int guest_memfd;  /* the private pages, or all of them with share=on */
+	int guest_memfd;  /* the private pages, or all pages with share=on */
 	int memfd;	  /* the shared pages; -1 with share=on */
 	char *host;	  /* the host's mapping of the one or the other */
 	bool *is_private; /* by page; KVM has no call to ask for attributes */

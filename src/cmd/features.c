@@ -67,7 +67,7 @@ static void print_host(void)
 {
 	char answer[ASK_ANSWER_MAX];
 
-	printf("\n%-46s %s\n", "what gmem itself builds on", "this host");
+	printf("\n%-46s %s\n", "what else this kernel has for guest memory", "this host");
 	for (size_t i = 0; i < host_nr_facts(); i++) {
 		host_fact(i, answer);
 		printf("%-46s %s\n", host_fact_name(i), answer);

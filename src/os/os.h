@@ -3,8 +3,8 @@
  * os: everything gmem asks of the world.
  *
  * Every layer above takes its memory, locks, waits, threads, clock, mappings, files, faults and
- * messages from here, so that one simulator (sim.c) can drive the objects that ship, and every
- * call is a place to inject a failure. linux.c and its neighbours are the real thing.
+ * messages from here, so that an os of another kind (a simulated one) can drive the objects that
+ * ship, and every call is a place to inject a failure. The files of this folder are the real thing.
  *
  * Nothing here uses libc's allocator, stdio or system call wrappers: a program's signal handler
  * may enter gmem in the middle of the program's own malloc(), and libgmem-kvm.so exports names
