@@ -9,7 +9,7 @@ static void name_once(uint16_t mnemonic)
 
 	if (atomic_fetch_or(&named[mnemonic / 64], bit) & bit)
 		return;
-	os_log(OS_LOG_WARN, "guest instruction not implemented: %s",
+	os_log(OS_LOG_WARN, "#UD for an instruction of the guest that this CPU does not have: %s",
 	       ZydisMnemonicGetString(mnemonic));
 }
 
