@@ -272,24 +272,51 @@ void host_map_remove(struct host_map *m, uint64_t addr, uint64_t size)
 	}
 }
 
+/* How much of the new mapping the part [addr, stop) of the old one makes: its last part grows and
+ * shrinks with the mapping. 0: nothing is left of it. */
+static uint64_t moved_size(uint64_t addr, uint64_t stop, uint64_t end, uint64_t rest)
+{
+	return stop == end || stop - addr > rest ? rest : stop - addr;
+}
+
+/* Notes at their new place the pieces of [addr, end), which moves by distance and is new_size there. */
+static int add_moved(struct host_map *m, uint64_t addr, uint64_t end, uint64_t distance,
+		     uint64_t new_size)
+{
+	uint64_t new_end = addr + new_size;
+	struct host_map_range p;
+	int ret = 0;
+
+	while (!ret && addr < end && addr < new_end && host_map_find(m, addr, end - addr, &p)) {
+		uint64_t from = p.addr > addr ? p.addr : addr;
+		uint64_t stop = end_of(&p) < end ? end_of(&p) : end;
+
+		if (from < new_end)
+			ret = host_map_add(m, from + distance,
+					   moved_size(from, stop, end, new_end - from), p.file,
+					   p.owner, p.offset + (from - p.addr));
+		m->ops.put(p.owner);
+		addr = stop;
+	}
+	return ret;
+}
+
 int host_map_move(struct host_map *m, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
 		  uint64_t new_size, bool keep_old)
 {
-	struct host_map_range old;
+	/* An old size of 0 asks for a second mapping of the same pages. */
+	uint64_t end = old_addr + (old_size ? old_size : 1);
 	int ret = reserve_for_add(m);
 
 	if (ret)
 		return ret;
-	/* An old size of 0 asks for a second mapping of the same pages. */
-	if (!host_map_find(m, old_addr, old_size ? old_size : 1, &old)) {
+	if (new_addr != old_addr)
 		host_map_remove(m, new_addr, new_size);
-		return 0;
-	}
-	if (!keep_old && old_size)
+	ret = add_moved(m, old_addr, end, new_addr - old_addr, new_size);
+	if (new_addr == old_addr && new_size < old_size)
+		host_map_remove(m, old_addr + new_size, old_size - new_size);
+	else if (new_addr != old_addr && !keep_old && old_size)
 		host_map_remove(m, old_addr, old_size);
-	ret = host_map_add(m, new_addr, new_size, old.file, old.owner,
-			   old.offset + (old_addr - old.addr));
-	m->ops.put(old.owner);
 	return ret;
 }
 

@@ -192,6 +192,24 @@ static void a_move_takes_the_offset_along(void **state)
 	expect_nothing(m, 21, 8);
 }
 
+/* The kernel moves several mappings by one call, ours and others, since 6.17. */
+static void several_mappings_move_each_to_its_place(void **state)
+{
+	struct host_map *m = *state;
+
+	add(m, 2, 2, 0, 100);
+	add(m, 6, 3, 1, 50);
+	add(m, 22, 1, 0, 0);
+	assert_int_equal(host_map_move(m, BASE, 8 * PAGE, BASE + 20 * PAGE, 8 * PAGE, false), 0);
+	expect_nothing(m, 0, 8);
+	expect_piece(m, 8, 8, 1, 1, 52);
+	expect_nothing(m, 20, 2);
+	expect_piece(m, 22, 22, 2, 0, 100);
+	expect_nothing(m, 24, 2);
+	expect_piece(m, 26, 26, 2, 1, 50);
+	expect_nothing(m, 28, 10);
+}
+
 static void a_duplicate_leaves_the_old_one(void **state)
 {
 	struct host_map *m = *state;
@@ -288,6 +306,16 @@ static void model_set(struct model *model, uint64_t page, uint64_t nr, int owner
 	}
 }
 
+static void model_move(struct model *model, uint64_t page, uint64_t nr, uint64_t to, bool keep_old)
+{
+	for (uint64_t i = 0; i < nr; i++) {
+		model->owner[to + i] = model->owner[page + i];
+		model->pgoff[to + i] = model->pgoff[page + i];
+	}
+	if (!keep_old)
+		model_set(model, page, nr, -1, 0);
+}
+
 static void step(struct host_map *m, struct model *model, uint64_t *x)
 {
 	uint64_t page = next(x) % NR_PAGES, nr = 1 + next(x) % 12, to = next(x) % NR_PAGES;
@@ -301,21 +329,15 @@ static void step(struct host_map *m, struct model *model, uint64_t *x)
 		host_map_remove(m, BASE + page * PAGE, nr * PAGE);
 		model_set(model, page, nr, -1, 0);
 		break;
-	case 1: {
-		/* A move is of one mapping: to where it does not overlap itself. */
-		int old = model->owner[page];
-		uint64_t old_pgoff = model->pgoff[page];
-
-		if (old < 0 || (to < page + nr && page < to + nr))
+	case 1:
+		/* Not to where it overlaps itself. */
+		if (to < page + nr && page < to + nr)
 			break;
 		assert_int_equal(host_map_move(m, BASE + page * PAGE, nr * PAGE, BASE + to * PAGE,
 					       nr * PAGE, next(x) & 1),
 				 0);
-		if (!(*x & 1))
-			model_set(model, page, nr, -1, 0);
-		model_set(model, to, nr, old, old_pgoff);
+		model_move(model, page, nr, to, *x & 1);
 		break;
-	}
 	default:
 		add(m, page, nr, owner, pgoff);
 		model_set(model, page, nr, owner, pgoff);
@@ -377,6 +399,7 @@ int main(void)
 		T(what_is_mapped_over_is_dropped),
 		T(replacing_a_mapping_by_the_same_file_keeps_the_file),
 		T(a_move_takes_the_offset_along),
+		T(several_mappings_move_each_to_its_place),
 		T(a_duplicate_leaves_the_old_one),
 		T(a_foreign_mapping_moved_over_one_of_ours_drops_it),
 		T(a_file_that_is_not_shared_is_mapped_as_an_empty_one),
