@@ -3,6 +3,7 @@
  * Threads of gmem's own. They are made by the C library (its functions must work in them), but take
  * none of the program's signals: only those of a fault.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,12 +22,32 @@ struct os_thread {
 	char name[NAME_SIZE];
 };
 
+/*
+ * The C library ends a process with its last thread, wherever main() has gone. One of ours that still
+ * waits must not keep a program alive, so ours are taken out of the library's count: by whoever makes
+ * one, who is in it himself, and back in at the thread's end, where the library takes out one more.
+ * The count is not there to be found before 2.34.
+ */
+static _Atomic unsigned int *libc_count;
+
+__attribute__((constructor)) static void find_libc_count(void)
+{
+	libc_count = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
+}
+
+static void count_thread(unsigned int by)
+{
+	if (libc_count)
+		atomic_fetch_add(libc_count, by);
+}
+
 static void *thread_main(void *arg)
 {
 	struct os_thread *t = arg;
 
 	os_sys2(SYS_prctl, PR_SET_NAME, t->name);
 	t->fn(t->arg);
+	count_thread(1);
 	return NULL;
 }
 
@@ -70,6 +91,7 @@ int os_thread_create(void (*fn)(void *), void *arg, const char *name, struct os_
 		os_free(t, sizeof(*t));
 		return -err;
 	}
+	count_thread(-1u);
 	*out = t;
 	return 0;
 }
