@@ -53,19 +53,41 @@ long calls_dup(long copy, int fd)
 	return copy;
 }
 
+/* A copy is about to take this number: what stands there leaves the table first, as at a close. */
+static struct handle *replace_begin(int to, bool *is_mine)
+{
+	struct handle *h = ours_begin(to);
+
+	*is_mine = h && !shim_is_vfork_child() && fdtable_forget(to, h);
+	return h;
+}
+
+static void replace_end(struct handle *h, int to, bool is_mine, bool replaced)
+{
+	/* The kernel has refused and the number is still what it was. Set first: numbers must not
+	 * become 0 in between. */
+	if (is_mine && !replaced && fdtable_set(to, h))
+		os_log(OS_LOG_WARN, "descriptor %d cannot be followed", to);
+	if (is_mine)
+		handle_number_gone(h);
+	ours_end_raw(h, 0);
+}
+
 /* dup2 and dup3 close what is there. Our own descriptors are not for the program: it meets the end
  * of its number space there. */
 long calls_dup_to(int fd, int to, int flags, bool is_dup3)
 {
+	struct handle *before = NULL;
+	bool is_mine = false;
 	long ret;
 
 	if (os_fd_is_ours(to))
 		return -EBADF;
-	/* The table must not be behind the number. */
-	if (fd != to && fdtable_peek(to) && !shim_is_vfork_child() &&
-	    os_sys2(SYS_fcntl, fd, F_GETFD) >= 0)
-		fdtable_clear(to);
+	if (fd != to)
+		before = replace_begin(to, &is_mine);
 	ret = is_dup3 ? os_sys3(SYS_dup3, fd, to, flags) : os_sys2(SYS_dup2, fd, to);
+	if (before)
+		replace_end(before, to, is_mine, ret >= 0);
 	return fd == to ? ret : calls_dup(ret, fd);
 }
 

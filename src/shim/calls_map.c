@@ -349,7 +349,7 @@ static bool refused_for_gmem(int advice)
 static long remove_pages(uint64_t addr, uint64_t end)
 {
 	struct host_map_range r;
-	long ret = 0;
+	long ret = 0, holes = 0;
 
 	while (ret == 0 && addr < end) {
 		uint64_t stop = end;
@@ -366,9 +366,19 @@ static long remove_pages(uint64_t addr, uint64_t end)
 			ret = os_sys3(SYS_madvise, addr, stop - addr, MADV_REMOVE);
 		if (found)
 			kvm_object_put(r.owner);
+		/* What is not mapped is told at the end; the rest is done. */
+		if (ret == -ENOMEM && !(found && r.addr <= addr)) {
+			holes = ret;
+			ret = 0;
+		}
 		addr = stop;
 	}
-	return ret;
+	return ret ? ret : holes;
+}
+
+static bool is_range(uint64_t addr, uint64_t size)
+{
+	return !(addr & PAGE_MASK) && page_up(size) >= size && addr + page_up(size) >= addr;
 }
 
 static long advise_ours(uint64_t addr, uint64_t size, int advice)
@@ -376,7 +386,7 @@ static long advise_ours(uint64_t addr, uint64_t size, int advice)
 	if (refused_for_gmem(advice))
 		return -EINVAL;
 	if (advice == MADV_REMOVE)
-		return addr & PAGE_MASK ? -EINVAL : remove_pages(addr, addr + page_up(size));
+		return is_range(addr, size) ? remove_pages(addr, addr + page_up(size)) : -EINVAL;
 	return os_sys3(SYS_madvise, addr, size, advice);
 }
 

@@ -12,6 +12,7 @@
 #include "os/os.h"
 #include "shim/elf_reach.h"
 #include "shim/shim.h"
+#include "shim/signal.h"
 
 #define PRELOAD "LD_PRELOAD="
 #define PRELOAD_MAX (PATH_MAX + 256)
@@ -142,6 +143,7 @@ long exec_run(int dirfd, const char *path, char *const argv[], char *const envp[
 {
 	char **pointers;
 	char *text;
+	long failed;
 	int ret = exec_judge(dirfd, path, flags);
 
 	if (ret)
@@ -149,7 +151,11 @@ long exec_run(int dirfd, const char *path, char *const argv[], char *const envp[
 	pointers = __builtin_alloca(exec_nr_pointers(envp) * sizeof(*pointers));
 	text = __builtin_alloca(exec_text_size(envp));
 	exec_environment(envp, pointers, text);
+	signal_before_exec();
 	if (dirfd == AT_FDCWD && !flags)
-		return os_sys3(SYS_execve, path, argv, pointers);
-	return os_sys5(SYS_execveat, dirfd, path, argv, pointers, flags);
+		failed = os_sys3(SYS_execve, path, argv, pointers);
+	else
+		failed = os_sys5(SYS_execveat, dirfd, path, argv, pointers, flags);
+	signal_exec_failed();
+	return failed;
 }

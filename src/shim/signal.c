@@ -132,18 +132,19 @@ static bool take_once(int signo, struct signal_action *a)
 /* The default or nothing is wanted, and the signal is here. */
 static void without_handler(int signo, siginfo_t *info, const struct signal_action *a)
 {
+	uint64_t set = SIG_BIT(signo);
+
 	/* The kernel lets nobody ignore a fault. */
 	if (a->handler == SIG_IGN && !is_synchronous(signo, info))
 		return;
-	/* Dies when this handler has returned: with the registers of the fault in the core, and
-	 * the siginfo. */
+	/* Blocked here, it dies when this handler has returned: with the registers of the fault in
+	 * the core, and the siginfo. */
+	os_sys4(SYS_rt_sigprocmask, SIG_BLOCK, &set, NULL, sizeof(set));
 	die_of(signo);
 	os_signal_requeue(signo, info);
 }
 
-/* Left by a jump when a fault was caught: the address sanitizer shall find no frame of it. */
-__attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t *info,
-							    void *ucontext)
+static void trampoline(int signo, siginfo_t *info, void *ucontext)
 {
 	struct signal_action a;
 	uint32_t depth;
@@ -237,6 +238,29 @@ static void take_over(int signo)
 	if (kernel_action(signo, NULL, &a) || is_ours(&a))
 		return;
 	signal_set_action(signo, &a, NULL);
+}
+
+/* An ignored signal stays ignored in the next program, which sees what the kernel has. */
+static void ignore_for_exec(int signo, bool ignore)
+{
+	struct signal_action a = wanted_get(signo), k;
+
+	if (a.handler != SIG_IGN || kernel_action(signo, NULL, &k) || is_ours(&k) != ignore)
+		return;
+	k = ignore ? a : for_kernel(signo, &a);
+	kernel_action(signo, &k, NULL);
+}
+
+void signal_before_exec(void)
+{
+	ignore_for_exec(SIGSEGV, true);
+	ignore_for_exec(SIGBUS, true);
+}
+
+void signal_exec_failed(void)
+{
+	ignore_for_exec(SIGSEGV, false);
+	ignore_for_exec(SIGBUS, false);
 }
 
 void signal_init(void)

@@ -35,6 +35,11 @@ int signal_set_action(int signo, const struct signal_action *action, struct sign
 /* This thread runs a vCPU from here on (NULL: no longer): a signal that is held kicks it. */
 void signal_set_running(struct kvm_object *vcpu);
 
+/* The kernel is about to replace the program: it shall find ignored what the program ignores. In a
+ * vfork child too. The second, if it has not done so. */
+void signal_before_exec(void);
+void signal_exec_failed(void);
+
 /* Around a fork. */
 void signal_lock(void);
 void signal_unlock(void);
