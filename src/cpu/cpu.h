@@ -165,9 +165,10 @@ struct cpu_ops {
 	 * at the most, 0 = no limit (then CPU_EXIT_KICK). */
 	void (*run)(struct cpu *cpu, uint64_t budget, struct cpu_exit *exit);
 	/* Finishes the I/O, MMIO or hypercall that run() returned with; data: what a read got (size *
-	 * count bytes; len for MMIO), NULL for writes; hypercall: 8 bytes for RAX. May itself need more
-	 * pieces: run() then returns with them. */
-	void (*complete)(struct cpu *cpu, const void *data);
+	 * count bytes; len for MMIO), NULL for writes; hypercall: 8 bytes for RAX. False: the rest of the
+	 * instruction is done by run(), before any event and any kick; it may need more pieces, and
+	 * run() then returns with them. */
+	bool (*complete)(struct cpu *cpu, const void *data);
 	/* Guest virtual to guest physical for KVM_TRANSLATE, with the state as it is. 0, -EFAULT. */
 	int (*translate)(struct cpu *cpu, uint64_t gva, uint64_t *gpa, bool *writable, bool *user);
 	/* Guest access to a model specific register: by the owner (host) for KVM_GET/SET_MSRS.

@@ -169,14 +169,16 @@ int exit_handle(struct vcpu *vcpu)
 	return 0;
 }
 
-/* A device access is finished by running its instruction again, which finds the pieces that are done. */
-static int finish_instruction(struct vcpu *vcpu)
+/* Like the kernel, before a signal or immediate_exit is looked at: what is left of the instruction. */
+static int finish(struct vcpu *vcpu, const void *data, bool immediate)
 {
-	int r;
+	int r = EXIT_GO_ON;
 
-	vcpu->ops->run(vcpu->cpu, 1, &vcpu->exit);
-	r = exit_handle(vcpu);
-	return r == EXIT_GO_ON ? -EINTR : r;
+	if (!vcpu->ops->complete(vcpu->cpu, data) && (immediate || os_signal_pending())) {
+		vcpu->ops->run(vcpu->cpu, 1, &vcpu->exit);
+		r = exit_handle(vcpu);
+	}
+	return r == EXIT_GO_ON && immediate ? -EINTR : r;
 }
 
 int exit_complete(struct vcpu *vcpu, bool immediate)
@@ -187,19 +189,14 @@ int exit_complete(struct vcpu *vcpu, bool immediate)
 
 	vcpu->pending = PENDING_NONE;
 	switch (pending) {
-	case PENDING_NONE:
-		break;
 	case PENDING_IO:
-		vcpu->ops->complete(vcpu->cpu, e->io.in ? port_data(vcpu) : NULL);
-		break;
+		return finish(vcpu, e->io.in ? port_data(vcpu) : NULL, immediate);
 	case PENDING_MMIO:
-		vcpu->ops->complete(vcpu->cpu, e->mmio.is_write ? NULL : vcpu->run->mmio.data);
-		if (immediate)
-			return finish_instruction(vcpu);
-		break;
+		return finish(vcpu, e->mmio.is_write ? NULL : vcpu->run->mmio.data, immediate);
 	case PENDING_HYPERCALL:
 		ret = vcpu->run->hypercall.ret;
-		vcpu->ops->complete(vcpu->cpu, &ret);
+		return finish(vcpu, &ret, immediate);
+	case PENDING_NONE:
 		break;
 	}
 	return immediate ? -EINTR : EXIT_GO_ON;

@@ -127,7 +127,8 @@ static void exec_ins(struct soft *c, const struct insn *i)
 		c->pio_pos = c->pio_size = 0;
 		request_ins(c, i);
 	}
-	while (c->pio_pos < c->pio_size) {
+	/* The owner may have lowered the count meanwhile. */
+	while (c->pio_pos < c->pio_size && !over) {
 		uint32_t v = 0;
 
 		memcpy(&v, c->pio_data + c->pio_pos, i->size);
@@ -138,6 +139,7 @@ static void exec_ins(struct soft *c, const struct insn *i)
 	}
 	if (!over)
 		c->next_rip = soft_rip(c);
+	c->pio_pos = c->pio_size = 0;
 }
 
 /* ---- the owner's answers ------------------------------------------------------------------------------ */

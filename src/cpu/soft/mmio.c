@@ -29,6 +29,7 @@ void mmio_instruction_over(struct soft *c)
 {
 	mmio_forget(c);
 	c->nr_mmio_pages = 0;
+	c->half_done = false;
 }
 
 _Noreturn static void leave_with_piece(struct soft *c, struct soft_mmio_piece *p)

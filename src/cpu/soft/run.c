@@ -149,15 +149,19 @@ static bool leave_with(struct soft *c, enum cpu_exit_reason reason)
 	return false;
 }
 
+static void flush_if_asked(struct soft *c)
+{
+	if (!(mmu_vcpu_requests(c->vcpu) & MMU_REQ_FLUSH))
+		return;
+	mmu_vcpu_flush_begin(c->vcpu);
+	soft_tlb_flush(c);
+	mmu_vcpu_flush_end(c->vcpu);
+}
+
 static bool look_at_requests(struct soft *c)
 {
 	uint32_t requests = mmu_vcpu_requests(c->vcpu);
 
-	if (requests & MMU_REQ_FLUSH) {
-		mmu_vcpu_flush_begin(c->vcpu);
-		soft_tlb_flush(c);
-		mmu_vcpu_flush_end(c->vcpu);
-	}
 	if (requests & MMU_REQ_EVENT)
 		mmu_vcpu_clear(c->vcpu, MMU_REQ_EVENT);
 	if (!(requests & MMU_REQ_KICK))
@@ -219,10 +223,15 @@ static bool debug_exit(struct soft *c)
 	return leave_with(c, CPU_EXIT_DEBUG);
 }
 
+static bool ends_first(const struct soft *c)
+{
+	return c->half_done && c->io_rip == c->state.rip;
+}
+
 static bool one_at_a_time(const struct soft *c)
 {
-	return c->nr_mmio_pages || c->nr_mmio || c->state.interrupt_shadow || c->debug_step ||
-	       (c->state.rflags & (RFLAGS_TF | RFLAGS_RF)) || breakpoint_armed(c);
+	return c->half_done || c->nr_mmio_pages || c->nr_mmio || c->state.interrupt_shadow ||
+	       c->debug_step || (c->state.rflags & (RFLAGS_TF | RFLAGS_RF)) || breakpoint_armed(c);
 }
 
 static bool boundary(struct soft *c)
@@ -234,7 +243,16 @@ static bool boundary(struct soft *c)
 	}
 	if (c->debug_due)
 		return debug_exit(c);
-	if (!look_at_requests(c) || !deliver_events(c))
+	flush_if_asked(c);
+	/* A device has been read or written for it: begun again behind an interrupt, it would be twice. */
+	if (ends_first(c))
+		return true;
+	if (!look_at_requests(c))
+		return false;
+	/* Exceptions of delivery alone can go on for ever: #AC on the stack of #GP, #GP at the gate of #AC. */
+	if (!c->budget)
+		return leave_with(c, CPU_EXIT_KICK);
+	if (!deliver_events(c))
 		return false;
 	if (unlikely(breakpoint_armed(c))) {
 		if (breakpoint_for_owner(c))
@@ -363,6 +381,7 @@ void run_guest(struct soft *c, uint64_t budget, struct cpu_exit *exit)
 	c->nr_mmio_pages = 0;
 	if (c->io_pending) {
 		c->io_pending = IO_NONE;
+		c->half_done = false;
 		mmio_forget(c);
 	}
 	for (;;) {

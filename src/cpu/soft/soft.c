@@ -94,7 +94,7 @@ static void op_run(struct cpu *cpu, uint64_t budget, struct cpu_exit *exit)
 	run_guest(to_soft(cpu), budget, exit);
 }
 
-static void op_complete(struct cpu *cpu, const void *data)
+static bool op_complete(struct cpu *cpu, const void *data)
 {
 	struct soft *c = to_soft(cpu);
 	uint8_t pending = c->io_pending;
@@ -102,12 +102,14 @@ static void op_complete(struct cpu *cpu, const void *data)
 	c->io_pending = IO_NONE;
 	if (c->state.rip != c->io_rip) {
 		mmio_instruction_over(c);
-		return;
+		return true;
 	}
+	c->half_done = pending == IO_MMIO || pending == IO_INS;
 	if (pending == IO_MMIO)
 		mmio_complete(c, data);
 	else if (pending)
 		io_complete(c, pending, data);
+	return !c->half_done;
 }
 
 static int op_translate(struct cpu *cpu, uint64_t gva, uint64_t *gpa, bool *writable, bool *user)

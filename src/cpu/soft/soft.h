@@ -148,8 +148,9 @@ struct soft {
 
 	struct soft_mmio_piece mmio[MMIO_MAX_PIECES];
 	unsigned int nr_mmio;
-	uint8_t io_pending;	/* what complete() finishes, see io.h: 0 none */
-	uint64_t io_rip;	/* RIP the pending instruction was at */
+	uint8_t io_pending; /* what complete() finishes, see io.h: 0 none */
+	uint64_t io_rip;    /* RIP the pending instruction was at */
+	bool half_done;	    /* the owner has answered the one at io_rip: it ends before all else */
 	uint8_t pio_data[1024]; /* of INS: what the owner gave and is not stored yet */
 	uint32_t pio_pos, pio_size;
 	uint32_t pio_count; /* elements asked for */
