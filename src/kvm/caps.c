@@ -22,7 +22,6 @@ static const struct cap_row fixed_caps[] = {
 	{ KVM_CAP_USER_MEMORY, 1 },
 	{ KVM_CAP_SET_TSS_ADDR, 1 },
 	{ KVM_CAP_EXT_CPUID, 1 },
-	{ KVM_CAP_NR_VCPUS, 2 },
 	{ KVM_CAP_NR_MEMSLOTS, KVM_NR_USER_SLOTS },
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
@@ -74,6 +73,8 @@ static long caps_of_profile(const struct vm *vm, uint64_t cap)
 	bool private_vm = vm && vm->has_private;
 
 	switch (cap) {
+	case KVM_CAP_NR_VCPUS:
+		return os_nr_cpus();
 	case KVM_CAP_VM_TYPES:
 		return p->vm_types;
 	case KVM_CAP_DISABLE_QUIRKS2:

@@ -55,6 +55,17 @@ uint32_t os_fs_gid(void)
 	return (uint32_t)os_sys1(SYS_setfsgid, -1);
 }
 
+uint32_t os_nr_cpus(void)
+{
+	uint64_t mask[128] = { 0 };
+	long size = os_sys3(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	uint32_t nr = 0;
+
+	for (long i = 0; i < size / 8; i++)
+		nr += (uint32_t)__builtin_popcountll(mask[i]);
+	return nr ? nr : 1;
+}
+
 /* /proc names an eventfd by what it is; its inode is shared by all anonymous ones, so the key is the id
  * that its fdinfo tells. */
 static bool is_eventfd(int fd)

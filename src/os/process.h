@@ -13,6 +13,9 @@ uint64_t os_home_token(void);
 uint32_t os_fs_uid(void);
 uint32_t os_fs_gid(void);
 
+/* Processors that this process may run on. */
+uint32_t os_nr_cpus(void);
+
 /* Takes hold of an eventfd of the program: *own is a descriptor of ours for it, *key names the eventfd
  * itself. -EBADF: not open; -EINVAL: not an eventfd. */
 int os_eventfd_hold(int fd, int *own, uint64_t *key);
