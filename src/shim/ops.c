@@ -107,6 +107,17 @@ static long run_vcpu(struct kvm_object *vcpu, uint64_t arg)
 	return ret;
 }
 
+static long set_signal_mask(struct kvm_object *vcpu, uint64_t arg)
+{
+	long ret = kvm_ioctl(vcpu, KVM_SET_SIGNAL_MASK, arg);
+	uint64_t blocked;
+
+	if (ret == 0 && arg &&
+	    !os_copy_in(&blocked, arg + offsetof(struct kvm_signal_mask, sigset), sizeof(blocked)))
+		signal_cover(blocked);
+	return ret;
+}
+
 long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
 {
 	struct kvm_object *o = h->object;
@@ -117,6 +128,8 @@ long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
 		return run_vcpu(o, arg);
 	if (o->type == KVM_OBJECT_GMEM && cmd == FS_IOC_FIEMAP)
 		return -EOPNOTSUPP;
+	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_SET_SIGNAL_MASK)
+		return set_signal_mask(o, arg);
 	return kvm_ioctl(o, cmd, arg);
 }
 

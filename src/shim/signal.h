@@ -32,6 +32,13 @@ void signal_init(void);
 /* rt_sigaction(2) as the program sees it. Any of the two may be NULL. */
 int signal_set_action(int signo, const struct signal_action *action, struct signal_action *old);
 
+/*
+ * A vCPU runs with this mask (KVM_SET_SIGNAL_MASK): what it lets through ends KVM_RUN and goes on waiting
+ * when the thread itself blocks it, also without a handler. So the deadly ones among them get our
+ * trampoline, which holds them there and lets them do their worst everywhere else.
+ */
+void signal_cover(uint64_t blocked);
+
 /* This thread runs a vCPU from here on (NULL: no longer): a signal that is held kicks it. */
 void signal_set_running(struct kvm_object *vcpu);
 
