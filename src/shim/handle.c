@@ -17,17 +17,17 @@ static struct os_mutex list_lock = OS_MUTEX_INIT;
 static struct handle *all, *unused;
 static uint64_t last_generation;
 
-/* A waiter that has done its work, to be joined by whoever comes by. */
-struct waiter {
-	struct os_thread *thread;
-	struct handle *handle;
-	_Atomic bool done;
-	struct waiter *next;
-};
-static struct waiter *waiters;
-static _Atomic uint32_t nr_finished; /* waiters ever; moves when one is done */
-
-#define LOOK_AGAIN_NS 1000000
+/*
+ * Handles whose last copies are elsewhere are watched by one thread, made when the first copy may get
+ * there and not when the last number here goes: that may be in a signal handler. It looks every few
+ * milliseconds; who makes a request meanwhile looks himself.
+ */
+#define WATCH_NS 10000000
+#define WATCH_IDLE_NS 1000000000
+#define RELEASE_NS 1000000
+static struct os_thread *watcher;
+static bool watcher_runs;
+static _Atomic uint32_t nr_releasing; /* found closed, not yet let go */
 
 /* ---- making and letting go --------------------------------------------------------------- */
 
@@ -79,31 +79,12 @@ static long make_memfd(bool cloexec, struct stat *st)
 	return ret;
 }
 
-static void join_waiters(void)
-{
-	struct waiter **link, *w;
-
-	os_mutex_lock(&list_lock);
-	for (link = &waiters; (w = *link);) {
-		if (!atomic_load(&w->done)) {
-			link = &w->next;
-			continue;
-		}
-		*link = w->next;
-		os_thread_join(w->thread);
-		os_free(w, sizeof(*w));
-	}
-	os_mutex_unlock(&list_lock);
-}
-
 int handle_create(bool cloexec, struct handle **out, int *fd)
 {
 	struct stat st;
 	struct handle *h;
 	long ret;
 
-	if (waiters)
-		join_waiters();
 	h = structure_get();
 	if (!h)
 		return -ENOMEM;
@@ -215,92 +196,92 @@ static void closed_everywhere(struct handle *h)
 		handle_put(h);
 }
 
-static void wait_for_last_close(void *arg)
+/* One more user, so that the watch stays open until the last close is found. */
+static void wait_for_last_close(struct handle *h)
 {
-	struct waiter *w = arg;
-
-	shim_enter();
-	while (write_lock(w->handle->watch_fd, F_OFD_SETLKW) == -EINTR)
-		;
-	closed_everywhere(w->handle);
-	handle_put(w->handle);
-	/* Only now: who looks again shall find what was released released. */
-	atomic_store(&w->done, true);
-	atomic_fetch_sub(&handle_nr_waiting, 1);
-	atomic_fetch_add(&nr_finished, 1);
-	os_wake_all(&nr_finished);
-	shim_leave();
-}
-
-/* The waiter is one more user, so that the watch stays open. */
-static void start_waiter(struct handle *h)
-{
-	struct waiter *w;
-
 	if (atomic_exchange(&h->waited_for, true))
 		return;
-	w = os_alloc(sizeof(*w));
-	if (!w)
-		return;
-	w->handle = h;
 	atomic_fetch_add(&h->refs, 1);
-	os_mutex_lock(&list_lock);
-	if (os_thread_create(wait_for_last_close, w, "gmem-close", &w->thread)) {
-		/* Kept until the process ends: too long is safe, too short is not. */
-		os_log(OS_LOG_WARN, "no thread to wait for the last close of a descriptor");
-		atomic_fetch_sub(&h->refs, 1);
-		os_free(w, sizeof(*w));
-	} else {
-		w->next = waiters;
-		waiters = w;
-		atomic_fetch_add(&handle_nr_waiting, 1);
-	}
-	os_mutex_unlock(&list_lock);
+	atomic_fetch_add(&handle_nr_waiting, 1);
+	os_wake_all(&handle_nr_waiting);
 }
 
-/* One that has been closed for good and is still thought open; counted. */
+/* One that has been closed for good: ours to let go from here on. */
 static struct handle *find_closed(void)
 {
-	struct handle *h = NULL;
+	struct handle *h;
 
 	os_mutex_lock(&list_lock);
-	for (struct waiter *w = waiters; w && !h; w = w->next)
-		if (!atomic_load(&w->done) && atomic_load(&w->handle->open) &&
-		    write_lock(w->handle->watch_fd, F_OFD_SETLK) == 0 && handle_try_get(w->handle))
-			h = w->handle;
+	for (h = all; h; h = h->next) {
+		if (!atomic_load(&h->waited_for) || write_lock(h->watch_fd, F_OFD_SETLK))
+			continue;
+		atomic_store(&h->waited_for, false);
+		atomic_fetch_add(&nr_releasing, 1);
+		break;
+	}
 	os_mutex_unlock(&list_lock);
 	return h;
 }
 
-/* A waiter knows of a last close and has not come to the end of the release. */
-static bool one_is_releasing(void)
+/* Others see it as waiting until it is gone. */
+static void let_go(struct handle *h)
 {
-	bool found = false;
-
-	os_mutex_lock(&list_lock);
-	for (struct waiter *w = waiters; w && !found; w = w->next)
-		found = !atomic_load(&w->done) && !atomic_load(&w->handle->open);
-	os_mutex_unlock(&list_lock);
-	return found;
+	closed_everywhere(h);
+	handle_put(h);
+	atomic_fetch_sub(&handle_nr_waiting, 1);
+	atomic_fetch_sub(&nr_releasing, 1);
+	os_wake_all(&nr_releasing);
 }
 
 void handle_look_again(void)
 {
 	struct handle *h;
-	uint32_t seen;
+	uint32_t others;
 
 	shim_enter();
-	while ((h = find_closed())) {
-		closed_everywhere(h);
-		handle_put(h);
-	}
-	for (;;) {
-		seen = atomic_load(&nr_finished);
-		if (!one_is_releasing())
-			break;
-		os_wait(&nr_finished, seen, LOOK_AGAIN_NS);
-	}
+	while ((h = find_closed()))
+		let_go(h);
+	while ((others = atomic_load(&nr_releasing)))
+		os_wait(&nr_releasing, others, RELEASE_NS);
 	shim_leave();
+}
+
+static bool watcher_may_end(void)
+{
+	bool end;
+
+	os_mutex_lock(&list_lock);
+	end = !atomic_load(&handle_count);
+	watcher_runs = !end;
+	os_mutex_unlock(&list_lock);
+	return end;
+}
+
+static void watch(void *nothing)
+{
+	uint32_t waiting;
+
+	do {
+		waiting = atomic_load(&handle_nr_waiting);
+		os_wait(&handle_nr_waiting, waiting, waiting ? WATCH_NS : WATCH_IDLE_NS);
+		if (atomic_load(&handle_nr_waiting))
+			handle_look_again();
+	} while (!watcher_may_end());
+}
+
+/* The list is locked. */
+static void start_watcher(void)
+{
+	if (watcher_runs)
+		return;
+	if (watcher)
+		os_thread_join(watcher);
+	watcher_runs = !os_thread_create(watch, NULL, "gmem-close", &watcher);
+	if (watcher_runs)
+		return;
+	watcher = NULL;
+	os_log(OS_LOG_WARN,
+	       "no thread to watch for last closes: they are seen with the next request");
 }
 
 void handle_number_gone(struct handle *h)
@@ -312,7 +293,7 @@ void handle_number_gone(struct handle *h)
 	else if (write_lock(h->watch_fd, F_OFD_SETLK) == 0)
 		closed_everywhere(h);
 	else
-		start_waiter(h);
+		wait_for_last_close(h);
 }
 
 int handle_lock_fd(struct handle *h)
@@ -351,6 +332,7 @@ static void arm(struct handle *h, int fd)
 
 	if (watch >= 0 && write_lock(fd, F_OFD_SETLK) == 0) {
 		h->watch_fd = watch;
+		start_watcher();
 		return;
 	}
 	if (watch >= 0)
@@ -389,8 +371,12 @@ void handle_inherit_all(int home_socket)
 			continue;
 		h->inherited = true;
 		h->home_socket = home_socket;
+		atomic_store(&h->waited_for, false);
 	}
 	/* Threads are not inherited. */
-	waiters = NULL;
+	watcher = NULL;
+	watcher_runs = false;
+	atomic_store(&handle_nr_waiting, 0);
+	atomic_store(&nr_releasing, 0);
 	os_mutex_init(&list_lock);
 }

@@ -18,7 +18,7 @@
  * count is the truth. Before a copy goes elsewhere (fork, SCM_RIGHTS) the handle is armed: its
  * description takes a write lock of the OFD kind, which lives as long as the description does, and
  * we keep a second description of the memfd. When our count is zero and the second one can take
- * the lock, the last copy is gone; if not, a thread waits for it.
+ * the lock, the last copy is gone; if not, a thread watches for it.
  *
  * Handles are never unmapped: a reader without a lock that finds one which was just let go sees
  * refs 0. Everything here takes a lock: between shim_enter() and shim_leave() only, but for the
@@ -37,7 +37,7 @@ struct handle {
 	_Atomic uint32_t refs;	  /* one while a description is open anywhere, one per user */
 	_Atomic uint32_t numbers; /* descriptors of this process */
 	_Atomic bool open;	  /* that one reference is there */
-	_Atomic bool waited_for;  /* a thread waits for the last copy elsewhere */
+	_Atomic bool waited_for;  /* the last copies are elsewhere; one more user */
 	bool inherited;		  /* the object lives in the process that we were forked from */
 	struct kvm_object *_Atomic object; /* NULL: reserved, not yet anybody's */
 	uint64_t dev, ino;		   /* of the memfd */
@@ -79,8 +79,8 @@ void handle_number_gone(struct handle *h);
  * ours. -1: there can be none. */
 int handle_lock_fd(struct handle *h);
 
-/* How many threads wait for a last close elsewhere, and a look whether it has happened: a thread
- * may be late, and who asks a VM after the child's death must find it dead. */
+/* How many handles wait for a last close elsewhere, and a look whether it has happened: the watching
+ * thread may be late, and who asks a VM after the child's death must find it dead. */
 extern _Atomic uint32_t handle_nr_waiting;
 void handle_look_again(void);
 
