@@ -93,6 +93,39 @@ struct hva_change {
 	struct vm *hit[];
 };
 
+/* An unmapping cannot be refused: when there is no memory, those that need some wait for one another. */
+#define NR_SPARE 1024
+static struct os_mutex spare_lock = OS_MUTEX_INIT;
+static char spare[sizeof(struct hva_change) + NR_SPARE * sizeof(struct vm *)]
+	__attribute__((aligned(16)));
+
+static size_t change_size(unsigned int nr)
+{
+	return sizeof(struct hva_change) + nr * sizeof(struct vm *);
+}
+
+static struct hva_change *change_get(unsigned int nr)
+{
+	struct hva_change *change = os_alloc(change_size(nr));
+
+	if (!change) {
+		os_assert(nr <= NR_SPARE);
+		os_mutex_lock(&spare_lock);
+		change = (struct hva_change *)(void *)spare;
+		__builtin_memset(change, 0, change_size(nr));
+	}
+	change->size = nr;
+	return change;
+}
+
+static void change_put(struct hva_change *change)
+{
+	if ((char *)change == spare)
+		os_mutex_unlock(&spare_lock);
+	else
+		os_free(change, change_size(change->size));
+}
+
 uint64_t kvm_hva_change_begin(uint64_t addr, uint64_t size)
 {
 	struct hva_change *change = NULL;
@@ -107,11 +140,8 @@ uint64_t kvm_hva_change_begin(uint64_t addr, uint64_t size)
 		if (vm->object.home != os_home_token() ||
 		    !mmu_hva_invalidate_begin(vm->mmu, addr, size))
 			continue;
-		if (!change) {
-			change = os_alloc(sizeof(*change) + max * sizeof(change->hit[0]));
-			os_assert(change);
-			change->size = max;
-		}
+		if (!change)
+			change = change_get(max);
 		change->hit[nr++] = vm;
 	}
 	if (!change)
@@ -128,7 +158,7 @@ void kvm_hva_change_end(uint64_t addr, uint64_t size, uint64_t cookie)
 		return;
 	for (i = 0; i < change->size && change->hit[i]; i++)
 		mmu_hva_invalidate_end(change->hit[i]->mmu, addr, size);
-	os_free(change, sizeof(*change) + change->size * sizeof(change->hit[0]));
+	change_put(change);
 	os_rwlock_read_unlock(&list_lock);
 }
 
@@ -147,6 +177,7 @@ void kvm_after_fork_in_parent(void)
 void kvm_after_fork_in_child(void)
 {
 	os_rwlock_init(&list_lock);
+	os_mutex_init(&spare_lock);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------- */
