@@ -1,71 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Which process this is. A page that the kernel wipes in every child tells home from child without
- * a system call, however the child was made; a child that shares our memory (vfork) is home.
+ * Which process this is. A page that the kernel wipes in every child tells processes apart without a
+ * system call, however the child was made; a child that shares our memory (vfork) is still us.
  */
 #include <linux/mman.h>
 
 #include "os/internal.h"
 #include "os/os.h"
+#include "os/process.h"
 #include "os/sys.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
 
-#define HOME_MAGIC 0x656d6f686d656d67ull
+/* Alone on a page that reads zero in every child. */
+static _Atomic(_Atomic uint64_t *) token_page;
 
-static _Atomic(_Atomic uint64_t *) home_page; /* the magic, at home only */
-
-static _Atomic uint64_t *home_make(void)
+/* Without it a child would take itself for its parent: better to stop than to lie. */
+static _Atomic uint64_t *token_make(void)
 {
 	_Atomic uint64_t *old = NULL;
-	_Atomic uint64_t *page;
 	void *map;
 
-	if (os_map_anon(OS_PAGE_SIZE, OS_MAP_READ | OS_MAP_WRITE, &map))
-		return NULL;
-	if (os_sys3(SYS_madvise, map, OS_PAGE_SIZE, MADV_WIPEONFORK)) {
-		os_unmap(map, OS_PAGE_SIZE);
-		return NULL;
-	}
-	page = map;
-	atomic_store(page, HOME_MAGIC);
-	if (atomic_compare_exchange_strong(&home_page, &old, page))
-		return page;
+	os_assert(os_map_anon(OS_PAGE_SIZE, OS_MAP_READ | OS_MAP_WRITE, &map) == 0);
+	os_assert(os_sys3(SYS_madvise, map, OS_PAGE_SIZE, MADV_WIPEONFORK) == 0);
+	if (atomic_compare_exchange_strong(&token_page, &old, map))
+		return map;
 	os_unmap(map, OS_PAGE_SIZE);
 	return old;
 }
 
-static _Atomic uint64_t *home_get(void)
+uint64_t os_home_token(void)
 {
-	_Atomic uint64_t *page = atomic_load_explicit(&home_page, memory_order_acquire);
+	_Atomic uint64_t *page = atomic_load_explicit(&token_page, memory_order_acquire);
+	uint64_t token, none = 0;
 
 	if (!page)
-		page = home_make();
-	/* Without it a child would take itself for home: better to stop than to lie. */
-	os_assert(page);
-	return page;
-}
-
-/* Early, so that a child which uses gmem first does not become home by accident. */
-__attribute__((constructor)) static void home_early(void)
-{
-	home_get();
-}
-
-bool os_at_home(void)
-{
-	return atomic_load_explicit(home_get(), memory_order_relaxed) == HOME_MAGIC;
+		page = token_make();
+	token = atomic_load_explicit(page, memory_order_relaxed);
+	if (token)
+		return token;
+	/* The time tells processes apart that had the same number one after the other. */
+	token = (uint64_t)os_sys0(SYS_getpid) << 40 | (os_clock_ns() & 0xffffffffff) | 1;
+	return atomic_compare_exchange_strong(page, &none, token) ? token : none;
 }
 
 void os_after_fork(void)
 {
 	os_alloc_after_fork();
-}
-
-void os_become_home(void)
-{
-	os_after_fork();
-	atomic_store(home_get(), HOME_MAGIC);
 }

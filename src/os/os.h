@@ -86,14 +86,9 @@ struct os_thread;
 int os_thread_create(void (*fn)(void *), void *arg, const char *name, struct os_thread **out);
 void os_thread_join(struct os_thread *t);
 
-/* The process gmem was loaded into ("home") against its forked children: false in a child,
- * however it was made, without a system call. */
-bool os_at_home(void);
 /* First thing in a forked child, before any other call: frees what threads that the child does not
  * have held of os (locks of the allocator). Harmless at home only while there is one thread. */
 void os_after_fork(void);
-/* Called in a forked child that shall be a home of its own from now on. */
-void os_become_home(void);
 
 uint64_t os_clock_ns(void);	/* monotonic */
 uint64_t os_wallclock_ns(void); /* since the epoch */

@@ -66,7 +66,7 @@ void fork_in_parent(void)
 
 void fork_in_child(void)
 {
-	os_become_home();
+	os_after_fork();
 	atomic_store(&own_pid, os_sys0(SYS_getpid));
 	signal_unlock();
 	remote_after_fork();

@@ -6,17 +6,20 @@
 #include <sys/syscall.h>
 
 #include "os/os.h"
+#include "os/process.h"
+
+static uint64_t home;
 
 static int at_home(void)
 {
-	return os_at_home();
+	return os_home_token() == home;
 }
 
 static void a_forked_child_is_not_home(void **state)
 {
-	assert_true(os_at_home());
+	assert_true(at_home());
 	assert_true(exited_with(in_child(at_home), 0));
-	assert_true(os_at_home());
+	assert_true(at_home());
 }
 
 static void a_child_made_by_hand_is_not_home(void **state)
@@ -25,20 +28,21 @@ static void a_child_made_by_hand_is_not_home(void **state)
 	long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 
 	if (!pid)
-		_exit(os_at_home());
+		_exit(at_home());
 	assert_int_equal(waitpid((pid_t)pid, &status, 0), pid);
 	assert_true(exited_with(status, 0));
 }
 
 static int become_home(void)
 {
-	os_become_home();
-	if (!os_at_home())
+	os_after_fork();
+	home = os_home_token();
+	if (!at_home())
 		return 1;
 	return exited_with(in_child(at_home), 0) ? 42 : 2;
 }
 
-static void a_child_may_become_home(void **state)
+static void a_child_is_a_home_of_its_own(void **state)
 {
 	assert_true(exited_with(in_child(become_home), 42));
 }
@@ -47,7 +51,7 @@ static _Atomic int seen;
 
 static void look(void *arg)
 {
-	atomic_store(&seen, os_at_home() ? 1 : 2);
+	atomic_store(&seen, at_home() ? 1 : 2);
 }
 
 static void a_thread_is_home(void **state)
@@ -76,10 +80,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_forked_child_is_not_home),
 		cmocka_unit_test(a_child_made_by_hand_is_not_home),
-		cmocka_unit_test(a_child_may_become_home),
+		cmocka_unit_test(a_child_is_a_home_of_its_own),
 		cmocka_unit_test(a_thread_is_home),
 		cmocka_unit_test(randomness_and_time_move),
 	};
+
+	home = os_home_token();
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
