@@ -113,7 +113,6 @@ enum cpu_exit_reason {
 	CPU_EXIT_DELIVERY,  /* event delivery met MMIO: internal error "delivery event", gpa */
 	CPU_EXIT_IRQ_WINDOW, /* interrupts can be taken now and the owner asked for the window */
 	CPU_EXIT_DEBUG,	     /* guest debug: single step or breakpoint */
-	CPU_EXIT_MSR,	     /* reserved */
 };
 
 struct cpu_exit {

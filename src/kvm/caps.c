@@ -140,12 +140,10 @@ static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_MAX_VCPU_ID:
 		return enable_max_vcpu_id(vm, cap->args[0]);
 	case KVM_CAP_DISABLE_QUIRKS:
-		vm->quirks_off |= cap->args[0] & kvm_profile()->quirks;
-		return 0;
+		return 0; /* gmem has no quirk to turn off: here and below only what is legal counts */
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (cap->args[0] & ~kvm_profile()->quirks)
 			return obs_refuse(-EINVAL, "a quirk this kernel does not have");
-		vm->quirks_off |= cap->args[0];
 		return 0;
 	default:
 		return obs_refuse(-EINVAL, "a capability that cannot be enabled");

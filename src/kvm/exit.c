@@ -5,7 +5,9 @@
 
 #include <errno.h>
 
-#define DELIVERY_WORD_GPA 3 /* of the internal error's data */
+/* Of the internal error "delivery event". */
+#define DELIVERY_WORDS 5
+#define DELIVERY_WORD_GPA 3
 /* Of a failed emulation's: flags, the instruction if known, what the hardware said (nothing here). */
 #define INSN_WORDS 2
 #define VENDOR_WORDS 5
@@ -94,7 +96,7 @@ static int exit_delivery(struct vcpu *vcpu)
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
-	run->internal.ndata = kvm_profile()->nr_delivery_words;
+	run->internal.ndata = DELIVERY_WORDS;
 	__builtin_memset(run->internal.data, 0, sizeof(run->internal.data));
 	run->internal.data[0] = e->delivery.vector_info;
 	run->internal.data[DELIVERY_WORD_GPA] = e->delivery.gpa;
@@ -162,8 +164,6 @@ int exit_handle(struct vcpu *vcpu)
 		return exit_delivery(vcpu);
 	case CPU_EXIT_DEBUG:
 		return exit_debug(vcpu);
-	case CPU_EXIT_MSR:
-		break;
 	}
 	os_assert(!"an exit reason of the engine that kvm/ knows");
 	return 0;

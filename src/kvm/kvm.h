@@ -47,8 +47,6 @@ void kvm_set_fd_ops(const struct kvm_fd_ops *ops);
 /* Chooses the kernel we answer like: linux-7.2, linux-6.18, linux-6.12; NULL: the default.
  * -ENOENT: no such profile. Before the first kvm_open(). */
 int kvm_set_profile(const char *name);
-/* One name after another, NULL at the end; for messages and `gmem features`. */
-const char *kvm_profile_name(unsigned int nr);
 
 /* open("/dev/kvm"): an object of type SYSTEM with one count. */
 int kvm_open(struct kvm_object **out);

@@ -25,17 +25,6 @@ int kvm_set_profile(const char *name)
 	return obs_refuse(-ENOENT, "no such profile");
 }
 
-const char *kvm_profile_name(unsigned int nr)
-{
-	unsigned int i;
-
-	for (i = 0; kvm_profiles[i]; i++) {
-		if (i == nr)
-			return kvm_profiles[i]->name;
-	}
-	return NULL;
-}
-
 const struct kvm_profile *kvm_profile(void)
 {
 	return chosen ? chosen : kvm_profiles[0];
@@ -88,19 +77,6 @@ int kvm_open(struct kvm_object **out)
 	kvm_object_init(o, KVM_OBJECT_SYSTEM);
 	*out = o;
 	return 0;
-}
-
-long kvm_install(struct kvm_object *o, bool cloexec)
-{
-	int fd;
-	int r = kvm_fds->reserve(cloexec, &fd);
-
-	if (r) {
-		kvm_object_put(o);
-		return obs_refuse(r, "no free descriptor");
-	}
-	kvm_fds->commit(fd, o);
-	return fd;
 }
 
 long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)

@@ -64,10 +64,7 @@ struct vm {
 	uint32_t boot_cpu_id;
 	uint32_t max_vcpu_id;	  /* KVM_CAP_MAX_VCPU_ID; 0: not set */
 	uint64_t hypercall_exits; /* KVM_CAP_EXIT_HYPERCALL: bit a hypercall number */
-	uint64_t quirks_off;
-	uint64_t dirty_protect; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
-	uint64_t identity_map;
-	uint32_t tsc_khz;
+	uint64_t dirty_protect;	  /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	int64_t clock_offset;
 
 	struct os_rwlock io_lock;
@@ -143,9 +140,6 @@ long caps_enable(struct vm *vm, const struct kvm_enable_cap *cap);
 long system_ioctl(unsigned int cmd, uint64_t arg);
 long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg);
 long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg);
-
-/* Adds an object behind a new descriptor; -errno and the object's count given back. */
-long kvm_install(struct kvm_object *o, bool cloexec);
 
 #define NR_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
 /* One row of a table of requests: the structure is copied in and out around the handler as the direction

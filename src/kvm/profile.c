@@ -11,7 +11,6 @@
 static const struct kvm_profile linux_7_2 = {
 	.name = "linux-7.2",
 	.vm_types = BOTH_TYPES,
-	.sw_protected_has_private = true,
 	.gmem_any_vm = true,
 	.gmem_flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
 	.gmem_flags_private = GUEST_MEMFD_FLAG_MMAP,
@@ -19,31 +18,26 @@ static const struct kvm_profile linux_7_2 = {
 	.bind_overlap = -EEXIST,
 	.gmem_own_fs = true,
 	.hypercall_ret_zeroed = true,
-	.nr_delivery_words = 5,
 	.quirks = 0xfff,
 };
 
 static const struct kvm_profile linux_6_18 = {
 	.name = "linux-6.18",
 	.vm_types = BOTH_TYPES,
-	.sw_protected_has_private = true,
 	.gmem_any_vm = true,
 	.gmem_flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
 	.gmem_flags_private = GUEST_MEMFD_FLAG_MMAP,
 	.cap_gmem_flags = true,
 	.bind_overlap = -EINVAL,
 	.hypercall_ret_zeroed = true,
-	.nr_delivery_words = 5,
 	.quirks = 0x1ff,
 };
 
 static const struct kvm_profile linux_6_12 = {
 	.name = "linux-6.12",
 	.vm_types = BOTH_TYPES,
-	.sw_protected_has_private = true,
 	.bind_overlap = -EINVAL,
 	.prefault_waits = true,
-	.nr_delivery_words = 5,
 	.quirks = 0xff,
 };
 

@@ -11,9 +11,8 @@
 
 struct kvm_profile {
 	const char *name;
-	uint32_t vm_types;	       /* KVM_CAP_VM_TYPES */
-	bool sw_protected_has_private; /* attributes and private memory exist */
-	bool gmem_any_vm;	       /* guest_memfd slots on VMs without private memory too */
+	uint32_t vm_types;	     /* KVM_CAP_VM_TYPES */
+	bool gmem_any_vm;	     /* guest_memfd slots on VMs without private memory too */
 	uint64_t gmem_flags;	     /* legal for a VM without private memory; 0: no flag at all */
 	uint64_t gmem_flags_private; /* the same for a VM with private memory */
 	bool cap_gmem_flags;	     /* KVM_CAP_GUEST_MEMFD_FLAGS is known */
@@ -21,7 +20,6 @@ struct kvm_profile {
 	bool gmem_own_fs;	     /* its own file system: magic and link name */
 	bool prefault_waits;	     /* a prefault that meets a dying slot waits for it */
 	bool hypercall_ret_zeroed;   /* run->hypercall.ret is 0 at the exit */
-	uint32_t nr_delivery_words;  /* of the internal error "delivery event" */
 	uint64_t quirks;	     /* KVM_CAP_DISABLE_QUIRKS2 */
 };
 

@@ -44,8 +44,7 @@ int vm_create(uint64_t type, struct vm **out)
 	if (!vm)
 		return -ENOMEM;
 	vm->type = (uint32_t)type;
-	vm->has_private =
-		type == KVM_X86_SW_PROTECTED_VM && kvm_profile()->sw_protected_has_private;
+	vm->has_private = type == KVM_X86_SW_PROTECTED_VM;
 	config.has_private = vm->has_private;
 	config.retry_invalid_slot = kvm_profile()->prefault_waits;
 	r = mmu_create(&config, &vm->mmu);
@@ -263,15 +262,11 @@ static long set_tss_addr(void *object, void *data, uint64_t arg)
 static long set_identity_map_addr(void *object, void *data, uint64_t arg)
 {
 	struct vm *vm = object;
-	uint64_t addr;
 	long r = 0;
 
-	__builtin_memcpy(&addr, data, sizeof(addr));
 	os_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
 		r = obs_refuse(-EINVAL, "before the first vCPU only");
-	else
-		vm->identity_map = addr;
 	os_mutex_unlock(&vm->lock);
 	return r;
 }

@@ -127,11 +127,3 @@ void fdtable_for_each(unsigned int first, unsigned int last, void (*fn)(int fd, 
 			fn((int)fd, h);
 	}
 }
-
-int fdtable_number_of(const struct handle *h)
-{
-	for (unsigned int fd = 0; next_ours(&fd, ~0u); fd++)
-		if (fdtable_peek((int)fd) == h)
-			return (int)fd;
-	return -1;
-}

@@ -61,7 +61,5 @@ static inline void fdtable_fresh(int fd)
 }
 /* Calls fn for every number in [first, last] that is ours. */
 void fdtable_for_each(unsigned int first, unsigned int last, void (*fn)(int fd, struct handle *h));
-/* Any number of this handle, -1: none. */
-int fdtable_number_of(const struct handle *h);
 
 #endif
