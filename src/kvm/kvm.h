@@ -34,8 +34,9 @@ void kvm_object_put(struct kvm_object *o);
 /* What the shim does for kvm/. Set once, before anything is opened. */
 struct kvm_fd_ops {
 	/* Makes a new descriptor (-EMFILE, -ENFILE, -ENOMEM); commit makes it the object's (and takes
-	 * over the caller's count), cancel closes it again. */
-	int (*reserve)(bool cloexec, int *fd);
+	 * over the caller's count), cancel closes it again. name: of the memfd that is the handle, by which
+	 * another process knows what it was sent (host_file_name()); NULL: nothing to know. */
+	int (*reserve)(bool cloexec, const char *name, int *fd);
 	void (*commit)(int fd, struct kvm_object *o);
 	void (*cancel)(int fd);
 	/* The object behind a descriptor, counted: 0 and NULL for a descriptor that is open but not
@@ -59,9 +60,9 @@ void kvm_kick(struct kvm_object *vcpu);
 
 /* ---- mmap of a descriptor ------------------------------------------------------------------- */
 
-/* Which descriptor to map instead, at which offset; -errno as the kernel's mmap answers (-ENODEV,
- * -EINVAL, -EPERM ...). size is rounded up to pages. For VCPU and GMEM; -ENODEV for the others.
- * prot and flags are mmap's. */
+/* May this be mapped so? -errno as the kernel's mmap answers (-ENODEV, -EINVAL, -EPERM ...). size is rounded
+ * up to pages. For VCPU and GMEM; -ENODEV for the others. prot and flags are mmap's. A VCPU: which descriptor
+ * to map instead, at which offset. A GMEM (-1 in *backing_fd): host_map_mmap() with kvm_gmem_host_file(). */
 int kvm_mmap(struct kvm_object *o, uint64_t size, int prot, int flags, uint64_t offset,
 	     int *backing_fd, uint64_t *backing_offset);
 
@@ -86,8 +87,11 @@ void kvm_gmem_stat(struct kvm_object *gmem, struct kvm_gmem_stat *st);
 int kvm_gmem_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
 /* The checks alone. */
 int kvm_gmem_check_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
-/* Mappings of it: the file, for map/. */
-struct gmem_file *kvm_gmem_file(struct kvm_object *gmem);
+/* Mappings, and requests that go home when the home is elsewhere: the file, for map/. */
+struct host_file *kvm_gmem_host_file(struct kvm_object *gmem);
+/* A guest_memfd whose home is another process: f as host_file_adopt() gave it, the count of it is taken over. It
+ * has no VM here. -ENOMEM, and f is still the caller's. */
+int kvm_gmem_adopt(struct host_file *f, struct kvm_object **out);
 /* Of the profile: statfs f_type, and the text behind /proc/self/fd ("/[kvm-gmem] (deleted)" or
  * "anon_inode:[kvm-gmem]"; for a VM and a vCPU "anon_inode:kvm-vm", "anon_inode:kvm-vcpu:0"). */
 uint64_t kvm_gmem_fs_magic(void);
@@ -95,8 +99,8 @@ void kvm_object_link(struct kvm_object *o, char *text, uint64_t size);
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
-/* In the child of a fork: locks are made anew; objects of the parent answer -EIO (VM, vCPU). The shim
- * forwards operations on guest_memfds of the parent to the parent. */
+/* In the child of a fork: locks are made anew; objects of the parent answer -EIO (VM, vCPU), requests on its
+ * guest_memfds go to it (host_file.h). */
 void kvm_after_fork_in_child(void);
 /* No lock of kvm/ and below is held by another thread between these two (parent). */
 void kvm_before_fork(void);

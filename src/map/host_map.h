@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * host_map: the program's own mappings of guest_memfds, and the guard that makes what the host may not
- * touch SIGBUS.
+ * host_map: the program's own mappings of guest_memfds in this process, and the guard that makes what the
+ * host may not touch SIGBUS.
  *
- * A mapping of a file whose pages the host may touch is a mapping of the store: a shared and present page
- * costs no call to us, past the end the kernel itself gives SIGBUS/BUS_ADRERR. A mapping of a file without
- * INIT_SHARED maps an empty file: SIGBUS everywhere and EFAULT from system calls, by the same means.
+ * A mapping of a file that cannot be converted is a plain one: of the store with INIT_SHARED, of an empty
+ * file without (SIGBUS everywhere, EFAULT from system calls). A mapping of a file that converts in place is a
+ * window: its shared pages are the store's, a present one costs no call to us, and its private pages are
+ * hidden by guard.h. Windows are kept out of forks: a child has what host_map_after_fork_in_child() made.
  *
- * The registry knows every such range of this process: a mapping pins its file (the last close of a
- * guest_memfd is the last descriptor and the last mapping), and mmap, munmap, mremap and madvise of the
- * program are looked up here. Its own lock, taken before every other lock; the shim calls it.
+ * The registry knows every such range of this process. Every change the program makes to the address range
+ * (munmap, mremap, MAP_FIXED, mprotect, mlock, madvise) over a window is made by a function here, which
+ * holds the registry's lock over the system call: a conversion must not map over what another thread has just
+ * put there. A call that fails changed nothing.
+ *
+ * Locks: the shim's mapping lock -> file invalidate (host_file_hold) -> host_map's own, a leaf but for the store's.
+ * Owners are put without it.
  */
 #ifndef GMEM_MAP_HOST_MAP_H
 #define GMEM_MAP_HOST_MAP_H
@@ -17,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/gmem_file.h"
+#include "map/host_file.h"
 
 struct host_map;
 
@@ -30,20 +35,29 @@ struct host_map_ops {
 int host_map_create(const struct host_map_ops *ops, struct host_map **out);
 void host_map_destroy(struct host_map *m);
 
-/* Which descriptor a mapping of f is made of (store or the empty file). No reference is passed. */
-int host_map_backing(struct host_map *m, struct gmem_file *f, int *fd);
+/* ---- the program's calls ------------------------------------------------------------------- */
 
-/* The program's mapping [addr, addr + size) is of f from offset on / is gone / moved. Ranges that were
- * in the registry before and are covered are dropped first. -ENOMEM. */
-int host_map_add(struct host_map *m, uint64_t addr, uint64_t size, struct gmem_file *f, void *owner,
-		 uint64_t offset);
-void host_map_remove(struct host_map *m, uint64_t addr, uint64_t size);
-int host_map_move(struct host_map *m, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
-		  uint64_t new_size, bool keep_old);
+/* mmap(2) of f at offset, arguments checked by the caller (MAP_SHARED, page aligned, no overflow); flags as
+ * given, MAP_FIXED and MAP_FIXED_NOREPLACE too: what is replaced is dropped from the registry. *at: where.
+ * -ENOMEM (also: the guard has no room), or the kernel's. */
+int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr, uint64_t size,
+		  int prot, int flags, uint64_t offset, uint64_t *at);
+/* Something else over [addr, addr + size), MAP_FIXED: mmap(2)'s result. */
+long host_map_replace(struct host_map *m, uint64_t addr, uint64_t size, int prot, int flags, int fd,
+		      uint64_t offset);
+long host_map_munmap(struct host_map *m, uint64_t addr, uint64_t size);
+long host_map_mremap(struct host_map *m, uint64_t addr, uint64_t old_size, uint64_t size, int flags,
+		     uint64_t to);
+/* pkey -1: mprotect. PROT_EXEC over a window: -EACCES. */
+long host_map_mprotect(struct host_map *m, uint64_t addr, uint64_t size, int prot, int pkey);
+/* mlock2's flags; lock false: munlock. */
+long host_map_mlock(struct host_map *m, uint64_t addr, uint64_t size, int flags, bool lock);
+/* Not MADV_REMOVE, which is a punch and the caller's. */
+long host_map_madvise(struct host_map *m, uint64_t addr, uint64_t size, int advice);
 
 struct host_map_range {
 	uint64_t addr, size; /* of the whole mapping piece */
-	struct gmem_file *file;
+	struct host_file *file;
 	void *owner;
 	uint64_t offset; /* in the file, of addr */
 };
@@ -52,7 +66,27 @@ struct host_map_range {
 bool host_map_find(struct host_map *m, uint64_t addr, uint64_t size, struct host_map_range *out);
 /* Cheap test without the lock: false when no mapping exists at all. */
 bool host_map_any(struct host_map *m);
-/* In a forked child: the registry is kept (the mappings were inherited), the locks are made anew. */
-void host_map_after_fork(struct host_map *m);
+/* Is addr a page of a window that is hidden now? For the handler of SIGBUS. */
+bool host_map_is_hidden(struct host_map *m, uint64_t addr);
+
+/* ---- conversion ---------------------------------------------------------------------------- */
+
+/*
+ * Hides or shows [offset, offset + size) of f in every window of it; for a replica f->state is set in the same
+ * hold of the lock. hide: when it returns 0 no access through a window of this process succeeds any more, CPU
+ * or system call; -ENOMEM, -EINTR: nothing has changed. show: -ENOMEM: nothing has changed. A range that is so
+ * in part already may be given. host_map_hide_again() undoes a show and cannot fail: it closes more than asked
+ * when there is no room for less, and says so in the log.
+ */
+int host_map_hide(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
+int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
+void host_map_hide_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
+
+/* ---- fork ---------------------------------------------------------------------------------- */
+
+void host_map_before_fork(struct host_map *m);
+void host_map_after_fork_in_parent(struct host_map *m);
+/* Every window is there again, all of it hidden; share.c shows what is shared once the home has told. */
+void host_map_after_fork_in_child(struct host_map *m);
 
 #endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * host_file: a guest_memfd as one process has it in hand: what its descriptors and host mappings are of.
+ *
+ *	at home (the process that made it)	in any other process (forked, sent to, exec'ed)
+ *
+ *	host_file ── gmem_file			host_file ── a place in the home's share (share.h)
+ *	    │ last consumer of it		    │ state: a replica of the attribute map,
+ *	    │ state: the file's own map		    │ brought up to date by the home before
+ *	    │					    │ a conversion returns
+ *	    └── windows of host_map.h		    └── windows of host_map.h
+ *
+ * Requests (convert, punch, allocate, query) are the same everywhere: at home they are calls of core,
+ * elsewhere they go home. A file that cannot be converted (no GMEM_FILE_IN_PLACE) has the same life; its
+ * mappings never change.
+ *
+ * Conversion to private, at home, as the last consumer of the file:
+ *	prepare   pins.h: a pinned page refuses; nothing was touched
+ *	begin     the other processes are told to hide the range, our own windows hide it, the others are
+ *		  waited for (bounded; none in time: -EAGAIN, shown again), pins are looked at once more:
+ *		  what was pinned between prepare and the hiding is found now, when no new pin can be
+ *	end	  aborted: the range is shown again
+ * To shared: begin shows the range in our own windows (the guests have let go of it: the host consumer
+ * begins last), since that may fail and what follows may not; end tells the others.
+ *
+ * Locks, outermost first: the program's mapping lock (shim) -> file invalidate -> host_map's own.
+ */
+#ifndef GMEM_MAP_HOST_FILE_H
+#define GMEM_MAP_HOST_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/gmem_file.h"
+#include "map/pins.h"
+
+struct host_map;
+
+struct host_file {
+	struct host_map *map;
+	_Atomic uint32_t refs;
+	uint64_t id;		/* unique in the home process */
+	uint64_t size;		/* bytes */
+	unsigned int flags;	/* GMEM_FILE_* */
+	int store_fd;		/* of this process; -1: the home cannot be reached, everything stays hidden */
+	struct attr_map *state; /* home: the file's; elsewhere the replica, changed under host_map's lock */
+	struct gmem_file *file; /* NULL: the home is elsewhere */
+	struct gmem_consumer consumer;
+	struct pins pins;
+	struct share_link *link; /* elsewhere: the way home (share.c) */
+	struct host_file *next;	 /* all of this process, under host_map's lock */
+};
+
+/* At home: becomes f's consumer and takes a reference on it. -ENOMEM, -EMFILE. */
+int host_file_create(struct host_map *m, struct gmem_file *f, struct host_file **out);
+/* Elsewhere: name is what stands behind a handle's descriptor ("/memfd:gmem..."). -ENOENT: not a name of
+ * ours; -ESTALE: the home is gone; -EACCES: it cannot be reached (other user, other /proc). */
+int host_file_adopt(struct host_map *m, const char *name, struct host_file **out);
+void host_file_get(struct host_file *f);
+/* The last one at home takes the consumer off. */
+void host_file_put(struct host_file *f);
+
+/* The name for memfd_create() of the handle that the program and other processes hold. At home only. */
+#define HOST_FILE_NAME_MAX 96
+int host_file_name(struct host_file *f, char name[HOST_FILE_NAME_MAX]);
+
+/* Can a page of it become private or shared? Then its mappings are guarded. */
+static inline bool host_file_converts(const struct host_file *f)
+{
+	return f->flags & GMEM_FILE_IN_PLACE;
+}
+
+/*
+ * As gmem_file_convert(), gmem_file_punch(), gmem_file_allocate(). Elsewhere also: -EIO: the home is gone
+ * (what is private stays so, for good); -EAGAIN: it did not answer in time; -EINTR: a signal, nothing was
+ * done.
+ */
+int host_file_convert(struct host_file *f, struct gmem_conversion *c);
+int host_file_punch(struct host_file *f, uint64_t offset, uint64_t size);
+int host_file_allocate(struct host_file *f, uint64_t offset, uint64_t size);
+/* Runs of equal attributes from offset on, at most max of them and none beyond offset + size. */
+struct gmem_run {
+	uint64_t offset, size; /* bytes */
+	uint32_t attributes, reserved;
+};
+int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		    uint32_t max, uint32_t *nr);
+
+/* Holds the state still (home: the invalidate lock, shared; elsewhere nothing: host_map's lock does). */
+void host_file_hold(struct host_file *f);
+void host_file_let(struct host_file *f);
+
+/* How long other processes may take to hide a range, milliseconds; 1000 at first. */
+extern _Atomic uint32_t host_file_patience_ms;
+
+#endif
