@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "map/host_file.h"
+
+#include <errno.h>
+
+#include "map/host_map.h"
+#include "map/share.h"
+#include "obs/obs.h"
+#include "os/os.h"
+
+_Atomic uint32_t host_file_patience_ms = 1000;
+
+static struct os_mutex files_lock = OS_MUTEX_INIT;
+static struct host_file *files;
+static _Atomic uint64_t last_id;
+
+/* ---- the last consumer of a file, at home ------------------------------------------------------ */
+
+static struct host_file *file_of(struct gmem_consumer *c)
+{
+	return (struct host_file *)((char *)c - offsetof(struct host_file, consumer));
+}
+
+static bool to_private(const struct gmem_change *ch)
+{
+	return ch->attributes & ATTR_PRIVATE;
+}
+
+static void refuse(void *change, uint64_t offset, uint64_t size)
+{
+	gmem_change_refuse(change, offset, size);
+}
+
+static int look_at_pins(struct host_file *f, const struct gmem_change *ch)
+{
+	if (!pins_check(f, ch->offset, ch->size, refuse, (void *)ch))
+		return 0;
+	return obs_refuse(-EAGAIN, "a page of the range is held (a pipe, a pin)");
+}
+
+static int prepare(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	struct host_file *f = file_of(c);
+	int err = look_at_pins(f, ch);
+
+	return err ? err : share_ask_pins(f, ch);
+}
+
+static void show_again(struct host_file *f, const struct gmem_change *ch)
+{
+	uint64_t at = 0, offset, size;
+
+	while (gmem_change_next(ch, &at, &offset, &size)) {
+		if (host_map_show(f->map, f, offset, size))
+			os_log(OS_LOG_WARN, "no room to show a range again: it stays hidden here");
+		share_show(f, offset, size);
+	}
+}
+
+/* Everybody works at the same time: the others are told first and waited for last. */
+static int hide_everywhere(struct host_file *f, const struct gmem_change *ch)
+{
+	struct share_round round;
+	int err, others;
+
+	share_hide_begin(&round, f, ch);
+	err = host_map_hide(f->map, f, ch->offset, ch->size);
+	others = share_hide_end(&round);
+	if (!err)
+		err = others;
+	if (!err)
+		err = look_at_pins(f, ch);
+	if (!err && !share_commit(ch))
+		err = obs_refuse(-EAGAIN, "who asked for the conversion has given up waiting");
+	if (err)
+		show_again(f, ch);
+	return err;
+}
+
+static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	struct host_file *f = file_of(c);
+	int err;
+
+	if (ch->kind != GMEM_CHANGE_CONVERT)
+		return 0;
+	if (to_private(ch))
+		return hide_everywhere(f, ch);
+	err = host_map_show(f->map, f, ch->offset, ch->size);
+	if (!err && !share_commit(ch)) {
+		host_map_hide_again(f->map, f, ch->offset, ch->size);
+		err = obs_refuse(-EAGAIN, "who asked for the conversion has given up waiting");
+	}
+	return err;
+}
+
+static void hide_again(struct host_file *f, const struct gmem_change *ch)
+{
+	uint64_t at = 0, offset, size;
+
+	while (gmem_change_next(ch, &at, &offset, &size))
+		host_map_hide_again(f->map, f, offset, size);
+}
+
+static void end(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	struct host_file *f = file_of(c);
+
+	if (ch->kind != GMEM_CHANGE_CONVERT)
+		return;
+	if (ch->aborted && to_private(ch))
+		show_again(f, ch);
+	else if (ch->aborted)
+		hide_again(f, ch);
+	else if (!to_private(ch))
+		share_show(f, ch->offset, ch->size);
+}
+
+static const struct gmem_consumer_ops consumer_ops = {
+	.prepare = prepare,
+	.begin = begin,
+	.end = end,
+};
+
+/* ---- life -------------------------------------------------------------------------------------- */
+
+static void enlist(struct host_file *f)
+{
+	os_mutex_lock(&files_lock);
+	f->next = files;
+	files = f;
+	os_mutex_unlock(&files_lock);
+}
+
+static void delist(struct host_file *f)
+{
+	struct host_file **p = &files;
+
+	os_mutex_lock(&files_lock);
+	while (*p && *p != f)
+		p = &(*p)->next;
+	if (*p)
+		*p = f->next;
+	os_mutex_unlock(&files_lock);
+}
+
+int host_file_create(struct host_map *m, struct gmem_file *file, struct host_file **out)
+{
+	struct host_file *f = os_alloc(sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->map = m;
+	atomic_init(&f->refs, 1);
+	f->id = atomic_fetch_add(&last_id, 1) + 1;
+	f->size = gmem_file_size(file);
+	f->flags = gmem_file_flags(file);
+	f->store_fd = store_fd(gmem_file_store(file));
+	f->state = gmem_file_attributes(file);
+	f->file = file;
+	os_mutex_init(&f->pins.lock);
+	f->consumer.ops = &consumer_ops;
+	f->consumer.last = true;
+	gmem_file_get(file);
+	gmem_file_add_consumer(file, &f->consumer);
+	enlist(f);
+	*out = f;
+	return 0;
+}
+
+int host_file_adopt(struct host_map *m, const char *name, struct host_file **out)
+{
+	struct host_file *f = os_alloc(sizeof(*f));
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	f->map = m;
+	atomic_init(&f->refs, 1);
+	f->store_fd = -1;
+	os_mutex_init(&f->pins.lock);
+	err = share_attach(f, name);
+	if (err) {
+		os_free(f, sizeof(*f));
+		return err;
+	}
+	enlist(f);
+	*out = f;
+	return 0;
+}
+
+void host_file_get(struct host_file *f)
+{
+	uint32_t refs = atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+
+	os_assert(refs && refs < UINT32_MAX);
+}
+
+/* A forked child keeps its copies: what they stand for lives in the parent. */
+void host_file_put(struct host_file *f)
+{
+	uint32_t refs = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel);
+
+	os_assert(refs);
+	if (refs > 1)
+		return;
+	delist(f);
+	if (f->file) {
+		gmem_file_remove_consumer(f->file, &f->consumer);
+		gmem_file_put(f->file);
+	} else {
+		share_detach(f);
+	}
+	os_free(f, sizeof(*f));
+}
+
+void host_file_for_each(void (*fn)(struct host_file *f, void *arg), void *arg)
+{
+	os_mutex_lock(&files_lock);
+	for (struct host_file *f = files; f; f = f->next)
+		fn(f, arg);
+	os_mutex_unlock(&files_lock);
+}
+
+struct host_file *host_file_find(uint64_t id, const struct share_link *link)
+{
+	struct host_file *f;
+
+	os_mutex_lock(&files_lock);
+	for (f = files; f; f = f->next)
+		if (f->id == id && f->link == link)
+			break;
+	/* One whose last count is just being put is gone. */
+	for (uint32_t refs = f ? atomic_load(&f->refs) : 0; f;) {
+		if (!refs)
+			f = NULL;
+		else if (atomic_compare_exchange_weak(&f->refs, &refs, refs + 1))
+			break;
+	}
+	os_mutex_unlock(&files_lock);
+	return f;
+}
+
+int host_file_name(struct host_file *f, char name[HOST_FILE_NAME_MAX])
+{
+	return f->file ? share_name(f->id, name) : -EINVAL;
+}
+
+/* ---- requests ---------------------------------------------------------------------------------- */
+
+int host_file_convert(struct host_file *f, struct gmem_conversion *c)
+{
+	return f->file ? gmem_file_convert(f->file, c) : share_convert(f, c);
+}
+
+int host_file_punch(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	return f->file ? gmem_file_punch(f->file, offset, size) : share_punch(f, offset, size);
+}
+
+int host_file_allocate(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	return f->file ? gmem_file_allocate(f->file, offset, size)
+		       : share_allocate(f, offset, size);
+}
+
+void host_file_hold(struct host_file *f)
+{
+	if (f->file)
+		gmem_file_fault_begin(f->file);
+}
+
+void host_file_let(struct host_file *f)
+{
+	if (f->file)
+		gmem_file_fault_end(f->file);
+}
+
+/* One run: as far as the value at offset goes on. */
+static uint64_t run_end(struct attr_map *map, uint64_t index, uint64_t end, uint32_t value)
+{
+	while (index < end && attr_map_get(map, index) == value) {
+		uint64_t block = level_pages(attr_map_level(map, index, LEVEL_1G));
+
+		index = (index & ~(block - 1)) + block;
+	}
+	return index < end ? index : end;
+}
+
+uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+			uint32_t max)
+{
+	uint64_t at = offset >> OS_PAGE_SHIFT, end = (offset + size) >> OS_PAGE_SHIFT;
+	uint32_t nr = 0;
+
+	while (at < end && nr < max) {
+		uint32_t value = attr_map_get(f->state, at);
+		uint64_t next = run_end(f->state, at, end, value);
+
+		runs[nr++] = (struct gmem_run){ .offset = at << OS_PAGE_SHIFT,
+						.size = (next - at) << OS_PAGE_SHIFT,
+						.attributes = value };
+		at = next;
+	}
+	return nr;
+}
+
+int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		    uint32_t max, uint32_t *nr)
+{
+	if (offset >= f->size)
+		size = 0;
+	else if (size > f->size - offset)
+		size = f->size - offset;
+	if (!f->file)
+		return share_query(f, offset, size, runs, max, nr);
+	host_file_hold(f);
+	*nr = host_file_runs(f, offset, size, runs, max);
+	host_file_let(f);
+	return 0;
+}

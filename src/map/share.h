@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * share: how the processes that have a guest_memfd agree on who may touch which page.
+ *
+ *	home (made the files)                     peer (forked, or sent a descriptor, or exec'ed)
+ *
+ *	conversion ─ HIDE ──> ring of the slot ──> agent thread: host_map_hide(), host_map_show()
+ *	           <─ done ──                      in the order in which they were sent
+ *	service thread <──── request of the slot <── convert, punch, allocate, query, attach
+ *	           │
+ *	           └─ the share: a memfd that both have mapped; one slot a peer (share_layout.h)
+ *
+ * A peer knows a page as shared only when the home has told; everything else is private. All changes of a
+ * replica come through the ring, in order, also what a newcomer is told and what a late one has missed. So
+ * there are no generations to compare.
+ *
+ * A forked child with windows starts with its parent's copy of the state and with a slot that was claimed
+ * before the fork: whatever is converted from then on waits for the child, too. No round trip is made. A child
+ * without windows asks when it first needs a file.
+ *
+ * Locks, outermost first: file invalidate -> a link's apply lock (agent; share_run_pending) -> host_map's own.
+ * A link's request lock is above all of them; who waits for home holds no other. The agent takes none that
+ * anybody holds while he waits for it.
+ */
+#ifndef GMEM_MAP_SHARE_H
+#define GMEM_MAP_SHARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "map/host_file.h"
+
+#define SHARE_NR_SLOTS 256
+
+/* ---- home: from the last consumer of a file, invalidate lock held exclusively ------------------- */
+
+/* What one hiding has sent to whom. */
+struct share_round {
+	struct host_file *file;
+	const struct gmem_change *change;
+	uint64_t deadline_ns;
+	uint64_t posted[SHARE_NR_SLOTS / 64];
+	uint32_t command[SHARE_NR_SLOTS]; /* in the slot's ring */
+	int err;
+};
+void share_hide_begin(struct share_round *r, struct host_file *f, const struct gmem_change *ch);
+/* Waits for all. -EAGAIN: one did not answer in time, or has pins (told to the change); -ENOMEM. Whoever
+ * has it hidden has so still: the caller shows again. */
+int share_hide_end(struct share_round *r);
+/* Tells the others, and waits no longer than the patience; one that is late hears it later. */
+void share_show(struct host_file *f, uint64_t offset, uint64_t size);
+/* Do other processes hold pages? Asked only where one says that it has pins at all. -EAGAIN. */
+int share_ask_pins(struct host_file *f, const struct gmem_change *ch);
+/* The last step that can fail has been done. False: who asked (another process) does not wait any more
+ * and has been told that nothing happened. */
+bool share_commit(const struct gmem_change *ch);
+
+/* The share and its service thread, for who must have them early (before a filter of system calls). */
+int share_start(void);
+int share_name(uint64_t id, char name[HOST_FILE_NAME_MAX]);
+
+/* ---- elsewhere ---------------------------------------------------------------------------------- */
+
+/* Fills f in. As host_file_adopt(). */
+int share_attach(struct host_file *f, const char *name);
+void share_detach(struct host_file *f);
+/* As the functions of host_file.h. */
+int share_convert(struct host_file *f, struct gmem_conversion *c);
+int share_punch(struct host_file *f, uint64_t offset, uint64_t size);
+int share_allocate(struct host_file *f, uint64_t offset, uint64_t size);
+int share_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		uint32_t max, uint32_t *nr);
+
+/* Does what the home has told this process and the agent has not come to yet. For the handler of SIGBUS: true
+ * when something was done, so the access is worth another try. No lock of ours may be held. */
+bool share_run_pending(void);
+
+/* ---- fork, outside the lock of host_map, inside the shim's mapping lock ------------------------- */
+
+void share_before_fork(struct host_map *m);
+void share_after_fork_in_parent(struct host_map *m);
+/* After host_map_after_fork_in_child(). */
+void share_after_fork_in_child(struct host_map *m);
+
+/* ---- host_file.c, for the files of the share alone ---------------------------------------------- */
+
+void host_file_for_each(void (*fn)(struct host_file *f, void *arg), void *arg);
+/* Counted; NULL. link NULL: at home. */
+struct host_file *host_file_find(uint64_t id, const struct share_link *link);
+/* Runs of the state as it is known here; the caller holds it still or does not care. */
+uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+			uint32_t max);
+
+#endif
