@@ -8,24 +8,38 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include "os/internal.h"
 #include "os/os.h"
 #include "os/sys.h"
 
 /* The kernel's table is as long as the highest number: 16384 costs a process 128 KiB. */
 #define TOP 16384
 #define ROOM 256
+#define MUCH_ROOM 1024 /* when the program has very many */
 #define NR_TRACKED 65536
 
 static _Atomic uint64_t ours[NR_TRACKED / 64];
 
-static int base_fd(void)
+static uint64_t top_fd(void)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };
-	uint64_t top;
 
 	os_sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	top = limit.rlim_cur < TOP ? limit.rlim_cur : TOP;
+	return limit.rlim_cur < TOP ? limit.rlim_cur : TOP;
+}
+
+static int base_fd(void)
+{
+	uint64_t top = top_fd();
+
+	if (top == TOP)
+		return TOP - MUCH_ROOM;
 	return (int)(top >= 2 * ROOM ? top - ROOM : top / 2);
+}
+
+unsigned int os_fd_room(void)
+{
+	return (unsigned int)top_fd() - (unsigned int)base_fd();
 }
 
 static long dup_high(int fd)

@@ -9,17 +9,27 @@
 #include <time.h>
 
 #include "os/os.h"
+#include "os/spare.h"
 #include "os/sys.h"
 
-int os_memfd_create(const char *name, uint64_t size, int *fd)
+static int memfd_make(const char *name, int *fd)
 {
-	long ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC);
-	int err;
+	long ret;
 
+	if (!os_jail_hold())
+		return os_spare_take(NULL, fd);
+	ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC);
+	os_jail_let();
 	if (ret < 0)
 		return (int)ret;
 	*fd = (int)ret;
-	err = os_fd_adopt(fd);
+	return os_fd_adopt(fd);
+}
+
+int os_memfd_create(const char *name, uint64_t size, int *fd)
+{
+	int err = memfd_make(name, fd);
+
 	if (err)
 		return err;
 	err = os_file_resize(*fd, size);
@@ -54,6 +64,18 @@ int os_file_backed(int fd, uint64_t *bytes)
 	if (ret)
 		return (int)ret;
 	*bytes = (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
+int os_file_data(int fd, uint64_t offset, uint64_t *start, uint64_t *end)
+{
+	long from = os_sys3(SYS_lseek, fd, offset, SEEK_DATA);
+	long to = from < 0 ? from : os_sys3(SYS_lseek, fd, from, SEEK_HOLE);
+
+	if (to < 0)
+		return (int)to;
+	*start = (uint64_t)from;
+	*end = (uint64_t)to;
 	return 0;
 }
 

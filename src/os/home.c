@@ -49,4 +49,5 @@ uint64_t os_home_token(void)
 void os_after_fork(void)
 {
 	os_alloc_after_fork();
+	os_spare_after_fork();
 }

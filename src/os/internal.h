@@ -15,5 +15,8 @@ struct os_kernel_sigaction {
 
 /* The child of a fork has one thread: locks that others held are free. */
 void os_alloc_after_fork(void);
+void os_spare_after_fork(void);
+/* How many numbers there are for descriptors of ours. */
+unsigned int os_fd_room(void);
 
 #endif

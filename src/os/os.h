@@ -83,6 +83,7 @@ void os_yield(void);
 /* ---- threads, processes, time ------------------------------------------------------------ */
 
 struct os_thread;
+/* -EPERM: the process has filtered its system calls (spare.h). */
 int os_thread_create(void (*fn)(void *), void *arg, const char *name, struct os_thread **out);
 void os_thread_join(struct os_thread *t);
 
@@ -120,6 +121,9 @@ int os_file_allocate(int fd, uint64_t offset, uint64_t size);
 int os_file_resize(int fd, uint64_t size);
 /* Bytes that the file holds in memory. */
 int os_file_backed(int fd, uint64_t *bytes);
+/* The first run of pages at offset or behind it that have contents. -ENXIO: there is none. A page that was
+ * allocated and never touched has none. */
+int os_file_data(int fd, uint64_t offset, uint64_t *start, uint64_t *end);
 /* Signals an eventfd: adds 1. */
 int os_eventfd_signal(int fd);
 

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 
 #include "os/os.h"
+#include "os/spare.h"
 #include "os/sys.h"
 
 #define STACK_SIZE ((size_t)512 << 10)
@@ -51,15 +52,18 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Returns a positive errno, as pthread functions do. */
+/* Returns a positive errno, as pthread functions do. EPERM: none can be made any more (spare.h). */
 static int create_blocked(struct os_thread *t, const pthread_attr_t *attr)
 {
 	uint64_t mask = ~((uint64_t)1 << (SIGSEGV - 1) | (uint64_t)1 << (SIGBUS - 1));
 	uint64_t old = 0;
-	int err;
+	int err = EPERM;
 
 	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, sizeof(old));
-	err = pthread_create(&t->thread, attr, thread_main, t);
+	if (os_jail_hold()) {
+		err = pthread_create(&t->thread, attr, thread_main, t);
+		os_jail_let();
+	}
 	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
 	return err;
 }
