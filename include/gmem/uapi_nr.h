@@ -475,7 +475,9 @@
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
 #define KVM_CAP_X86_GUEST_MODE 238
 #define KVM_CAP_GUEST_MEMFD_FLAGS 244
+#define KVM_CAP_S390_HPAGE_2G 249
 /* not in a released kernel: 249 in the seventh version of the series, 250 from the eighth on */
 #define KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES 250
+#define KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES_V7 249
 
 #endif /* GMEM_UAPI_NR_H */

@@ -3,7 +3,7 @@
  * KVM_CHECK_EXTENSION and KVM_ENABLE_CAP. What gmem does not do is not in the table: it answers 0, and
  * enabling it fails as on a kernel that lacks it.
  */
-#include "kvm/object.h"
+#include "kvm/vm.h"
 
 #include <errno.h>
 
@@ -66,6 +66,26 @@ static const struct cap_row fixed_caps[] = {
 	{ KVM_CAP_PRE_FAULT_MEMORY, 1 },
 };
 
+static bool is_in_place(uint64_t cap)
+{
+	const struct kvm_profile *p = kvm_profile();
+
+	return p->in_place != KVM_IN_PLACE_NEVER && cap == p->cap_in_place;
+}
+
+/* The attributes that can be set on guest_memfds (in place) or by guest address: in one of the two ways only. */
+static long attributes_of(const struct vm *vm, bool in_place)
+{
+	enum kvm_in_place mode = kvm_profile()->in_place;
+	bool has;
+
+	if (vm)
+		has = vm->has_private && vm_in_place(vm) == in_place;
+	else
+		has = mode != (in_place ? KVM_IN_PLACE_NEVER : KVM_IN_PLACE_ALWAYS);
+	return has ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+}
+
 /* Those that depend on the kernel we answer like, and on the VM. */
 static long caps_of_profile(const struct vm *vm, uint64_t cap)
 {
@@ -82,15 +102,13 @@ static long caps_of_profile(const struct vm *vm, uint64_t cap)
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
 		return private_vm ? 1 : MEMSLOT_NR_SPACES;
 	case KVM_CAP_MEMORY_ATTRIBUTES:
-		return !vm || private_vm ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+		return attributes_of(vm, false);
 	case KVM_CAP_GUEST_MEMFD:
 		return !vm || private_vm || p->gmem_any_vm;
 	case KVM_CAP_GUEST_MEMFD_FLAGS:
-		if (!p->cap_gmem_flags)
-			return 0;
-		return (long)(private_vm ? p->gmem_flags_private : p->gmem_flags);
+		return p->cap_gmem_flags ? (long)gmem_legal_flags(vm) : 0;
 	default:
-		return 0;
+		return is_in_place(cap) ? attributes_of(vm, true) : 0;
 	}
 }
 
@@ -127,8 +145,37 @@ static long enable_max_vcpu_id(struct vm *vm, uint64_t id)
 	return 0;
 }
 
+static bool has_attributes(struct vm *vm)
+{
+	uint32_t now;
+
+	return !attr_map_uniform(mmu_attributes(vm->mmu), 0, ATTR_MAP_MAX_INDEX + 1, &now) || now;
+}
+
+/* From here on the VM's guest_memfds say what a page is. For good, and before anybody has asked what one is. */
+static long enable_in_place(struct vm *vm, uint64_t value)
+{
+	long r = 0;
+
+	if (kvm_profile()->in_place != KVM_IN_PLACE_ASKED)
+		return obs_refuse(-EINVAL, "a capability that cannot be enabled");
+	if (!vm->has_private)
+		return obs_refuse(-EINVAL, "the VM has no private memory");
+	if (value != 1)
+		return obs_refuse(-EINVAL, "args[0] must be 1");
+	os_mutex_lock(&vm->slots_lock);
+	if (!vm->in_place && (vm->nr_gmems || vm->nr_vcpus || has_attributes(vm)))
+		r = obs_refuse(-EBUSY, "before the first guest_memfd, vCPU and attribute only");
+	else
+		__atomic_store_n(&vm->in_place, true, __ATOMIC_RELEASE);
+	os_mutex_unlock(&vm->slots_lock);
+	return r;
+}
+
 static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 {
+	if (is_in_place(cap->cap))
+		return enable_in_place(vm, cap->args[0]);
 	switch (cap->cap) {
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return enable_dirty_protect(vm, cap->args[0]);

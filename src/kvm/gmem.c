@@ -12,52 +12,146 @@
 #include <sys/mman.h>
 
 #define MAX_FILE ((uint64_t)INT64_MAX)
+#define FIRST_INO 0x10000
 
-static int gmem_alloc(struct vm *vm, const struct kvm_create_guest_memfd *args, struct gmem **out)
+static int64_t now(void)
 {
-	static _Atomic uint64_t next_ino = 0x10000;
+	return (int64_t)os_wallclock_ns();
+}
+
+static void gmem_init(struct gmem *g, struct host_file *host)
+{
+	kvm_object_init(&g->object, KVM_OBJECT_GMEM);
+	g->host = host;
+	/* The same in every process that has it. */
+	g->ino = FIRST_INO + host->id;
+	g->uid = os_fs_uid();
+	g->gid = os_fs_gid();
+	g->atime_ns = now();
+	atomic_init(&g->mtime_ns, g->atime_ns);
+}
+
+static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_place)
+{
+	if (in_place)
+		flags |= GMEM_FILE_IN_PLACE;
+	if (!vm->has_private)
+		flags |= GMEM_FILE_NO_PRIVATE;
+	return (unsigned int)flags;
+}
+
+/* The file with its host side: one reference on each. */
+static int make_file(struct vm *vm, const struct kvm_create_guest_memfd *args, bool in_place,
+		     struct gmem *g, struct host_file **host)
+{
+	int err = gmem_file_create(args->size, file_flags(vm, args->flags, in_place), &g->file);
+
+	if (err)
+		return err;
+	if (vm->type->gmem)
+		gmem_file_set_type(g->file, vm->type->gmem, vm);
+	err = host_file_create(kvm_host_map(), g->file, host);
+	if (err)
+		gmem_file_put(g->file);
+	return err;
+}
+
+static int gmem_alloc(struct vm *vm, const struct kvm_create_guest_memfd *args, bool in_place,
+		      struct gmem **out)
+{
 	struct gmem *g = os_alloc(sizeof(*g));
+	struct host_file *host;
 	int err;
 
 	if (!g)
 		return -ENOMEM;
-	err = gmem_file_create(args->size, (unsigned int)args->flags, &g->file);
+	err = make_file(vm, args, in_place, g, &host);
 	if (err) {
 		os_free(g, sizeof(*g));
 		return err;
 	}
-	kvm_object_init(&g->object, KVM_OBJECT_GMEM);
+	gmem_init(g, host);
 	kvm_object_get(&vm->object);
 	g->vm = vm;
-	g->ino = atomic_fetch_add(&next_ino, 1);
-	g->uid = os_fs_uid();
-	g->gid = os_fs_gid();
-	g->atime_ns = (int64_t)os_wallclock_ns();
-	atomic_init(&g->mtime_ns, g->atime_ns);
 	*out = g;
 	return 0;
 }
 
-long gmem_create(struct vm *vm, const struct kvm_create_guest_memfd *args)
+uint64_t gmem_legal_flags(const struct vm *vm)
 {
 	const struct kvm_profile *p = kvm_profile();
-	struct gmem *g;
-	int fd, err;
 
-	if (args->flags & ~(vm->has_private ? p->gmem_flags_private : p->gmem_flags))
+	return vm && vm->has_private && !vm_in_place(vm) ? p->gmem_flags_private : p->gmem_flags;
+}
+
+static int check_create(const struct vm *vm, const struct kvm_create_guest_memfd *args)
+{
+	if (args->flags & ~gmem_legal_flags(vm))
 		return obs_refuse(-EINVAL, "KVM_CAP_GUEST_MEMFD_FLAGS of this VM lacks a flag");
 	if (!args->size || args->size > MAX_FILE || args->size & (OS_PAGE_SIZE - 1))
 		return obs_refuse(-EINVAL, "size: a positive multiple of the page size");
-	err = kvm_fds->reserve(false, &fd);
-	if (err)
-		return obs_refuse(err, "no free descriptor");
-	err = gmem_alloc(vm, args, &g);
+	return 0;
+}
+
+/* The descriptor comes last: its name says where the file is. */
+static long gmem_install(struct gmem *g)
+{
+	char name[HOST_FILE_NAME_MAX];
+	int fd, err = host_file_name(g->host, name);
+
+	if (!err)
+		err = kvm_fds->reserve(false, name, &fd);
 	if (err) {
-		kvm_fds->cancel(fd);
-		return err;
+		kvm_object_put(&g->object);
+		return obs_refuse(err, "no free descriptor");
 	}
 	kvm_fds->commit(fd, &g->object);
 	return fd;
+}
+
+/* Counted from here on, so that the VM's mode stays what it is now. */
+static bool count_gmem(struct vm *vm)
+{
+	bool in_place;
+
+	os_mutex_lock(&vm->lock);
+	vm->nr_gmems++;
+	in_place = vm->in_place;
+	os_mutex_unlock(&vm->lock);
+	return in_place;
+}
+
+static void uncount_gmem(struct vm *vm)
+{
+	os_mutex_lock(&vm->lock);
+	vm->nr_gmems--;
+	os_mutex_unlock(&vm->lock);
+}
+
+long gmem_create(struct vm *vm, const struct kvm_create_guest_memfd *args)
+{
+	bool in_place = count_gmem(vm);
+	struct gmem *g;
+	int err = check_create(vm, args);
+
+	if (!err)
+		err = gmem_alloc(vm, args, in_place, &g);
+	if (err) {
+		uncount_gmem(vm);
+		return err;
+	}
+	return gmem_install(g);
+}
+
+int kvm_gmem_adopt(struct host_file *f, struct kvm_object **out)
+{
+	struct gmem *g = os_alloc(sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+	gmem_init(g, f);
+	*out = &g->object;
+	return 0;
 }
 
 int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
@@ -77,24 +171,35 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 	return 0;
 }
 
-/* The VM outlives the call: the count that the file has of it is given back last. */
+/* At home. The VM outlives the call: the count that the file has of it is given back last. */
+static void release_file(struct gmem *g)
+{
+	os_mutex_lock(&g->vm->slots_lock);
+	gmem_file_release(g->file);
+	os_mutex_unlock(&g->vm->slots_lock);
+	uncount_gmem(g->vm);
+}
+
 void gmem_destroy(struct gmem *g)
 {
 	struct vm *vm = g->vm;
+	struct gmem_file *file = g->file;
 
-	os_mutex_lock(&vm->slots_lock);
-	gmem_file_release(g->file);
-	os_mutex_unlock(&vm->slots_lock);
-	gmem_file_put(g->file);
+	if (vm)
+		release_file(g);
+	host_file_put(g->host);
+	if (file)
+		gmem_file_put(file);
 	os_free(g, sizeof(*g));
-	kvm_object_put(&vm->object);
+	if (vm)
+		kvm_object_put(&vm->object);
 }
 
 void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 {
 	struct gmem *g = gmem_of(o);
 
-	st->size = gmem_file_size(g->file);
+	st->size = g->host->size;
 	st->ino = g->ino;
 	st->uid = g->uid;
 	st->gid = g->gid;
@@ -102,9 +207,9 @@ void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 	st->mtime_ns = st->ctime_ns = atomic_load(&g->mtime_ns);
 }
 
-struct gmem_file *kvm_gmem_file(struct kvm_object *o)
+struct host_file *kvm_gmem_host_file(struct kvm_object *o)
 {
-	return gmem_of(o)->file;
+	return gmem_of(o)->host;
 }
 
 uint64_t kvm_gmem_fs_magic(void)
@@ -139,8 +244,7 @@ static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t si
 		return obs_refuse(-EOPNOTSUPP, "a guest_memfd can allocate and punch only");
 	if ((offset | size) & (int64_t)(OS_PAGE_SIZE - 1))
 		return obs_refuse(-EINVAL, "the range is not page aligned");
-	if (!(mode & FALLOC_FL_PUNCH_HOLE) &&
-	    (uint64_t)offset + (uint64_t)size > gmem_file_size(g->file))
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) && (uint64_t)offset + (uint64_t)size > g->host->size)
 		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
 	return 0;
 }
@@ -160,11 +264,11 @@ int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t s
 	if (err)
 		return err;
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		err = gmem_file_punch(g->file, (uint64_t)offset, (uint64_t)size);
+		err = host_file_punch(g->host, (uint64_t)offset, (uint64_t)size);
 	else
-		err = gmem_file_allocate(g->file, (uint64_t)offset, (uint64_t)size);
+		err = host_file_allocate(g->host, (uint64_t)offset, (uint64_t)size);
 	if (!err)
-		atomic_store(&g->mtime_ns, (int64_t)os_wallclock_ns());
+		atomic_store(&g->mtime_ns, now());
 	return err;
 }
 
@@ -216,12 +320,13 @@ static int check_mmap(int prot, int flags)
 
 static int mmap_gmem(struct gmem *g, int flags, int *fd)
 {
-	if (!(gmem_file_flags(g->file) & GMEM_FILE_MMAP))
+	if (!(g->host->flags & GMEM_FILE_MMAP))
 		return obs_refuse(-ENODEV,
 				  "the guest_memfd was made without GUEST_MEMFD_FLAG_MMAP");
 	if ((flags & MAP_TYPE) == MAP_PRIVATE)
 		return obs_refuse(-EINVAL, "a guest_memfd can be mapped shared only");
-	return host_map_backing(kvm_host_map(), g->file, fd);
+	*fd = -1;
+	return 0;
 }
 
 /* The vCPU's pages can be mapped privately too; past them there is nothing (SIGBUS). */

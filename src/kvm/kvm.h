@@ -45,7 +45,7 @@ struct kvm_fd_ops {
 };
 void kvm_set_fd_ops(const struct kvm_fd_ops *ops);
 
-/* Chooses the kernel we answer like: linux-7.2, linux-6.18, linux-6.12; NULL: the default.
+/* Chooses the kernel we answer like: profile.c has the names; NULL: the default.
  * -ENOENT: no such profile. Before the first kvm_open(). */
 int kvm_set_profile(const char *name);
 

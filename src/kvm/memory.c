@@ -226,9 +226,24 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 	return err;
 }
 
+static uint64_t legal_attributes(const struct vm *vm)
+{
+	return vm->has_private && !vm_in_place(vm) ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+}
+
+static int set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
+{
+	/* Looked at once more under the lock: the VM may have been switched to in-place conversion. */
+	if (a->attributes & ~legal_attributes(vm))
+		return obs_refuse(-EINVAL,
+				  "KVM_CAP_MEMORY_ATTRIBUTES of this VM lacks an attribute");
+	return mmu_set_attributes(vm->mmu, a->address >> OS_PAGE_SHIFT, a->size >> OS_PAGE_SHIFT,
+				  (uint32_t)a->attributes);
+}
+
 long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 {
-	uint64_t legal = vm->has_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	uint64_t legal = legal_attributes(vm);
 	int err = 0;
 
 	if (a->flags)
@@ -243,8 +258,7 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 	if (!legal)
 		return 0;
 	os_mutex_lock(&vm->slots_lock);
-	err = mmu_set_attributes(vm->mmu, a->address >> OS_PAGE_SHIFT, a->size >> OS_PAGE_SHIFT,
-				 (uint32_t)a->attributes);
+	err = set_attributes(vm, a);
 	os_mutex_unlock(&vm->slots_lock);
 	return err;
 }

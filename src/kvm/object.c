@@ -95,7 +95,7 @@ long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
 			return obs_refuse(-EIO, "the vCPU belongs to another process");
 		return vcpu_ioctl(vcpu_of(o), cmd, arg);
 	default:
-		return obs_refuse(-ENOTTY, "a guest_memfd takes no such request");
+		return gmem_ioctl(gmem_of(o), cmd, arg);
 	}
 }
 

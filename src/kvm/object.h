@@ -2,9 +2,9 @@
 /*
  * The objects of kvm/ as its own files see them.
  *
- * Locks, outermost first: vcpu->lock -> vm->slots_lock -> (file invalidate, mmu, store). vm->lock guards
- * the ids of vCPUs and what ENABLE_CAP and the irqchip calls set; it is taken inside no other lock of
- * this list but vcpu->lock. The list of VMs has a reader-writer lock of its own, taken first.
+ * Locks, outermost first: vcpu->lock -> vm->lock -> vm->slots_lock -> (file invalidate, mmu, store). vm->lock
+ * guards the ids of vCPUs, the number of guest_memfds, and what ENABLE_CAP and the irqchip calls set. The list
+ * of VMs has a reader-writer lock of its own, taken first.
  */
 #ifndef GMEM_KVM_OBJECT_H
 #define GMEM_KVM_OBJECT_H
@@ -14,6 +14,7 @@
 #include "cpu/cpu.h"
 #include "kvm/kvm.h"
 #include "kvm/profile.h"
+#include "map/host_file.h"
 #include "mmu/memslot.h"
 #include "mmu/mmu.h"
 #include "obs/obs.h"
@@ -29,6 +30,16 @@
 
 struct vm;
 struct vcpu;
+
+/* What one machine type is. */
+struct vm_type {
+	uint64_t type;	  /* KVM_X86_*_VM */
+	bool has_private; /* it has private memory */
+	const struct gmem_type_ops
+		*gmem; /* what it wants to be told of its guest_memfds; NULL: nothing */
+};
+/* vm_type.c; NULL: gmem does not know it. */
+const struct vm_type *vm_type_find(uint64_t type);
 
 /* A write to an address that signals an eventfd instead of leaving to the program. */
 struct ioeventfd {
@@ -50,8 +61,9 @@ struct coalesced_zone {
 struct vm {
 	struct kvm_object object;
 	struct vm *next; /* list of VMs of this process */
-	uint32_t type;
+	const struct vm_type *type;
 	bool has_private;
+	bool in_place; /* its guest_memfds say what a page is; changes under both locks, before any is made */
 	struct mmu *mmu;
 
 	struct os_mutex slots_lock;
@@ -60,6 +72,7 @@ struct vm {
 	/* What CREATE_VCPU has given out: an id is not free again when its vCPU is gone. */
 	uint64_t vcpu_ids[KVM_MAX_VCPU_ID / 64];
 	unsigned int nr_vcpus;
+	unsigned int nr_gmems; /* guest_memfds there are */
 	bool irqchip;
 	uint32_t boot_cpu_id;
 	uint32_t max_vcpu_id;	  /* KVM_CAP_MAX_VCPU_ID; 0: not set */
@@ -100,10 +113,13 @@ struct vcpu {
 	uint32_t nr_cpuid;
 };
 
+/* vm and file are for the process that made it, its home; anywhere else all goes through host, which knows
+ * the way there. One that came from another process has neither. */
 struct gmem {
 	struct kvm_object object;
 	struct vm *vm;
 	struct gmem_file *file;
+	struct host_file *host;
 	uint64_t ino;
 	uint32_t uid, gid;
 	_Atomic int64_t mtime_ns;
@@ -136,10 +152,12 @@ void gmem_destroy(struct gmem *gmem);
 long caps_check(const struct vm *vm, uint64_t cap);
 long caps_enable(struct vm *vm, const struct kvm_enable_cap *cap);
 
-/* The three tables of requests. */
+/* The four tables of requests. */
 long system_ioctl(unsigned int cmd, uint64_t arg);
 long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg);
 long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg);
+/* In every process: what is behind it may be elsewhere. */
+long gmem_ioctl(struct gmem *gmem, unsigned int cmd, uint64_t arg);
 
 #define NR_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
 /* One row of a table of requests: the structure is copied in and out around the handler as the direction

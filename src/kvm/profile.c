@@ -8,17 +8,22 @@
 
 #define BOTH_TYPES (1u << KVM_X86_DEFAULT_VM | 1u << KVM_X86_SW_PROTECTED_VM)
 
+/* clang-format off */
+#define AS_LINUX_7_2                                                           \
+	.vm_types = BOTH_TYPES,                                                \
+	.gmem_any_vm = true,                                                   \
+	.gmem_flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,    \
+	.gmem_flags_private = GUEST_MEMFD_FLAG_MMAP,                           \
+	.cap_gmem_flags = true,                                                \
+	.bind_overlap = -EEXIST,                                               \
+	.gmem_own_fs = true,                                                   \
+	.hypercall_ret_zeroed = true,                                          \
+	.quirks = 0xfff
+/* clang-format on */
+
 static const struct kvm_profile linux_7_2 = {
 	.name = "linux-7.2",
-	.vm_types = BOTH_TYPES,
-	.gmem_any_vm = true,
-	.gmem_flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
-	.gmem_flags_private = GUEST_MEMFD_FLAG_MMAP,
-	.cap_gmem_flags = true,
-	.bind_overlap = -EEXIST,
-	.gmem_own_fs = true,
-	.hypercall_ret_zeroed = true,
-	.quirks = 0xfff,
+	AS_LINUX_7_2,
 };
 
 static const struct kvm_profile linux_6_18 = {
@@ -41,4 +46,35 @@ static const struct kvm_profile linux_6_12 = {
 	.quirks = 0xff,
 };
 
-const struct kvm_profile *const kvm_profiles[] = { &linux_7_2, &linux_6_18, &linux_6_12, NULL };
+/*
+ * In-place conversion, which no released kernel has: 7.2 with the series as it was posted. Version 8 took a
+ * new number for the capability and kept the per-VM request, without any attribute.
+ */
+static const struct kvm_profile in_place = {
+	.name = "in-place",
+	AS_LINUX_7_2,
+	.in_place = KVM_IN_PLACE_ALWAYS,
+	.cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES,
+};
+
+/* Its capability has the number that 7.2 gave to one of another architecture, which x86 answers with 0. */
+static const struct kvm_profile in_place_v7 = {
+	.name = "in-place-v7",
+	AS_LINUX_7_2,
+	.in_place = KVM_IN_PLACE_ALWAYS,
+	.cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES_V7,
+	.vm_attributes_gone = true,
+	.shared_without_private = true,
+};
+
+/* Ours alone: the series chooses when the module is loaded, here each VM does. */
+static const struct kvm_profile in_place_per_vm = {
+	.name = "in-place-per-vm",
+	AS_LINUX_7_2,
+	.in_place = KVM_IN_PLACE_ASKED,
+	.cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES,
+};
+
+const struct kvm_profile *const kvm_profiles[] = {
+	&linux_7_2, &linux_6_18, &linux_6_12, &in_place, &in_place_v7, &in_place_per_vm, NULL,
+};

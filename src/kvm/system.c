@@ -15,7 +15,7 @@ static long create_vm(void *object, void *data, uint64_t arg)
 {
 	struct vm *vm;
 	int fd;
-	int r = kvm_fds->reserve(true, &fd);
+	int r = kvm_fds->reserve(true, NULL, &fd);
 
 	if (r)
 		return obs_refuse(r, "no free descriptor");

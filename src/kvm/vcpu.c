@@ -108,7 +108,7 @@ long vcpu_create(struct vm *vm, uint64_t id)
 
 	if (id >= (vm->max_vcpu_id ? vm->max_vcpu_id : KVM_MAX_VCPU_ID))
 		return obs_refuse(-EINVAL, "vCPU ids end at KVM_CAP_MAX_VCPU_ID");
-	r = kvm_fds->reserve(true, &fd);
+	r = kvm_fds->reserve(true, NULL, &fd);
 	if (r)
 		return obs_refuse((int)r, "no free descriptor");
 	r = vcpu_alloc(vm, (uint32_t)id, &vcpu);

@@ -35,16 +35,18 @@ static void list_remove(struct vm *vm)
 int vm_create(uint64_t type, struct vm **out)
 {
 	struct mmu_config config = { .gpa_bits = (uint8_t)memory_gpa_bits() };
+	const struct vm_type *kind = vm_type_find(type);
 	struct vm *vm;
 	int r;
 
-	if (type >= 32 || !(kvm_profile()->vm_types >> type & 1))
+	if (!kind || !(kvm_profile()->vm_types >> type & 1))
 		return obs_refuse(-EINVAL, "KVM_CAP_VM_TYPES does not have this VM type");
 	vm = os_alloc(sizeof(*vm));
 	if (!vm)
 		return -ENOMEM;
-	vm->type = (uint32_t)type;
-	vm->has_private = type == KVM_X86_SW_PROTECTED_VM;
+	vm->type = kind;
+	vm->has_private = kind->has_private;
+	vm->in_place = kvm_profile()->in_place == KVM_IN_PLACE_ALWAYS;
 	config.has_private = vm->has_private;
 	config.retry_invalid_slot = kvm_profile()->prefault_waits;
 	r = mmu_create(&config, &vm->mmu);
@@ -195,9 +197,16 @@ static long set_region2(void *object, void *data, uint64_t arg)
 	return memory_set_region(object, data, false);
 }
 
+/* Whether there is such a request at all comes before its structure is read. */
 static long set_attributes(void *object, void *data, uint64_t arg)
 {
-	return memory_set_attributes(object, data);
+	struct kvm_memory_attributes a;
+
+	if (vm_in_place(object) && kvm_profile()->vm_attributes_gone)
+		return obs_refuse(-ENOTTY, "in place the attributes are the guest_memfd's");
+	if (os_copy_in(&a, arg, sizeof(a)))
+		return obs_refuse(-EFAULT, "kvm_memory_attributes cannot be read");
+	return memory_set_attributes(object, &a);
 }
 
 /* The number says that the structure travels back as well; the kernel only reads it. */
@@ -375,7 +384,7 @@ static long no_device(void *object, void *data, uint64_t arg)
 }
 
 static const struct ioctl_row rows[] = {
-	{ KVM_SET_MEMORY_ATTRIBUTES, set_attributes, false },
+	{ KVM_SET_MEMORY_ATTRIBUTES, set_attributes, true },
 	{ KVM_SET_USER_MEMORY_REGION2, set_region2, false },
 	{ KVM_SET_USER_MEMORY_REGION, set_region, false },
 	{ KVM_CHECK_EXTENSION, check_extension, false },

@@ -17,8 +17,16 @@ unsigned int memory_gpa_bits(void);
 long dirty_get(struct vm *vm, const struct kvm_dirty_log *log);
 long dirty_clear(struct vm *vm, const struct kvm_clear_dirty_log *log);
 
+/* Does it convert in place? Lock-free: it cannot change once there is a guest_memfd. */
+static inline bool vm_in_place(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->in_place, __ATOMIC_ACQUIRE);
+}
+
 /* gmem.c */
 long gmem_create(struct vm *vm, const struct kvm_create_guest_memfd *args);
+/* The flags that are legal in it now; vm NULL: in some VM. */
+uint64_t gmem_legal_flags(const struct vm *vm);
 /* The guest_memfd behind a descriptor, counted; -EBADF, or -EINVAL when it is none of this VM. */
 int gmem_lookup(struct vm *vm, int fd, struct gmem **out);
 

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Requests to a guest_memfd: conversion in place as the series has it, and two of our own (gmem/ioctl.h).
+ * They need no VM, no memslot and no mapping, and work in every process: host_file.h knows the way to the file.
+ */
+#include "kvm/vm.h"
+
+#include <gmem/ioctl.h>
+
+#include <errno.h>
+
+/* What both ways to convert ask for, and where it is checked. */
+struct request {
+	const struct host_file *file;
+	uint64_t offset, size, attributes;
+};
+
+/* In the series' order; the eighth version asks first whether the VM has private memory at all. */
+static int check_attributes(const struct request *r)
+{
+	bool no_private = r->file->flags & GMEM_FILE_NO_PRIVATE;
+	uint64_t legal = no_private ? 0 : KVM_MEMORY_ATTRIBUTE_PRIVATE;
+
+	if (no_private && !kvm_profile()->shared_without_private)
+		return obs_refuse(-EINVAL, "the VM of the guest_memfd has no private memory");
+	if (r->attributes & ~legal)
+		return obs_refuse(
+			-EINVAL,
+			"KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES of the VM lacks an attribute");
+	return 0;
+}
+
+static int check_range(const struct request *r)
+{
+	uint64_t end = r->offset + r->size;
+
+	if (!r->size || end < r->offset)
+		return obs_refuse(-EINVAL, "the range is empty or wraps");
+	if ((r->offset | r->size) & (OS_PAGE_SIZE - 1))
+		return obs_refuse(-EINVAL, "the range is not page aligned");
+	if (r->offset >= r->file->size || end > r->file->size)
+		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
+	return 0;
+}
+
+static bool all_zero(const uint64_t *words, unsigned int nr)
+{
+	uint64_t any = 0;
+
+	while (nr)
+		any |= words[--nr];
+	return !any;
+}
+
+/* Before a structure is read: is there such a request at all? */
+static int check_mode(const struct gmem *g)
+{
+	if (!host_file_converts(g->host))
+		return obs_refuse(-ENOTTY, "this guest_memfd does not convert in place: its VM's "
+					   "attributes say what a guest page is");
+	return 0;
+}
+
+/* ---- KVM_SET_MEMORY_ATTRIBUTES2 -------------------------------------------------------------------- */
+
+static int check_kvm(const struct gmem *g, const struct kvm_memory_attributes2 *a)
+{
+	struct request r = { g->host, a->offset, a->size, a->attributes };
+	int err;
+
+	if (a->flags)
+		return obs_refuse(-EINVAL, "kvm_memory_attributes2.flags must be 0");
+	if (!all_zero(a->reserved, NR_ROWS(a->reserved)))
+		return obs_refuse(-EINVAL, "kvm_memory_attributes2.reserved must be 0");
+	err = check_attributes(&r);
+	return err ? err : check_range(&r);
+}
+
+/* Only a conversion that fails by itself is told where; that it cannot be told outweighs why it failed. */
+static long set_attributes(void *object, void *data, uint64_t arg)
+{
+	struct gmem *g = object;
+	struct kvm_memory_attributes2 a;
+	struct gmem_conversion c = { 0 };
+	int err = check_mode(g);
+
+	if (err)
+		return err;
+	if (os_copy_in(&a, arg, sizeof(a)))
+		return obs_refuse(-EFAULT, "kvm_memory_attributes2 cannot be read");
+	err = check_kvm(g, &a);
+	if (err)
+		return err;
+	c.offset = c.error_offset = a.offset;
+	c.size = a.size;
+	c.attributes = (uint32_t)a.attributes;
+	err = host_file_convert(g->host, &c);
+	if (!err)
+		return 0;
+	a.error_offset = c.error_offset;
+	if (os_copy_out(arg, &a, sizeof(a)))
+		return obs_refuse(-EFAULT, "kvm_memory_attributes2 cannot be written");
+	return err;
+}
+
+/* ---- GMEM_CONVERT ---------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(struct gmem_refused) == sizeof(struct gmem_ioctl_range) &&
+		       offsetof(struct gmem_refused, size) ==
+			       offsetof(struct gmem_ioctl_range, size),
+	       "what core tells is what the program gets");
+
+static int check_convert(const struct gmem *g, const struct gmem_ioctl_convert *a)
+{
+	struct request r = { g->host, a->offset, a->size, a->attributes };
+	int err;
+
+	if (a->flags || !all_zero(a->reserved, NR_ROWS(a->reserved)))
+		return obs_refuse(-EINVAL, "gmem_ioctl_convert: flags and reserved must be 0");
+	if (a->max_refused > GMEM_IOCTL_MAX_RANGES)
+		return obs_refuse(-EINVAL, "max_refused: more than GMEM_IOCTL_MAX_RANGES");
+	err = check_attributes(&r);
+	return err ? err : check_range(&r);
+}
+
+/* No more ranges can refuse than every second page. */
+static uint32_t useful_ranges(const struct gmem_ioctl_convert *a)
+{
+	uint64_t most = (a->size / OS_PAGE_SIZE + 1) / 2;
+
+	return a->max_refused < most ? a->max_refused : (uint32_t)most;
+}
+
+static int tell_refused(const struct gmem_ioctl_convert *a, const struct gmem_conversion *c)
+{
+	uint32_t nr = c->nr_refused < c->max_refused ? c->nr_refused : c->max_refused;
+
+	return nr ? os_copy_out(a->refused, c->refused, nr * sizeof(c->refused[0])) : 0;
+}
+
+static long convert_and_tell(struct gmem *g, struct gmem_ioctl_convert *a,
+			     struct gmem_conversion *c)
+{
+	int err = host_file_convert(g->host, c);
+
+	a->nr_refused = err ? c->nr_refused : 0;
+	a->error_offset = err ? c->error_offset : a->error_offset;
+	if (err && tell_refused(a, c))
+		return obs_refuse(-EFAULT, "the array of refused ranges cannot be written");
+	return err;
+}
+
+static long convert(void *object, void *data, uint64_t arg)
+{
+	struct gmem_ioctl_convert a;
+	struct gmem_conversion c = { 0 };
+	struct gmem *g = object;
+	long err = check_mode(g);
+
+	if (err)
+		return err;
+	if (os_copy_in(&a, arg, sizeof(a)))
+		return obs_refuse(-EFAULT, "gmem_ioctl_convert cannot be read");
+	err = check_convert(g, &a);
+	if (err)
+		return err;
+	c.offset = c.error_offset = a.offset;
+	c.size = a.size;
+	c.attributes = (uint32_t)a.attributes;
+	c.max_refused = useful_ranges(&a);
+	if (c.max_refused) {
+		c.refused = os_alloc(c.max_refused * sizeof(c.refused[0]));
+		if (!c.refused)
+			return obs_refuse(-ENOMEM, "no memory for the refused ranges");
+	}
+	err = convert_and_tell(g, &a, &c);
+	if (c.refused)
+		os_free(c.refused, c.max_refused * sizeof(c.refused[0]));
+	if (os_copy_out(arg, &a, sizeof(a)) && err)
+		return obs_refuse(-EFAULT, "gmem_ioctl_convert cannot be written");
+	return err;
+}
+
+/* ---- GMEM_GET_ATTRIBUTES --------------------------------------------------------------------------- */
+
+static int check_query(const struct gmem *g, const struct gmem_ioctl_attributes *a)
+{
+	struct request r = { g->host, a->offset, a->size, 0 };
+
+	if (!all_zero(a->reserved, NR_ROWS(a->reserved)))
+		return obs_refuse(-EINVAL, "gmem_ioctl_attributes.reserved must be 0");
+	if (!a->max_runs || a->max_runs > GMEM_IOCTL_MAX_RANGES)
+		return obs_refuse(-EINVAL, "max_runs: 1 to GMEM_IOCTL_MAX_RANGES");
+	return check_range(&r);
+}
+
+_Static_assert(sizeof(struct gmem_run) == sizeof(struct gmem_ioctl_run) &&
+		       offsetof(struct gmem_run, attributes) ==
+			       offsetof(struct gmem_ioctl_run, attributes),
+	       "what map/ tells is what the program gets");
+
+/* In one go at home, and so of one moment; elsewhere the answer may come in parts. */
+static int query(struct gmem *g, const struct gmem_ioctl_attributes *a, struct gmem_run *runs,
+		 uint32_t *nr)
+{
+	uint64_t at = a->offset, end = a->offset + a->size;
+	uint32_t some;
+	int err;
+
+	for (*nr = 0; at < end && *nr < a->max_runs; *nr += some) {
+		some = 0;
+		err = host_file_query(g->host, at, end - at, runs + *nr, a->max_runs - *nr, &some);
+		if (err)
+			return obs_refuse(err, "the attributes of the file cannot be asked");
+		os_assert(some);
+		at = runs[*nr + some - 1].offset + runs[*nr + some - 1].size;
+	}
+	return 0;
+}
+
+static long query_and_tell(struct gmem *g, struct gmem_ioctl_attributes *a, struct gmem_run *runs)
+{
+	int err = query(g, a, runs, &a->nr_runs);
+
+	if (!err && os_copy_out(a->runs, runs, a->nr_runs * sizeof(runs[0])))
+		err = obs_refuse(-EFAULT, "the array of runs cannot be written");
+	return err;
+}
+
+static long get_attributes(void *object, void *data, uint64_t arg)
+{
+	struct gmem_ioctl_attributes a;
+	struct gmem_run *runs;
+	uint64_t size;
+	long err;
+
+	if (os_copy_in(&a, arg, sizeof(a)))
+		return obs_refuse(-EFAULT, "gmem_ioctl_attributes cannot be read");
+	err = check_query(object, &a);
+	if (err)
+		return err;
+	if (a.max_runs > a.size / OS_PAGE_SIZE)
+		a.max_runs = (uint32_t)(a.size / OS_PAGE_SIZE);
+	size = a.max_runs * sizeof(*runs);
+	runs = os_alloc(size);
+	if (!runs)
+		return obs_refuse(-ENOMEM, "no memory for the runs");
+	err = query_and_tell(object, &a, runs);
+	os_free(runs, size);
+	if (!err && os_copy_out(arg + offsetof(struct gmem_ioctl_attributes, nr_runs), &a.nr_runs,
+				sizeof(a.nr_runs)))
+		err = obs_refuse(-EFAULT, "gmem_ioctl_attributes cannot be written");
+	return err;
+}
+
+static const struct ioctl_row rows[] = {
+	{ KVM_SET_MEMORY_ATTRIBUTES2, set_attributes, true },
+	{ GMEM_CONVERT, convert, true },
+	{ GMEM_GET_ATTRIBUTES, get_attributes, true },
+};
+
+long gmem_ioctl(struct gmem *g, unsigned int cmd, uint64_t arg)
+{
+	long r = ioctl_run(rows, NR_ROWS(rows), g, cmd, arg);
+
+	return r == -NO_SUCH_REQUEST ? obs_refuse(-ENOTTY, "a guest_memfd takes no such request")
+				     : r;
+}
