@@ -162,6 +162,28 @@ static bool leaf_uniform(const struct attr_map *map, const struct leaf *leaf, ui
 	return true;
 }
 
+/* How many of first..511 have the value. */
+static uint64_t leaf_run(const struct attr_map *map, const struct leaf *leaf, uint64_t first,
+			 uint32_t value)
+{
+	uint32_t i;
+
+	for (i = (uint32_t)first / 64; i < LEAF_WORDS; i++) {
+		uint64_t other = 0;
+
+		for_each_plane(map, bit, plane)
+		{
+			uint64_t word = word_load(leaf, plane * LEAF_WORDS + i);
+
+			other |= value & bit ? ~word : word;
+		}
+		other &= word_mask(i, first, FANOUT - 1);
+		if (other)
+			return i * 64 + (uint32_t)__builtin_ctzll(other) - first;
+	}
+	return FANOUT - first;
+}
+
 static void leaf_set(const struct attr_map *map, struct leaf *leaf, uint64_t first, uint64_t last,
 		     uint32_t value)
 {
@@ -341,6 +363,60 @@ bool attr_map_uniform(struct attr_map *map, uint64_t first, uint64_t nr, uint32_
 	if (ret)
 		*value = u.value;
 	return ret;
+}
+
+/* The part of a run that one entry tells: from index to the end of the entry, or of the run in a leaf. 0: the
+ * value is another one; *value is given unless index is the first. MOVED: as ever. */
+static int64_t run_in_entry(struct attr_map *map, uint64_t sequence, uint64_t index, bool is_first,
+			    uint32_t *value)
+{
+	uintptr_t e = entry_load(&map->root);
+	int level = ROOT_LEVEL;
+	uint32_t here;
+	int64_t nr;
+
+	while (!moved(map, sequence)) {
+		if (is_value(e)) {
+			here = value_of(e);
+			nr = (int64_t)(level_pages(level) - index % level_pages(level));
+		} else if (--level == LEVEL_4K) {
+			here = leaf_get(map, leaf_of(e), index % FANOUT);
+			nr = (int64_t)leaf_run(map, leaf_of(e), index % FANOUT, here);
+		} else {
+			e = entry_load(&node_of(e)->entry[entry_index(index, level)]);
+			continue;
+		}
+		if (is_first)
+			*value = here;
+		return moved(map, sequence) ? MOVED : here == *value ? nr : 0;
+	}
+	return MOVED;
+}
+
+static int64_t run_try(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t *value)
+{
+	uint64_t sequence = read_begin(map);
+	uint64_t length = 0;
+	int64_t more;
+
+	do {
+		more = run_in_entry(map, sequence, first + length, !length, value);
+		if (more == MOVED)
+			return MOVED;
+		length += (uint64_t)more;
+	} while (more && length < nr);
+	return (int64_t)(length < nr ? length : nr);
+}
+
+uint64_t attr_map_run(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t *value)
+{
+	int64_t length;
+
+	check_range(first, nr);
+	do {
+		length = run_try(map, first, nr, value);
+	} while (length == MOVED);
+	return (uint64_t)length;
 }
 
 /* ---- changes, under the writer's lock -------------------------------------------------------- */

@@ -12,6 +12,10 @@
  * Setting an aligned range of any size is one store; alternating pages cost bits, not nodes; a
  * subtree that becomes uniform folds back into its parent's entry.
  *
+ * Memory. A leaf is 64 bytes an attribute for 512 pages, a lowest node some 4 KiB for 262144: whatever is done
+ * to nr_pages pages, a map of one attribute holds at most attr_map_bytes_bound(), a seventh of a byte a page
+ * and a constant (37 MiB for 1 TiB). What folds is used again, by the map alone, and given back with it.
+ *
  * Writers (set, reserve) hold the caller's lock: one at a time per map. Lookups take no lock and may
  * run beside a writer: nodes and leaves live in a pool of the map and keep their type until the map
  * is destroyed, and a reader re-checks the map's sequence, so that a stale pointer can only lead to
@@ -45,6 +49,8 @@ void attr_map_destroy(struct attr_map *map);
 uint32_t attr_map_get(struct attr_map *map, uint64_t index);
 /* Lock-free: true when every page of [first, first + nr) has the same value, put into *value. */
 bool attr_map_uniform(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t *value);
+/* Lock-free: how many pages from first on, at most nr, have the value of first, which is put into *value. */
+uint64_t attr_map_run(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t *value);
 /* Lock-free: the largest level at most max_level whose aligned block around index is uniform. */
 int attr_map_level(struct attr_map *map, uint64_t index, int max_level);
 
@@ -55,6 +61,11 @@ void attr_map_set(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t va
 
 /* Under the writer's lock: bytes the map holds, and pages in [first, first+nr) whose value is value. */
 uint64_t attr_map_bytes(struct attr_map *map);
+/* The most that a map of one attribute can ever hold when pages below nr_pages change. */
+static inline uint64_t attr_map_bytes_bound(uint64_t nr_pages)
+{
+	return nr_pages / 7 + (320 << 10);
+}
 uint64_t attr_map_count(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t value);
 /* Walks the whole structure and asserts what must hold. */
 void attr_map_check(struct attr_map *map);

@@ -4,9 +4,11 @@
  *
  *	invalidate lock, exclusively	no fault, punch, allocation or binding beside us
  *	already so?			done, nobody hears of it
+ *	trim				to the first and last page that change
  *	prepare (to private only)	a pinned page refuses here, with nothing touched
  *	reserve				the map's memory, the last thing that can fail by itself
  *	begin				every translation of the range is gone, none comes back
+ *	the VM type is told
  *	the map changes			cannot fail
  *	end				new translations, of the new state
  *
@@ -17,22 +19,61 @@
 #include "core/file_private.h"
 #include "obs/obs.h"
 
-static bool already_so(struct gmem_file *f, const struct gmem_change *ch)
-{
-	uint32_t value;
+/* From here on a conversion is long enough to look for signals. */
+#define LONG_CONVERSION ((uint64_t)1 << 30)
 
-	return attr_map_uniform(f->attributes, ch->offset >> OS_PAGE_SHIFT,
-				ch->size >> OS_PAGE_SHIFT, &value) &&
-	       value == ch->attributes;
+static bool is_all(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t value)
+{
+	uint32_t found;
+
+	return attr_map_uniform(map, first, nr, &found) && found == value;
 }
 
-/* Everything that may refuse. */
-static int get_ready(struct gmem_file *f, const struct gmem_change *ch, uint64_t *error_offset)
+/* How many pages at the end of the range have the value; the first page has another one. */
+static uint64_t equal_tail(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t value)
+{
+	uint64_t end = first + nr;
+	uint64_t known = 0;
+	uint64_t step = 1;
+
+	/* Shorter tails are equal, too: double until one is not, then halve. */
+	for (; known + step < nr && is_all(map, end - known - step, step, value); step *= 2)
+		known += step;
+	while (step /= 2) {
+		if (known + step < nr && is_all(map, end - known - step, step, value))
+			known += step;
+	}
+	return known;
+}
+
+/* False when nothing is left to change. */
+static bool trim(struct gmem_file *f, struct gmem_change *ch)
+{
+	uint64_t first = ch->offset >> OS_PAGE_SHIFT;
+	uint64_t nr = ch->size >> OS_PAGE_SHIFT;
+	uint32_t value;
+	uint64_t run = attr_map_run(f->attributes, first, nr, &value);
+
+	if (value == ch->attributes) {
+		first += run;
+		nr -= run;
+	}
+	if (!nr)
+		return false;
+	if (value == ch->attributes || run < nr)
+		nr -= equal_tail(f->attributes, first, nr, ch->attributes);
+	ch->offset = first << OS_PAGE_SHIFT;
+	ch->size = nr << OS_PAGE_SHIFT;
+	return true;
+}
+
+/* Everything that may refuse before anything is touched. */
+static int get_ready(struct gmem_file *f, const struct gmem_change *ch)
 {
 	int err = 0;
 
 	if (ch->attributes & ATTR_PRIVATE)
-		err = bracket_prepare(f, ch, error_offset);
+		err = bracket_prepare(f, ch);
 	if (err)
 		return obs_refuse(err,
 				  "a user of the pages cannot give them up for a conversion to "
@@ -41,17 +82,15 @@ static int get_ready(struct gmem_file *f, const struct gmem_change *ch, uint64_t
 			       ch->size >> OS_PAGE_SHIFT);
 	if (err)
 		return obs_refuse(err, "no memory for the attributes of the range");
+	if (ch->size >= LONG_CONVERSION && os_signal_pending())
+		return obs_refuse(-EINTR, "a signal waits, and the conversion is long");
 	return 0;
 }
 
-static int convert_locked(struct gmem_file *f, struct gmem_change *ch, uint64_t *error_offset)
+static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 {
-	int err;
+	int err = get_ready(f, ch);
 
-	if (already_so(f, ch))
-		return 0;
-	*error_offset = ch->offset;
-	err = get_ready(f, ch, error_offset);
 	if (err)
 		return err;
 	err = bracket_begin(f, ch);
@@ -59,6 +98,7 @@ static int convert_locked(struct gmem_file *f, struct gmem_change *ch, uint64_t 
 		return obs_refuse(err, "a user of the pages could not drop its translations");
 
 	os_assert(f->changing);
+	type_convert(f, ch);
 	attr_map_set(f->attributes, ch->offset >> OS_PAGE_SHIFT, ch->size >> OS_PAGE_SHIFT,
 		     ch->attributes);
 
@@ -67,22 +107,37 @@ static int convert_locked(struct gmem_file *f, struct gmem_change *ch, uint64_t 
 	return 0;
 }
 
-int gmem_file_convert(struct gmem_file *f, uint64_t offset, uint64_t size, uint32_t attributes,
-		      uint64_t *error_offset)
+static int convert_locked(struct gmem_file *f, struct gmem_change *ch)
 {
-	struct gmem_change ch = { .kind = GMEM_CHANGE_CONVERT,
-				  .offset = offset,
-				  .size = size,
-				  .attributes = attributes };
-	uint64_t where;
 	int err;
 
-	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
-	os_assert(offset < f->size && size <= f->size - offset);
+	if (!trim(f, ch))
+		return 0;
+	refusals_begin(f);
+	err = convert_trimmed(f, ch);
+	return refusals_end(f, ch->conversion, err);
+}
+
+int gmem_file_convert(struct gmem_file *f, struct gmem_conversion *c)
+{
+	bool to_private = c->attributes & ATTR_PRIVATE;
+	struct gmem_change ch = {
+		.kind = GMEM_CHANGE_CONVERT,
+		.offset = c->offset,
+		.size = c->size,
+		.attributes = c->attributes,
+		.filter = to_private ? GMEM_FILTER_SHARED : GMEM_FILTER_PRIVATE,
+		.file = f,
+		.conversion = c,
+	};
+	int err;
+
+	os_assert(f->flags & GMEM_FILE_IN_PLACE);
+	os_assert(c->size && !((c->offset | c->size) & (OS_PAGE_SIZE - 1)));
+	os_assert(c->offset < f->size && c->size <= f->size - c->offset);
+	c->nr_refused = 0;
 	os_rwlock_write_lock(&f->invalidate);
-	err = convert_locked(f, &ch, &where);
+	err = convert_locked(f, &ch);
 	os_rwlock_write_unlock(&f->invalidate);
-	if (err)
-		*error_offset = where;
 	return err;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* gmem_file: life, consumers, bindings, pages, discard and release. Conversion is in convert.c. */
+/* gmem_file: life, consumers, bindings, pages, discard and release. */
 #include <errno.h>
 
 #include "core/file_private.h"
@@ -21,6 +21,7 @@ int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 	f->size = size;
 	f->flags = flags;
 	os_rwlock_init(&f->invalidate);
+	os_mutex_init(&f->prepare_lock);
 	err = attr_map_create(ATTR_PRIVATE, initial, &f->attributes);
 	if (err)
 		goto free_file;
@@ -55,6 +56,7 @@ void gmem_file_put(struct gmem_file *f)
 	os_assert(!f->bindings.nr && !f->consumers && !f->changing);
 	while ((b = binding_take(&f->forgotten)))
 		os_free(b, sizeof(*b));
+	type_destroy(f);
 	attr_map_destroy(f->attributes);
 	store_destroy(f->store);
 	os_free(f, sizeof(*f));
@@ -78,6 +80,32 @@ struct store *gmem_file_store(const struct gmem_file *f)
 struct attr_map *gmem_file_attributes(const struct gmem_file *f)
 {
 	return f->attributes;
+}
+
+uint64_t gmem_file_generation(const struct gmem_file *f)
+{
+	return f->generation;
+}
+
+uint64_t gmem_file_attribute_bytes(struct gmem_file *f)
+{
+	uint64_t bytes;
+
+	os_rwlock_read_lock(&f->invalidate);
+	bytes = attr_map_bytes(f->attributes);
+	os_mutex_lock(&f->prepare_lock);
+	if (f->prepared)
+		bytes += attr_map_bytes(f->prepared);
+	os_mutex_unlock(&f->prepare_lock);
+	os_rwlock_read_unlock(&f->invalidate);
+	return bytes;
+}
+
+bool gmem_file_is_private(struct gmem_file *f, uint64_t offset)
+{
+	return (f->flags & GMEM_FILE_IN_PLACE) &&
+	       !atomic_load_explicit(&f->released, memory_order_acquire) &&
+	       (attr_map_get(f->attributes, offset >> OS_PAGE_SHIFT) & ATTR_PRIVATE);
 }
 
 /* ---- consumers ------------------------------------------------------------------------------- */
@@ -201,14 +229,21 @@ static int min_int(int a, int b)
 	return a < b ? a : b;
 }
 
+/* Where each page of its own has to pass a fault, there are no larger leaves. */
+static int largest_level(struct gmem_file *f, uint64_t offset)
+{
+	if (f->type_ops && f->type_ops->prepare)
+		return LEVEL_4K;
+	return min_int(store_level(f->store, offset), LEVEL_1G);
+}
+
 int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level)
 {
 	if (offset >= f->size)
 		return obs_refuse(-EFAULT, "the page is past the end of the guest_memfd");
 	if (atomic_load_explicit(&f->released, memory_order_acquire))
 		return obs_refuse(-EFAULT, "the guest_memfd is released");
-	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT,
-				min_int(store_level(f->store, offset), LEVEL_1G));
+	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT, largest_level(f, offset));
 	return store_address(f->store, offset, addr);
 }
 
@@ -228,9 +263,23 @@ int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 
 /* ---- discard and release --------------------------------------------------------------------- */
 
+/* What the translations to pages that go may be of. */
+static uint32_t both_or_initial(const struct gmem_file *f)
+{
+	if (f->flags & GMEM_FILE_IN_PLACE)
+		return GMEM_FILTER_SHARED | GMEM_FILTER_PRIVATE;
+	return f->flags & GMEM_FILE_INIT_SHARED ? GMEM_FILTER_SHARED : GMEM_FILTER_PRIVATE;
+}
+
 int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
-	struct gmem_change ch = { .kind = GMEM_CHANGE_DISCARD, .offset = offset, .size = size };
+	struct gmem_change ch = {
+		.kind = GMEM_CHANGE_DISCARD,
+		.offset = offset,
+		.size = size,
+		.filter = both_or_initial(f),
+		.file = f,
+	};
 	int err;
 
 	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
@@ -243,6 +292,7 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	os_assert(!err);
 
 	os_assert(f->changing);
+	type_reclaim(f, ch.offset, ch.size);
 	err = store_punch(f->store, ch.offset, ch.size);
 
 	bracket_end(f, &ch);
@@ -263,7 +313,12 @@ static void forget_all(struct gmem_file *f)
 
 void gmem_file_release(struct gmem_file *f)
 {
-	struct gmem_change ch = { .kind = GMEM_CHANGE_RELEASE, .size = f->size };
+	struct gmem_change ch = {
+		.kind = GMEM_CHANGE_RELEASE,
+		.size = f->size,
+		.filter = both_or_initial(f),
+		.file = f,
+	};
 	int err;
 
 	os_rwlock_write_lock(&f->invalidate);
@@ -272,6 +327,7 @@ void gmem_file_release(struct gmem_file *f)
 	os_assert(!err);
 
 	os_assert(f->changing);
+	type_reclaim(f, 0, f->size);
 	atomic_store_explicit(&f->released, true, memory_order_release);
 	err = store_punch(f->store, 0, f->size);
 	/* A file in memory has no reason to keep what it is told to free. */
@@ -294,10 +350,12 @@ void gmem_file_check(struct gmem_file *f)
 	os_rwlock_write_lock(&f->invalidate);
 	os_assert(!f->changing);
 	attr_map_check(f->attributes);
+	os_assert(attr_map_bytes(f->attributes) <= attr_map_bytes_bound(nr_pages));
 	/* Nothing past the end was ever converted. */
 	os_assert(attr_map_uniform(f->attributes, nr_pages, ATTR_MAP_MAX_INDEX - nr_pages + 1,
 				   &value));
 	os_assert(value == (f->flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE));
+	type_check(f);
 	binding_check(&f->bindings, f->size);
 	os_assert(!f->released || !f->bindings.nr);
 	for (c = f->consumers; c; c = c->next)

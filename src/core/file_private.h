@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The inside of a gmem_file, for the files of core alone: file.c, convert.c, bracket.c. */
+/* The inside of a gmem_file, for the files of core alone: file.c, convert.c, bracket.c, refusal.c, type.c. */
 #ifndef GMEM_CORE_FILE_PRIVATE_H
 #define GMEM_CORE_FILE_PRIVATE_H
 
 #include "core/binding.h"
 #include "core/gmem_file.h"
 #include "os/os.h"
+
+/* What the consumers of the change in progress have refused. */
+struct refusals {
+	bool any;
+	bool lost;		/* no memory to keep all */
+	uint64_t lowest;	/* bytes */
+	struct attr_map *pages; /* a set of all; only when the caller wants to know */
+};
 
 struct gmem_file {
 	_Atomic uint32_t refs;
@@ -15,6 +23,11 @@ struct gmem_file {
 	struct attr_map *attributes;
 	_Atomic bool released;
 
+	const struct gmem_type_ops *type_ops; /* constant once the file is in use */
+	void *type;
+	struct os_mutex prepare_lock; /* inside the invalidate lock */
+	struct attr_map *prepared;    /* a set of pages; NULL: none yet */
+
 	struct os_rwlock invalidate;
 	/* Under the invalidate lock: */
 	struct binding_tree bindings;
@@ -22,6 +35,7 @@ struct gmem_file {
 	struct gmem_consumer *consumers;
 	uint64_t generation;
 	bool changing; /* between begin and end of all consumers */
+	struct refusals refusals;
 };
 
 /*
@@ -32,8 +46,19 @@ struct gmem_file {
  *	... the change ...	asserts f->changing
  *	bracket_end()
  */
-int bracket_prepare(struct gmem_file *f, const struct gmem_change *ch, uint64_t *error_offset);
+int bracket_prepare(struct gmem_file *f, const struct gmem_change *ch);
 int bracket_begin(struct gmem_file *f, struct gmem_change *ch);
 void bracket_end(struct gmem_file *f, struct gmem_change *ch);
+
+/* refusal.c: once around prepare and begin; the second puts what was refused where the caller asked for it, and
+ * returns the error to give. */
+void refusals_begin(struct gmem_file *f);
+int refusals_end(struct gmem_file *f, struct gmem_conversion *c, int err);
+
+/* type.c: the VM type is told, inside the bracket. */
+void type_convert(struct gmem_file *f, const struct gmem_change *ch);
+void type_reclaim(struct gmem_file *f, uint64_t offset, uint64_t size);
+void type_check(struct gmem_file *f);
+void type_destroy(struct gmem_file *f);
 
 #endif

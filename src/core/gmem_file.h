@@ -7,16 +7,17 @@
  * mappings of a process, a test) is a consumer. A change - conversion, discard (punch), release -
  * runs under the invalidate lock, exclusively:
  *
- *	prepare on all      only a conversion to private asks; one refusal ends it, nothing was touched
+ *	prepare on all      only a conversion to private asks; any refusal ends it, nothing was touched
  *	begin on all        every translation of the range is dropped, none is made until end
- *	   the change       attribute map or store
+ *	   the change       the VM type is told, attribute map or store
  *	end on all
  *
  * The change sits inside the bracket, so no fault can put an old translation back. When begin
- * fails on one, end(aborted) is called on all that began, and the state is as it was. Discard and
- * release cannot be refused.
+ * fails on one, end(aborted) is called on all that began, and the state is as it was. Consumers with last
+ * set begin after the others and end before them. Discard and release cannot be refused.
  *
- * Lock order: vcpu -> slots -> file invalidate -> mmu -> store.
+ * Lock order: vcpu -> slots -> file invalidate -> mmu -> store. A VM type's prepare() is called under the
+ * invalidate lock and a lock of the file inside it.
  */
 #ifndef GMEM_CORE_GMEM_FILE_H
 #define GMEM_CORE_GMEM_FILE_H
@@ -40,10 +41,13 @@ struct gmem_conversion;
 
 struct gmem_change {
 	enum gmem_change_kind kind;
-	uint64_t offset; /* bytes, page aligned; a conversion's is cut to what really changes at both ends */
+	uint64_t
+		offset; /* bytes, page aligned; a conversion's is cut to what really changes at both ends */
 	uint64_t size;
 	uint32_t attributes; /* what the pages become; CONVERT only */
-	uint32_t filter;     /* GMEM_FILTER_*: the state that is being left; both for a punch in place */
+	/* GMEM_FILTER_*: the state that a conversion leaves; of a discard and a release both, for a file without
+	 * IN_PLACE what its pages are. */
+	uint32_t filter;
 	uint64_t generation; /* counts the changes of the file */
 	bool aborted;	     /* to end(): the change did not happen */
 	struct gmem_file *file;
@@ -52,17 +56,19 @@ struct gmem_change {
 
 /*
  * The parts of the change that do not have the new value yet, in order: start with *at = 0; false: no more.
- * Until the map changes, that is in prepare, begin and an aborted end. What is already so is left alone.
+ * Until the map changes, that is in prepare, begin and an aborted end. What is already so is left alone. A
+ * discard and a release are one part.
  */
 bool gmem_change_next(const struct gmem_change *ch, uint64_t *at, uint64_t *offset, uint64_t *size);
-/* In prepare and begin of a conversion: this part is refused, with -EAGAIN. Tell all there are, if more
- * than the first was asked for (gmem_change_wants_all). */
+/* In prepare and begin of a conversion, by the thread that was called: this part is refused, with -EAGAIN. It
+ * meets the change; what of it lies outside does not count. Tell all there are, in any order, if more than the
+ * lowest was asked for (gmem_change_wants_all), else the lowest. */
 void gmem_change_refuse(const struct gmem_change *ch, uint64_t offset, uint64_t size);
 bool gmem_change_wants_all(const struct gmem_change *ch);
 
 struct gmem_consumer;
 struct gmem_consumer_ops {
-	/* May refuse: -EAGAIN after gmem_change_refuse(), or -ENOMEM.
+	/* May refuse: -EAGAIN after gmem_change_refuse(), or -ENOMEM. After -EAGAIN the others are still asked.
 	 * Reserves what begin will need. NULL: always agrees. Nothing follows when another refuses, so
 	 * what is reserved must be good for the next time, too. */
 	int (*prepare)(struct gmem_consumer *c, const struct gmem_change *ch);
@@ -82,7 +88,10 @@ struct gmem_consumer {
 
 #define GMEM_FILE_MMAP 1u	 /* GUEST_MEMFD_FLAG_MMAP */
 #define GMEM_FILE_INIT_SHARED 2u /* GUEST_MEMFD_FLAG_INIT_SHARED */
-#define GMEM_FILE_IN_PLACE 0x10000u /* the file's own map says what a page is, and conversion may change it */
+#define GMEM_FILE_IN_PLACE \
+	0x10000u /* the file's own map says what a page is, and conversion may change it */
+#define GMEM_FILE_NO_PRIVATE \
+	0x20000u /* its VM has no private memory: for the upper layers, core does not look */
 
 /* size: bytes, a multiple of 4096, 1 .. 2^63-4096. flags: GMEM_FILE_*. Without INIT_SHARED every page
  * is private at first. One reference is the caller's. -ENOMEM, -EMFILE. */
@@ -95,6 +104,14 @@ uint64_t gmem_file_size(const struct gmem_file *f);
 unsigned int gmem_file_flags(const struct gmem_file *f);
 struct store *gmem_file_store(const struct gmem_file *f);
 struct attr_map *gmem_file_attributes(const struct gmem_file *f);
+/* Under the invalidate lock: how many changes there have been, the number of the last one. */
+uint64_t gmem_file_generation(const struct gmem_file *f);
+/* What the file's pages being private or shared costs in memory, bytes. Bounded, see attr_map.h; twice that with
+ * a VM type that prepares. Takes the invalidate lock, shared. */
+uint64_t gmem_file_attribute_bytes(struct gmem_file *f);
+/* Lock-free: the page at offset is private by the file's own map. False for a file without IN_PLACE, and for one
+ * that is released. Stays so while the invalidate lock is held. */
+bool gmem_file_is_private(struct gmem_file *f, uint64_t offset);
 
 void gmem_file_add_consumer(struct gmem_file *f, struct gmem_consumer *c);
 void gmem_file_remove_consumer(struct gmem_file *f, struct gmem_consumer *c);
@@ -123,26 +140,33 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 
 /*
  * What a VM type wants to be told, as hardware that guards pages itself needs it (SNP, TDX). All under the
- * invalidate lock, on present pages only, clamped to the range; bytes. A NULL function: nothing to do.
+ * invalidate lock, on present pages only, clamped to the range, neighbours at once; bytes. Present is a page that
+ * has been touched (one that is only allocated has nothing in it to guard). A NULL function: nothing to do.
  */
 struct gmem_type_ops {
-	/* A private page is about to be mapped for a guest for the first time since it is private or backed.
-	 * -errno ends the fault. The lock is held shared. */
+	/* A private page, present now, is about to be mapped for a guest for the first time since it is private or
+	 * backed. Again when there was no memory to remember (never too seldom). -errno ends the fault, and the
+	 * next one asks again. The lock is held shared; one call at a time. Pages of such a file are mapped one
+	 * by one. */
 	int (*prepare)(void *type, uint64_t offset, uint64_t size);
-	/* Between begin and the change, when no translation is left. Cannot fail. */
+	/* Between begin and the change, when no translation is left; the parts that change. Cannot fail. */
 	void (*make_private)(void *type, uint64_t offset, uint64_t size);
 	void (*make_shared)(void *type, uint64_t offset, uint64_t size);
-	/* The pages are about to be freed (punch, release). */
+	/* The pages, private or shared, are about to be freed (punch, release). */
 	void (*reclaim)(void *type, uint64_t offset, uint64_t size);
 };
 /* Before the file is used. */
 void gmem_file_set_type(struct gmem_file *f, const struct gmem_type_ops *ops, void *type);
+/* For whoever maps a private page for a guest, between gmem_file_fault_begin() and end(), when the page is
+ * present and before it is mapped: the type's prepare(). -ENOMEM, or the type's. */
+int gmem_file_prepare(struct gmem_file *f, uint64_t offset);
 
 /*
- * Conversion in place, all or nothing. size > 0, offset and size page aligned and inside the file
- * (the caller has checked). Already so: 0 at once, nothing told to anyone; parts that are already so are left
- * alone. -EAGAIN (pinned, or a process that did not answer in time), -ENOMEM, -EINTR (a signal waits, asked only
- * where nothing has changed) with the place in error_offset and nothing changed.
+ * Conversion in place, all or nothing, of a file with IN_PLACE. size > 0, offset and size page aligned and inside
+ * the file (the caller has checked). Already so: 0 at once, nothing told to anyone; parts that are already so are
+ * left alone. -EAGAIN (pinned, or a process that did not answer in time), -ENOMEM, -EINTR (a signal waits; asked
+ * from 1 GiB on and only where nothing has changed, or by a consumer) with the place in error_offset and nothing
+ * changed. On success error_offset is not written.
  */
 struct gmem_refused {
 	uint64_t offset, size;
@@ -152,7 +176,8 @@ struct gmem_conversion {
 	uint32_t attributes;
 	uint64_t error_offset; /* out, on failure: the lowest refused page, else offset */
 	/* NULL: the first refusal will do. Else all ranges that refuse are put here in order, joined where
-	 * they touch, as many as there is room for; nr_refused says how many there were. */
+	 * they touch, as many as there is room for; nr_refused says how many there were. With -EAGAIN only;
+	 * when there is no memory to remember them all, the call fails with -ENOMEM instead. */
 	struct gmem_refused *refused;
 	uint32_t max_refused, nr_refused;
 };

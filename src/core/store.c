@@ -189,6 +189,21 @@ int store_punch(struct store *s, uint64_t offset, uint64_t size)
 	return os_file_punch(s->fd, offset, size);
 }
 
+bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size)
+{
+	uint64_t from, to;
+	int err;
+
+	os_assert(end <= s->size && *offset < end);
+	err = os_file_data(s->fd, *offset, &from, &to);
+	os_assert(!err || err == -ENXIO);
+	if (err || from >= end)
+		return false;
+	*offset = from;
+	*size = (to < end ? to : end) - from;
+	return true;
+}
+
 uint64_t store_backed(struct store *s)
 {
 	uint64_t bytes = 0;

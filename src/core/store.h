@@ -9,6 +9,7 @@
 #ifndef GMEM_CORE_STORE_H
 #define GMEM_CORE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STORE_WINDOW_SIZE ((uint64_t)1 << 30)
@@ -27,6 +28,9 @@ int store_level(struct store *s, uint64_t offset);
 int store_allocate(struct store *s, uint64_t offset, uint64_t size);
 /* Frees the pages of a range: they read as zero afterwards, in every mapping. */
 int store_punch(struct store *s, uint64_t offset, uint64_t size);
+/* The first run of pages at offset or behind it, before end, that have contents; false: none. A page that was
+ * allocated and never touched has none. */
+bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
 /* Bytes held. */
 uint64_t store_backed(struct store *s);
 /* For host mappings (map/) only: the descriptor behind the store. */

@@ -169,7 +169,6 @@ static void changer(void *arg)
 	uint64_t who = (uintptr_t)arg;
 	uint64_t base = who * (NR_PAGES / NR_CHANGERS);
 	struct rng rng = { 77 + who };
-	uint64_t where;
 
 	while (!atomic_load(&stop)) {
 		uint64_t first = base + rng_below(&rng, NR_PAGES / NR_CHANGERS - 1);
@@ -177,8 +176,11 @@ static void changer(void *arg)
 		uint32_t attributes = (uint32_t)rng_next(&rng) & P;
 
 		if (rng_below(&rng, 3)) {
-			wrong_unless(!gmem_file_convert(mmu.file, first * PAGE, nr * PAGE,
-							attributes, &where));
+			struct gmem_conversion c = { .offset = first * PAGE,
+						     .size = nr * PAGE,
+						     .attributes = attributes };
+
+			wrong_unless(!gmem_file_convert(mmu.file, &c));
 			check_range(first, nr, attributes);
 		} else {
 			wrong_unless(!gmem_file_punch(mmu.file, first * PAGE, nr * PAGE));
@@ -195,7 +197,7 @@ static unsigned int nr_threads;
 static void open_file(void)
 {
 	memset(&mmu, 0, sizeof(mmu));
-	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, 0, &mmu.file), 0);
+	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, GMEM_FILE_IN_PLACE, &mmu.file), 0);
 	mmu.consumer.ops = &ops;
 	gmem_file_add_consumer(mmu.file, &mmu.consumer);
 	atomic_store(&stop, false);

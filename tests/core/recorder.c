@@ -40,14 +40,35 @@ static uint8_t byte_of(const struct recorder *r, const struct gmem_change *ch)
 	return *(volatile uint8_t *)addr;
 }
 
-static int prepare(struct gmem_consumer *c, const struct gmem_change *ch, uint64_t *error_offset)
+static void refuse(const struct recorder *r, const struct gmem_change *ch)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nr_refuse; i++)
+		gmem_change_refuse(ch, r->refuse[i].offset, r->refuse[i].size);
+}
+
+static void note_parts(struct recorder *r, const struct gmem_change *ch)
+{
+	uint64_t at = 0, offset, size;
+
+	r->nr_parts = 0;
+	while (gmem_change_next(ch, &at, &offset, &size)) {
+		if (r->nr_parts < RECORDER_PARTS)
+			r->parts[r->nr_parts] = (struct gmem_refused){ offset, size };
+		r->nr_parts++;
+	}
+}
+
+static int prepare(struct gmem_consumer *c, const struct gmem_change *ch)
 {
 	struct recorder *r = (struct recorder *)c;
 
 	note(r, 'p');
 	r->last = *ch;
+	note_parts(r, ch);
 	if (r->refuse_prepare)
-		*error_offset = r->refuse_at;
+		refuse(r, ch);
 	return r->refuse_prepare;
 }
 
@@ -59,6 +80,9 @@ static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 	r->last = *ch;
 	r->value_at_begin = value_of(r, ch);
 	r->byte_at_begin = byte_of(r, ch);
+	note_parts(r, ch);
+	if (r->refuse_begin)
+		refuse(r, ch);
 	return r->refuse_begin;
 }
 
@@ -70,6 +94,7 @@ static void end(struct gmem_consumer *c, const struct gmem_change *ch)
 	r->last = *ch;
 	r->value_at_end = value_of(r, ch);
 	r->byte_at_end = byte_of(r, ch);
+	note_parts(r, ch);
 }
 
 static const struct gmem_consumer_ops ops = { prepare, begin, end };

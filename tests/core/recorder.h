@@ -10,13 +10,18 @@
 
 #include "core/gmem_file.h"
 
+#define RECORDER_PARTS 8
+
 struct recorder {
 	struct gmem_consumer consumer;
 	struct gmem_file *file;
 	char name;
-	int refuse_prepare, refuse_begin; /* -errno */
-	uint64_t refuse_at;
+	int refuse_prepare, refuse_begin;  /* -errno */
+	const struct gmem_refused *refuse; /* what is told when it does */
+	unsigned int nr_refuse;
 	struct gmem_change last;
+	struct gmem_refused parts[RECORDER_PARTS]; /* that were still to change, at the last call */
+	unsigned int nr_parts;
 	/* What the first page of the change was, at each call. */
 	uint32_t value_at_begin, value_at_end;
 	uint8_t byte_at_begin, byte_at_end;

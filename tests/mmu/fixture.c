@@ -95,6 +95,13 @@ void file_unmake(struct gmem_file *file)
 	gmem_file_put(file);
 }
 
+int file_convert(struct gmem_file *file, uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	struct gmem_conversion c = { .offset = offset, .size = size, .attributes = attributes };
+
+	return gmem_file_convert(file, &c);
+}
+
 static void flush_if_asked(struct mmu_vcpu *v)
 {
 	if (mmu_vcpu_requests(v) & MMU_REQ_FLUSH) {

@@ -42,6 +42,9 @@ struct memslot *slot_make_file(struct world *w, uint32_t id, uint64_t gfn, uint6
 /* The end of a file that has been used: bindings forget it, the reference goes. */
 void file_unmake(struct gmem_file *file);
 
+/* gmem_file_convert() of a file that converts in place. */
+int file_convert(struct gmem_file *file, uint64_t offset, uint64_t size, uint32_t attributes);
+
 /* The nested walk alone. */
 bool walk(struct mmu_vcpu *v, uint64_t gpa, uint32_t access, struct mmu_leaf *leaf);
 /* The walk, and when that finds nothing a fault and the walk again. */

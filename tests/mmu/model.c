@@ -260,7 +260,7 @@ static void step_slot(struct model *m)
 static void step_file(struct model *m)
 {
 	int i = (int)pick(m, NR_FILES);
-	uint64_t page = pick_page(m, FILE_PAGES), nr = pick_nr(m, FILE_PAGES - page), error_offset;
+	uint64_t page = pick_page(m, FILE_PAGES), nr = pick_nr(m, FILE_PAGES - page);
 	uint32_t attributes = pick(m, 2) ? ATTR_PRIVATE : 0;
 
 	if (pick(m, 2)) {
@@ -272,14 +272,12 @@ static void step_file(struct model *m)
 		nr = FILE_PAGES;
 	}
 	if (pick(m, 16)) {
-		assert_int_equal(gmem_file_convert(m->files[i], page * PAGE, nr * PAGE, attributes,
-						   &error_offset),
-				 0);
+		assert_int_equal(file_convert(m->files[i], page * PAGE, nr * PAGE, attributes), 0);
 		memset(m->file_attributes[i] + page, attributes != 0, nr);
 		return;
 	}
 	file_unmake(m->files[i]);
-	assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, 0, &m->files[i]), 0);
+	assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, GMEM_FILE_IN_PLACE, &m->files[i]), 0);
 	memset(m->file_attributes[i], 1, FILE_PAGES);
 	for (int id = 0; id < NR_SLOTS; id++)
 		if (m->slots[id].nr && m->slots[id].file == i)
@@ -363,7 +361,8 @@ static void the_tables_say_what_the_model_says(void **state)
 	m.memory = memory_make(MEMORY_SIZE, 0);
 	m.attributes = calloc(NR_GFNS, 1);
 	for (int i = 0; i < NR_FILES; i++) {
-		assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, 0, &m.files[i]), 0);
+		assert_int_equal(
+			gmem_file_create(FILE_PAGES * PAGE, GMEM_FILE_IN_PLACE, &m.files[i]), 0);
 		m.file_attributes[i] = malloc(FILE_PAGES);
 		memset(m.file_attributes[i], 1, FILE_PAGES);
 	}

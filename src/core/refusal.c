@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the consumers of a conversion refuse. The lowest page is always known; all of them are kept only for a
+ * caller who asked, in a set of pages that joins what touches, however often and in whatever order it was told.
+ */
+#include <errno.h>
+
+#include "core/file_private.h"
+
+#define REFUSED 1u
+
+bool gmem_change_wants_all(const struct gmem_change *ch)
+{
+	return ch->conversion->refused;
+}
+
+static int keep(struct refusals *r, uint64_t page, uint64_t nr)
+{
+	int err = 0;
+
+	if (!r->pages)
+		err = attr_map_create(REFUSED, 0, &r->pages);
+	if (!err)
+		err = attr_map_reserve(r->pages, page, nr);
+	if (!err)
+		attr_map_set(r->pages, page, nr, REFUSED);
+	return err;
+}
+
+void gmem_change_refuse(const struct gmem_change *ch, uint64_t offset, uint64_t size)
+{
+	struct refusals *r = &ch->file->refusals;
+	uint64_t end = offset + size;
+
+	os_assert(ch->kind == GMEM_CHANGE_CONVERT && size && end > offset);
+	/* Whoever holds a larger thing refuses with all of it. */
+	offset = offset > ch->offset ? offset & ~(uint64_t)(OS_PAGE_SIZE - 1) : ch->offset;
+	end = end < ch->offset + ch->size ? end + OS_PAGE_SIZE - 1 : ch->offset + ch->size;
+	os_assert(offset < ch->offset + ch->size && end > offset);
+	if (!r->any || offset < r->lowest)
+		r->lowest = offset;
+	r->any = true;
+	if (gmem_change_wants_all(ch) &&
+	    keep(r, offset >> OS_PAGE_SHIFT, (end - offset) >> OS_PAGE_SHIFT))
+		r->lost = true;
+}
+
+void refusals_begin(struct gmem_file *f)
+{
+	f->refusals = (struct refusals){ 0 };
+}
+
+static void report(struct attr_map *pages, struct gmem_conversion *c)
+{
+	uint64_t end = (c->offset + c->size) >> OS_PAGE_SHIFT;
+	uint64_t page = c->offset >> OS_PAGE_SHIFT;
+	uint32_t value;
+	uint64_t nr;
+
+	for (; page < end; page += nr) {
+		nr = attr_map_run(pages, page, end - page, &value);
+		if (value != REFUSED)
+			continue;
+		if (c->nr_refused < c->max_refused)
+			c->refused[c->nr_refused] = (struct gmem_refused){
+				.offset = page << OS_PAGE_SHIFT,
+				.size = nr << OS_PAGE_SHIFT,
+			};
+		c->nr_refused++;
+	}
+}
+
+int refusals_end(struct gmem_file *f, struct gmem_conversion *c, int err)
+{
+	struct refusals *r = &f->refusals;
+
+	if (err == -EAGAIN && r->lost)
+		err = -ENOMEM;
+	if (err)
+		c->error_offset = err == -EAGAIN && r->any ? r->lowest : c->offset;
+	if (r->pages) {
+		if (err == -EAGAIN)
+			report(r->pages, c);
+		attr_map_destroy(r->pages);
+		r->pages = NULL;
+	}
+	return err;
+}
