@@ -246,6 +246,11 @@ int host_file_name(struct host_file *f, char name[HOST_FILE_NAME_MAX])
 	return f->file ? share_name(f->id, name) : -EINVAL;
 }
 
+int host_file_next_name(unsigned int i, char name[HOST_FILE_NAME_MAX])
+{
+	return share_name(atomic_load(&last_id) + 1 + i, name);
+}
+
 /* ---- requests ---------------------------------------------------------------------------------- */
 
 int host_file_convert(struct host_file *f, struct gmem_conversion *c)

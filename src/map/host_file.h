@@ -63,6 +63,8 @@ void host_file_put(struct host_file *f);
 /* The name for memfd_create() of the handle that the program and other processes hold. At home only. */
 #define HOST_FILE_NAME_MAX 96
 int host_file_name(struct host_file *f, char name[HOST_FILE_NAME_MAX]);
+/* That of the i-th file that will be made here from now on, for memfds made in advance. */
+int host_file_next_name(unsigned int i, char name[HOST_FILE_NAME_MAX]);
 
 /* Can a page of it become private or shared? Then its mappings are guarded. */
 static inline bool host_file_converts(const struct host_file *f)

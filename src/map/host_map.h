@@ -35,6 +35,10 @@ struct host_map_ops {
 int host_map_create(const struct host_map_ops *ops, struct host_map **out);
 void host_map_destroy(struct host_map *m);
 
+/* Makes what a guard may need later and a filter of system calls could forbid then (seccomp): the userfaultfd,
+ * the empty file. The process has a window, or may come to have one. -errno: what is missing will be missed. */
+int host_map_get_ready(struct host_map *m);
+
 /* ---- the program's calls ------------------------------------------------------------------- */
 
 /* mmap(2) of f at offset, arguments checked by the caller (MAP_SHARED, page aligned, no overflow); flags as

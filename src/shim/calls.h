@@ -39,6 +39,11 @@ long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey);
 long calls_madvise(uint64_t addr, uint64_t size, int advice);
 long calls_msync(uint64_t addr, uint64_t size, int flags, bool *answered);
 long calls_remap_file_pages(uint64_t addr, uint64_t size, int prot, uint64_t pgoff, int flags);
+long calls_mseal(uint64_t addr, uint64_t size, unsigned long flags);
+long calls_process_madvise(int pidfd, uint64_t vec, uint64_t nr, int advice, unsigned int flags);
+/* mlock2's flags; lock false: munlock, munlockall. */
+long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock);
+long calls_mlockall(int flags, bool lock);
 
 /* clone(2) as the kernel has it, for a child that goes on where it is. */
 long calls_raw_clone(unsigned long flags, const uint64_t args[5]);

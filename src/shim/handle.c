@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/memfd.h>
 #include <sys/stat.h>
 
 #include "os/os.h"
+#include "os/spare.h"
 #include "shim/fdname.h"
 #include "shim/shim.h"
 
@@ -61,15 +61,14 @@ static void structure_put(struct handle *h)
 }
 
 /* Nobody can put a byte into it: F_SEAL_SEAL and the three others. */
-static long make_memfd(bool cloexec, struct stat *st)
+static long make_memfd(bool cloexec, const char *name, struct stat *st)
 {
 	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	long fd =
-		os_sys2(SYS_memfd_create, "gmem", MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
-	long ret;
+	int fd;
+	long ret = os_memfd_for_program(name ? name : "gmem", name, cloexec, &fd);
 
-	if (fd < 0)
-		return fd;
+	if (ret)
+		return ret;
 	ret = os_sys3(SYS_fcntl, fd, F_ADD_SEALS, seals);
 	if (!ret)
 		ret = os_sys2(SYS_fstat, fd, st);
@@ -79,7 +78,7 @@ static long make_memfd(bool cloexec, struct stat *st)
 	return ret;
 }
 
-int handle_create(bool cloexec, struct handle **out, int *fd)
+int handle_create(bool cloexec, const char *name, struct handle **out, int *fd)
 {
 	struct stat st;
 	struct handle *h;
@@ -88,7 +87,7 @@ int handle_create(bool cloexec, struct handle **out, int *fd)
 	h = structure_get();
 	if (!h)
 		return -ENOMEM;
-	ret = make_memfd(cloexec, &st);
+	ret = make_memfd(cloexec, name, &st);
 	if (ret < 0) {
 		structure_put(h);
 		return (int)ret;
@@ -251,7 +250,7 @@ static bool watcher_may_end(void)
 	bool end;
 
 	os_mutex_lock(&list_lock);
-	end = !atomic_load(&handle_count);
+	end = !atomic_load(&handle_count) && !os_jailed();
 	watcher_runs = !end;
 	os_mutex_unlock(&list_lock);
 	return end;
@@ -282,6 +281,13 @@ static void start_watcher(void)
 	watcher = NULL;
 	os_log(OS_LOG_WARN,
 	       "no thread to watch for last closes: they are seen with the next request");
+}
+
+void handle_start_watcher(void)
+{
+	os_mutex_lock(&list_lock);
+	start_watcher();
+	os_mutex_unlock(&list_lock);
 }
 
 void handle_number_gone(struct handle *h)

@@ -50,8 +50,12 @@ struct handle {
 	struct handle *next_free;
 };
 
-/* A new memfd at the lowest free number and a handle for it, not yet in the table. */
-int handle_create(bool cloexec, struct handle **out, int *fd);
+/* A new memfd at the lowest free number and a handle for it, not yet in the table. name: by which other
+ * processes know it; NULL: they need not. */
+int handle_create(bool cloexec, const char *name, struct handle **out, int *fd);
+/* The thread that watches for last closes, for who must have it early; it stays once no other can be made
+ * (os/spare.h). */
+void handle_start_watcher(void);
 
 /* One more user, unless the handle was let go. */
 static inline bool handle_try_get(struct handle *h)

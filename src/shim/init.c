@@ -9,19 +9,21 @@
 #include "shim/exec.h"
 #include "shim/fdtable.h"
 #include "shim/fork.h"
+#include "shim/jail.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
 
 /* ---- descriptors for kvm/ ---------------------------------------------------------------- */
 
-static int reserve(bool cloexec, int *fd)
+static int reserve(bool cloexec, const char *name, int *fd)
 {
 	struct handle *h;
-	int ret = handle_create(cloexec, &h, fd);
+	int ret = handle_create(cloexec, name, &h, fd);
 
 	if (ret)
 		return ret;
+	jail_note_object();
 	ret = fdtable_set(*fd, h);
 	if (ret) {
 		os_sys1(SYS_close, *fd);

@@ -21,7 +21,6 @@
 #include "os/os.h"
 #include "shim/ours.h"
 #include "shim/path.h"
-#include "shim/remote.h"
 #include "shim/signal.h"
 
 #ifndef FIGETBSZ
@@ -65,7 +64,7 @@ long op_sync(struct handle *h)
 long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
 {
 	if (ours_type(h) == KVM_OBJECT_GMEM)
-		return remote_fallocate(h, mode, offset, size);
+		return kvm_gmem_fallocate(h->object, mode, offset, size);
 	if (offset < 0 || size <= 0)
 		return -EINVAL;
 	return (h->open_flags & O_ACCMODE) == O_RDONLY ? -EBADF : -ENODEV;

@@ -10,6 +10,7 @@
 
 #include "os/fault.h"
 #include "os/os.h"
+#include "os/spare.h"
 #include "shim/fdname.h"
 #include "shim/fdtable.h"
 #include "shim/shim.h"
@@ -291,7 +292,7 @@ static int make_kvm(int flags, struct handle **out, int *fd)
 
 	if (ret)
 		return ret;
-	ret = handle_create(flags & O_CLOEXEC, out, fd);
+	ret = handle_create(flags & O_CLOEXEC, NULL, out, fd);
 	if (ret) {
 		kvm_object_put(o);
 		return ret;
@@ -346,19 +347,18 @@ int path_open_kvm_at(int fd, bool cloexec)
 static long open_text(const char *text, int flags)
 {
 	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	unsigned int how = MFD_ALLOW_SEALING | (flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
-	long fd;
+	int fd, err;
 
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		return -EACCES;
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	fd = os_sys2(SYS_memfd_create, "kvm-parameter", how);
-	if (fd < 0)
-		return fd;
+	err = os_memfd_for_program("kvm-parameter", false, flags & O_CLOEXEC, &fd);
+	if (err)
+		return err;
 	os_sys4(SYS_pwrite64, fd, text, strlen(text), 0);
 	os_sys3(SYS_fcntl, fd, F_ADD_SEALS, seals);
-	fdtable_fresh((int)fd);
+	fdtable_fresh(fd);
 	return fd;
 }
 

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "map/share.h"
 #include "os/fault.h"
 #include "os/os.h"
+#include "shim/map_change.h"
 #include "shim/shim.h"
 
 #define NR_SIGNALS 64
@@ -144,6 +146,29 @@ static void without_handler(int signo, siginfo_t *info, const struct signal_acti
 	os_signal_requeue(signo, info);
 }
 
+/*
+ * A hidden page of a window is one of an empty file to the program, whatever hides it. True: the home has
+ * shown it already and this process is late; the access is made again.
+ */
+static bool fault_in_window(int signo, siginfo_t *info)
+{
+	uint64_t addr = (uintptr_t)info->si_addr;
+	bool again = false;
+
+	if (signo != SIGBUS || !change_map_any() || os_signals_begun())
+		return false;
+	if (info->si_code != BUS_ADRERR && info->si_code != BUS_MCEERR_AR)
+		return false;
+	shim_enter();
+	if (host_map_is_hidden(kvm_host_map(), addr)) {
+		again = share_run_pending();
+		info->si_code = BUS_ADRERR;
+		info->si_addr_lsb = 0;
+	}
+	shim_leave();
+	return again;
+}
+
 /* Left by a jump when a fault was caught: the address sanitizer shall find no frame of it. */
 __attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t *info,
 							    void *ucontext)
@@ -153,6 +178,8 @@ __attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t
 
 	if (is_fault(signo))
 		os_fault_signal(signo, info, ucontext);
+	if (fault_in_window(signo, info))
+		return;
 	if (os_signals_begun() && !is_synchronous(signo, info)) {
 		os_signal_hold(signo, info, ucontext);
 		if (running)

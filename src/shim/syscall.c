@@ -15,12 +15,17 @@
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/exec.h"
+#include "shim/jail.h"
 #include "shim/ours.h"
 #include "shim/path.h"
 #include "shim/signal.h"
 
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
+#endif
+
+#ifndef SYS_mseal
+#define SYS_mseal 462
 #endif
 
 struct call {
@@ -253,6 +258,27 @@ static bool on_mappings(const struct call *c, long *ret)
 	case SYS_msync:
 		*ret = msync_call(c);
 		return true;
+	case SYS_mlock:
+		*ret = calls_mlock(a[0], a[1], 0, true);
+		return true;
+	case SYS_mlock2:
+		*ret = calls_mlock(a[0], a[1], (int)a[2], true);
+		return true;
+	case SYS_munlock:
+		*ret = calls_mlock(a[0], a[1], 0, false);
+		return true;
+	case SYS_mlockall:
+		*ret = calls_mlockall((int)a[0], true);
+		return true;
+	case SYS_munlockall:
+		*ret = calls_mlockall(0, false);
+		return true;
+	case SYS_process_madvise:
+		*ret = calls_process_madvise((int)a[0], a[1], a[2], (int)a[3], (unsigned int)a[4]);
+		return true;
+	case SYS_mseal:
+		*ret = calls_mseal(a[0], a[1], a[2]);
+		return true;
 	case SYS_remap_file_pages:
 		*ret = calls_remap_file_pages(a[0], a[1], (int)a[2], a[3], (int)a[4]);
 		return true;
@@ -300,6 +326,14 @@ static char *const *list_at(uint64_t address)
 	return (char *const *)(uintptr_t)address;
 }
 
+static bool on_filters(const struct call *c, long *ret)
+{
+	if (c->nr != SYS_prctl && c->nr != SYS_seccomp)
+		return false;
+	*ret = jail_call(c->nr, c->a);
+	return true;
+}
+
 static bool on_processes(const struct call *c, long *ret)
 {
 	const uint64_t *a = c->a;
@@ -342,7 +376,7 @@ static long dispatch(const struct call *c)
 	long ret;
 
 	if (on_descriptors(c, &ret) || by_name(c, &ret) || on_mappings(c, &ret) ||
-	    on_processes(c, &ret))
+	    on_processes(c, &ret) || on_filters(c, &ret))
 		return ret;
 	/* Numbers of these take something else first. */
 	if (fdtable_peek((int)c->a[0]))
