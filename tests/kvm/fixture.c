@@ -13,8 +13,9 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct kvm_object *table[NR_FDS];
 static bool used[NR_FDS];
+static char names[NR_FDS][96];
 
-static int reserve(bool cloexec, int *fd)
+static int reserve(bool cloexec, const char *name, int *fd)
 {
 	int i;
 
@@ -24,6 +25,8 @@ static int reserve(bool cloexec, int *fd)
 		;
 	if (i < NR_FDS)
 		used[i] = true;
+	if (i < NR_FDS)
+		strncpy(names[i], name ? name : "", sizeof(names[i]) - 1);
 	pthread_mutex_unlock(&lock);
 	*fd = FIRST_FD + i;
 	return i < NR_FDS ? 0 : -EMFILE;
@@ -72,22 +75,33 @@ void fixture_start(const char *profile)
 	assert_int_equal(kvm_set_profile(profile), 0);
 }
 
+int fixture_install(struct kvm_object *o)
+{
+	int fd;
+
+	assert_int_equal(reserve(false, NULL, &fd), 0);
+	commit(fd, o);
+	return fd;
+}
+
+const char *fixture_name(int fd)
+{
+	return names[fd - FIRST_FD][0] ? names[fd - FIRST_FD] : NULL;
+}
+
 int fixture_open(void)
 {
 	struct kvm_object *o;
-	int fd;
 
 	assert_int_equal(kvm_open(&o), 0);
-	assert_int_equal(reserve(false, &fd), 0);
-	commit(fd, o);
-	return fd;
+	return fixture_install(o);
 }
 
 int fixture_foreign(void)
 {
 	int fd;
 
-	assert_int_equal(reserve(false, &fd), 0);
+	assert_int_equal(reserve(false, NULL, &fd), 0);
 	return fd;
 }
 

@@ -18,6 +18,10 @@
 void fixture_start(const char *profile);
 /* An open /dev/kvm. */
 int fixture_open(void);
+/* A descriptor for an object that the test has made; it takes over the count. */
+int fixture_install(struct kvm_object *o);
+/* The name that its handle was made with; NULL: none. */
+const char *fixture_name(int fd);
 /* The last close of fd. */
 void fixture_close(int fd);
 /* Nothing is open any more. */

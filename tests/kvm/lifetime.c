@@ -22,9 +22,9 @@ static void a_guest_memfd_keeps_its_vm(void **state)
 
 	fixture_close(vm);
 	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE), 0);
-	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_file(o))), 4 * PAGE);
+	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_host_file(o)->file)), 4 * PAGE);
 	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, 0, 4 * PAGE), 0);
-	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_file(o))), 0);
+	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_host_file(o)->file)), 0);
 	fixture_close(gmem);
 	fixture_end();
 }

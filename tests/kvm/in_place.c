@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Conversion in place by requests: where it is offered, which rule wins, and what is written back. */
+#include "fixture.h"
+
+#include <gmem/ioctl.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/gmem_file.h"
+#include "map/host_file.h"
+#include "os/os.h"
+
+#define PAGE 4096ull
+#define NR 8u
+#define PRIVATE KVM_MEMORY_ATTRIBUTE_PRIVATE
+#define SHARED_FILE (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+#define POISON 0x5a5a5a5a5aull
+
+static const char *const in_place_profiles[] = { "in-place", "in-place-v7" };
+
+static struct gmem_file *file_of(int gmem)
+{
+	return kvm_gmem_host_file(object_of(gmem))->file;
+}
+
+static struct kvm_memory_attributes2 request(uint64_t offset, uint64_t size, uint64_t attributes)
+{
+	return (struct kvm_memory_attributes2){
+		.offset = offset, .size = size, .attributes = attributes, .error_offset = POISON
+	};
+}
+
+static long convert(int gmem, uint64_t offset, uint64_t size, uint64_t attributes)
+{
+	struct kvm_memory_attributes2 a = request(offset, size, attributes);
+	long r = call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a);
+
+	assert_int_equal(a.error_offset, POISON);
+	return r;
+}
+
+static bool is_private(int gmem, unsigned int page)
+{
+	return attr_map_get(gmem_file_attributes(file_of(gmem)), page) & ATTR_PRIVATE;
+}
+
+/* The pages' states as a bit mask. */
+static unsigned int privates(int gmem)
+{
+	unsigned int page, mask = 0;
+
+	for (page = 0; page < NR; page++)
+		mask |= (unsigned int)is_private(gmem, page) << page;
+	return mask;
+}
+
+/* ---- which rule refused ------------------------------------------------------------------------ */
+
+static int log_fd;
+
+static void listen_to_rules(void)
+{
+	log_fd = memfd_create("log", 0);
+	assert_true(log_fd >= 0);
+	os_log_set_fd(log_fd);
+	os_log_set_why(true);
+}
+
+static void stop_listening(void)
+{
+	os_log_set_why(false);
+	os_log_set_fd(2);
+	close(log_fd);
+}
+
+/* The first refusal since the last call has said this. */
+static void expect_rule(const char *rule)
+{
+	char text[1024] = "";
+	ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
+
+	assert_true(n > 0);
+	text[strcspn(text, "\n")] = 0;
+	if (!strstr(text, rule))
+		fail_msg("refused by \"%s\" and not by \"%s\"", text, rule);
+	assert_int_equal(ftruncate(log_fd, 0), 0);
+	lseek(log_fd, 0, SEEK_SET);
+}
+
+/* ---- the table of errors ----------------------------------------------------------------------- */
+
+static void set_flags(struct kvm_memory_attributes2 *a)
+{
+	a->flags = 1;
+}
+static void set_high_flag(struct kvm_memory_attributes2 *a)
+{
+	a->flags = 1ull << 63;
+}
+static void set_first_reserved(struct kvm_memory_attributes2 *a)
+{
+	a->reserved[0] = 1;
+}
+static void set_last_reserved(struct kvm_memory_attributes2 *a)
+{
+	a->reserved[10] = 1ull << 63;
+}
+static void set_read(struct kvm_memory_attributes2 *a)
+{
+	a->attributes |= 1;
+}
+static void set_high_attribute(struct kvm_memory_attributes2 *a)
+{
+	a->attributes |= 1ull << 35;
+}
+static void make_empty(struct kvm_memory_attributes2 *a)
+{
+	a->size = 0;
+}
+static void make_wrapping(struct kvm_memory_attributes2 *a)
+{
+	a->size = -a->offset;
+	a->size += PAGE;
+	a->offset |= PAGE;
+}
+static void misalign_offset(struct kvm_memory_attributes2 *a)
+{
+	a->offset += 1;
+}
+static void misalign_size(struct kvm_memory_attributes2 *a)
+{
+	a->size += a->size ? 1 : 0;
+}
+static void start_at_end(struct kvm_memory_attributes2 *a)
+{
+	a->offset += NR * PAGE;
+}
+static void end_behind(struct kvm_memory_attributes2 *a)
+{
+	a->size += a->size ? NR * PAGE : 0;
+}
+
+/* In the order in which they are looked at; what is on one line has one place. */
+static const struct fault {
+	int place;
+	void (*make)(struct kvm_memory_attributes2 *a);
+	const char *rule;
+} faults[] = {
+	{ 1, set_flags, ".flags must be 0" },
+	{ 1, set_high_flag, ".flags must be 0" },
+	{ 2, set_first_reserved, ".reserved must be 0" },
+	{ 2, set_last_reserved, ".reserved must be 0" },
+	{ 3, set_read, "lacks an attribute" },
+	{ 3, set_high_attribute, "lacks an attribute" },
+	{ 4, make_empty, "empty or wraps" },
+	{ 4, make_wrapping, "empty or wraps" },
+	{ 5, misalign_offset, "not page aligned" },
+	{ 5, misalign_size, "not page aligned" },
+	{ 6, start_at_end, "ends behind" },
+	{ 6, end_behind, "ends behind" },
+};
+#define NR_FAULTS (sizeof(faults) / sizeof(faults[0]))
+
+static void expect_refused(int gmem, struct kvm_memory_attributes2 a, const char *rule)
+{
+	struct kvm_memory_attributes2 before = a;
+
+	assert_int_equal(call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EINVAL);
+	expect_rule(rule);
+	assert_memory_equal(&a, &before, sizeof(a));
+	assert_int_equal(privates(gmem), 0);
+}
+
+static void of_two_faults_the_first_wins(void **state)
+{
+	for (unsigned int p = 0; p < 2; p++) {
+		int vm, gmem;
+
+		fixture_start(in_place_profiles[p]);
+		vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+		gmem = make_gmem(vm, NR * PAGE, SHARED_FILE);
+		listen_to_rules();
+		for (unsigned int i = 0; i < NR_FAULTS; i++)
+			for (unsigned int j = i; j < NR_FAULTS; j++) {
+				struct kvm_memory_attributes2 a = request(0, PAGE, PRIVATE);
+
+				if (j > i && faults[j].place == faults[i].place)
+					continue;
+				/* Wrapping is made of what the other has left. */
+				faults[j].make(&a);
+				faults[i].make(&a);
+				expect_refused(gmem, a, faults[i].rule);
+			}
+		stop_listening();
+		fixture_close(gmem);
+		fixture_close(vm);
+		fixture_end();
+	}
+}
+
+/* A page that can be read in its first half only as far as the structure goes. */
+static char *two_pages(int second)
+{
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_int_equal(mprotect(p + PAGE, PAGE, second), 0);
+	return p;
+}
+
+static void an_unreadable_structure_comes_before_all_but_the_mode(void **state)
+{
+	char *pages = two_pages(PROT_NONE);
+	struct kvm_memory_attributes2 *half = (void *)(pages + PAGE - 64);
+	int vm, gmem;
+
+	half->flags = 1;
+	for (unsigned int p = 0; p < 2; p++) {
+		fixture_start(in_place_profiles[p]);
+		vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+		gmem = make_gmem(vm, NR * PAGE, SHARED_FILE);
+		assert_int_equal(call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, NULL), -EFAULT);
+		assert_int_equal(call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, half), -EFAULT);
+		fixture_close(gmem);
+		fixture_close(vm);
+	}
+	fixture_start("linux-7.2");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	gmem = make_gmem(vm, NR * PAGE, GUEST_MEMFD_FLAG_MMAP);
+	assert_int_equal(call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, NULL), -ENOTTY);
+	assert_int_equal(call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, half), -ENOTTY);
+	fixture_close(gmem);
+	fixture_close(vm);
+	munmap(pages, 2 * PAGE);
+	fixture_end();
+}
+
+static void only_a_guest_memfd_knows_the_request(void **state)
+{
+	struct kvm_memory_attributes2 a = request(0, PAGE, PRIVATE);
+	int kvm, vm, vcpu;
+
+	fixture_start("in-place");
+	kvm = fixture_open();
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	assert_int_equal(call(vm, KVM_SET_MEMORY_ATTRIBUTES2, &a), -ENOTTY);
+	assert_int_equal(call(vcpu, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EINVAL);
+	assert_int_equal(call(kvm, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EINVAL);
+	fixture_close(vcpu);
+	fixture_close(vm);
+	fixture_close(kvm);
+	fixture_end();
+}
+
+static void the_request_on_the_vm(void **state)
+{
+	struct kvm_memory_attributes bad = { .flags = 1 };
+	int vm;
+
+	/* The seventh version has none in place, and says so before it reads. */
+	fixture_start("in-place-v7");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	assert_int_equal(set_private(vm, 0, PAGE, false), -ENOTTY);
+	assert_int_equal(set_private(vm, 0, PAGE, true), -ENOTTY);
+	assert_int_equal(call(vm, KVM_SET_MEMORY_ATTRIBUTES, NULL), -ENOTTY);
+	fixture_close(vm);
+	/* The eighth has one that knows no attribute. */
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	assert_int_equal(set_private(vm, 0, PAGE, true), -EINVAL);
+	assert_int_equal(set_private(vm, 0, PAGE, false), 0);
+	assert_int_equal(set_private(vm, 1, PAGE, false), -EINVAL);
+	assert_int_equal(set_private(vm, 0, 0, false), -EINVAL);
+	assert_int_equal(call(vm, KVM_SET_MEMORY_ATTRIBUTES, &bad), -EINVAL);
+	assert_int_equal(call(vm, KVM_SET_MEMORY_ATTRIBUTES, NULL), -EFAULT);
+	fixture_close(vm);
+	fixture_end();
+}
+
+static void a_vm_without_private_memory(void **state)
+{
+	int vm, gmem;
+
+	fixture_start("in-place-v7");
+	vm = make_vm(KVM_X86_DEFAULT_VM);
+	gmem = make_gmem(vm, NR * PAGE, GUEST_MEMFD_FLAG_MMAP);
+	assert_int_equal(convert(gmem, 0, PAGE, PRIVATE), -EINVAL);
+	assert_int_equal(convert(gmem, 0, PAGE, 0), 0);
+	assert_false(is_private(gmem, 0));
+	assert_true(is_private(gmem, 1));
+	assert_int_equal(convert(gmem, 0, PAGE, PRIVATE), -EINVAL);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_DEFAULT_VM);
+	gmem = make_gmem(vm, NR * PAGE, GUEST_MEMFD_FLAG_MMAP);
+	listen_to_rules();
+	assert_int_equal(convert(gmem, 0, PAGE, 0), -EINVAL);
+	expect_rule("no private memory");
+	assert_int_equal(convert(gmem, 0, PAGE, 1), -EINVAL);
+	expect_rule("no private memory");
+	assert_int_equal(convert(gmem, 1, 0, 1), -EINVAL);
+	expect_rule("no private memory");
+	stop_listening();
+	assert_true(is_private(gmem, 0));
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+}
+
+/* ---- what a conversion does -------------------------------------------------------------------- */
+
+static void pages_become_what_is_asked(void **state)
+{
+	for (unsigned int p = 0; p < 2; p++) {
+		int vm, gmem;
+
+		fixture_start(in_place_profiles[p]);
+		vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+		gmem = make_gmem(vm, NR * PAGE, SHARED_FILE);
+		/* Neither a slot nor the VM's own descriptor is needed. */
+		fixture_close(vm);
+		assert_int_equal(privates(gmem), 0);
+		assert_int_equal(convert(gmem, 2 * PAGE, 3 * PAGE, PRIVATE), 0);
+		assert_int_equal(privates(gmem), 0x1c);
+		assert_int_equal(convert(gmem, 0, NR * PAGE, PRIVATE), 0);
+		assert_int_equal(privates(gmem), 0xff);
+		assert_int_equal(convert(gmem, 0, NR * PAGE, PRIVATE), 0);
+		assert_int_equal(convert(gmem, 7 * PAGE, PAGE, 0), 0);
+		assert_int_equal(privates(gmem), 0x7f);
+		fixture_close(gmem);
+		fixture_end();
+	}
+}
+
+static void it_needs_no_flag_of_the_file(void **state)
+{
+	int vm, gmem;
+
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	gmem = make_gmem(vm, NR * PAGE, 0);
+	assert_int_equal(privates(gmem), 0xff);
+	assert_int_equal(convert(gmem, 0, PAGE, 0), 0);
+	assert_int_equal(privates(gmem), 0xfe);
+	fixture_close(gmem);
+	gmem = make_gmem(vm, NR * PAGE, GUEST_MEMFD_FLAG_INIT_SHARED);
+	assert_int_equal(privates(gmem), 0);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+}
+
+/* Holds two ranges, and refuses to give them up. */
+struct holder {
+	struct gmem_consumer consumer;
+	struct gmem_refused held[2];
+	unsigned int asked;
+	int err;
+};
+
+static int hold(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	struct holder *h = (void *)c;
+	int err = 0;
+
+	h->asked++;
+	if (h->err)
+		return h->err;
+	for (unsigned int i = 0; i < 2; i++) {
+		if (h->held[i].offset >= ch->offset + ch->size ||
+		    ch->offset >= h->held[i].offset + h->held[i].size)
+			continue;
+		gmem_change_refuse(ch, h->held[i].offset, h->held[i].size);
+		err = -EAGAIN;
+	}
+	return err;
+}
+
+static int agree(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	return 0;
+}
+
+static void nothing(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+}
+
+static const struct gmem_consumer_ops holding = { .prepare = hold, .begin = agree, .end = nothing };
+
+struct held_file {
+	int vm, gmem;
+	struct holder holder;
+};
+
+static void hold_pages(struct held_file *f, unsigned int first, unsigned int second)
+{
+	fixture_start("in-place");
+	f->vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	f->gmem = make_gmem(f->vm, NR * PAGE, SHARED_FILE);
+	f->holder = (struct holder){
+		.consumer.ops = &holding,
+		.held = { { first * PAGE, PAGE }, { second * PAGE, 2 * PAGE } },
+	};
+	gmem_file_add_consumer(file_of(f->gmem), &f->holder.consumer);
+}
+
+static void let_go(struct held_file *f)
+{
+	gmem_file_remove_consumer(file_of(f->gmem), &f->holder.consumer);
+	fixture_close(f->gmem);
+	fixture_close(f->vm);
+	fixture_end();
+}
+
+static void error_offset_is_told_when_the_conversion_fails_by_itself(void **state)
+{
+	struct kvm_memory_attributes2 a = request(PAGE, 7 * PAGE, PRIVATE), before = a;
+	struct held_file f;
+
+	hold_pages(&f, 3, 5);
+	assert_int_equal(call(f.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EAGAIN);
+	assert_int_equal(a.error_offset, 3 * PAGE);
+	before.error_offset = a.error_offset;
+	assert_memory_equal(&a, &before, sizeof(a));
+	assert_int_equal(privates(f.gmem), 0);
+	/* From the middle of what is held: the first page that was asked for. */
+	a = request(6 * PAGE, PAGE, PRIVATE);
+	assert_int_equal(call(f.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EAGAIN);
+	assert_int_equal(a.error_offset, 6 * PAGE);
+	/* Beside it, and to shared, nobody is asked. */
+	assert_int_equal(convert(f.gmem, 0, 3 * PAGE, PRIVATE), 0);
+	f.holder.asked = 0;
+	assert_int_equal(convert(f.gmem, 0, NR * PAGE, 0), 0);
+	assert_int_equal(f.holder.asked, 0);
+	/* No memory: the start of what was asked for. */
+	f.holder.err = -ENOMEM;
+	a = request(2 * PAGE, PAGE, PRIVATE);
+	assert_int_equal(call(f.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a), -ENOMEM);
+	assert_int_equal(a.error_offset, 2 * PAGE);
+	let_go(&f);
+}
+
+static void what_is_so_already_is_not_asked_for(void **state)
+{
+	struct held_file f;
+
+	hold_pages(&f, 0, 6);
+	f.holder.held[1] = f.holder.held[0];
+	assert_int_equal(convert(f.gmem, PAGE, 7 * PAGE, PRIVATE), 0);
+	f.holder.asked = 0;
+	f.holder.held[0].offset = 4 * PAGE;
+	f.holder.held[1].offset = 4 * PAGE;
+	assert_int_equal(convert(f.gmem, PAGE, 7 * PAGE, PRIVATE), 0);
+	assert_int_equal(f.holder.asked, 0);
+	let_go(&f);
+}
+
+static void a_structure_that_cannot_be_written_back(void **state)
+{
+	char *pages = two_pages(PROT_READ | PROT_WRITE);
+	struct kvm_memory_attributes2 *a = (void *)(pages + PAGE);
+	struct held_file f;
+
+	hold_pages(&f, 3, 5);
+	*a = request(0, NR * PAGE, PRIVATE);
+	assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_READ), 0);
+	/* That is why it fails, not the page that is held; and nothing has changed. */
+	assert_int_equal(call(f.gmem, KVM_SET_MEMORY_ATTRIBUTES2, a), -EFAULT);
+	assert_int_equal(privates(f.gmem), 0);
+	/* Nothing is written when there is nothing to tell. */
+	f.holder.held[0].offset = f.holder.held[1].offset = NR * PAGE;
+	assert_int_equal(call(f.gmem, KVM_SET_MEMORY_ATTRIBUTES2, a), 0);
+	assert_int_equal(privates(f.gmem), 0xff);
+	assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
+	a->flags = 1;
+	assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(call(f.gmem, KVM_SET_MEMORY_ATTRIBUTES2, a), -EINVAL);
+	munmap(pages, 2 * PAGE);
+	let_go(&f);
+}
+
+/* ---- our own requests -------------------------------------------------------------------------- */
+
+static void all_refusals_in_one_call(void **state)
+{
+	struct gmem_ioctl_range refused[4] = { 0 };
+	struct gmem_ioctl_convert a = {
+		.size = NR * PAGE,
+		.attributes = PRIVATE,
+		.refused = (uintptr_t)refused,
+		.max_refused = 4,
+	};
+	struct held_file f;
+
+	hold_pages(&f, 3, 5);
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EAGAIN);
+	assert_int_equal(a.nr_refused, 2);
+	assert_int_equal(a.error_offset, 3 * PAGE);
+	assert_int_equal(refused[0].offset, 3 * PAGE);
+	assert_int_equal(refused[0].size, PAGE);
+	assert_int_equal(refused[1].offset, 5 * PAGE);
+	assert_int_equal(refused[1].size, 2 * PAGE);
+	assert_int_equal(refused[2].size, 0);
+	assert_int_equal(privates(f.gmem), 0);
+	/* Room for one: how many there were is told all the same. */
+	memset(refused, 0, sizeof(refused));
+	a.max_refused = 1;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EAGAIN);
+	assert_int_equal(a.nr_refused, 2);
+	assert_int_equal(refused[0].offset, 3 * PAGE);
+	assert_int_equal(refused[1].size, 0);
+	/* No room at all: as KVM's own request. */
+	a.max_refused = 0;
+	a.refused = 0;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EAGAIN);
+	assert_int_equal(a.error_offset, 3 * PAGE);
+	f.holder.held[0].offset = f.holder.held[1].offset = NR * PAGE;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), 0);
+	assert_int_equal(a.nr_refused, 0);
+	assert_int_equal(privates(f.gmem), 0xff);
+	let_go(&f);
+}
+
+static void rules_of_our_conversion(void **state)
+{
+	struct gmem_ioctl_convert good = { .size = PAGE, .attributes = PRIVATE }, a = good;
+	struct held_file f;
+
+	hold_pages(&f, 3, 5);
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, NULL), -EFAULT);
+	a.flags = 1;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EINVAL);
+	a = good;
+	a.reserved[8] = 1;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EINVAL);
+	a = good;
+	a.attributes = 4;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EINVAL);
+	a = good;
+	a.size = NR * PAGE + PAGE;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EINVAL);
+	a = good;
+	a.max_refused = GMEM_IOCTL_MAX_RANGES + 1;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EINVAL);
+	a = good;
+	a.size = NR * PAGE;
+	a.max_refused = 1;
+	a.refused = 8;
+	assert_int_equal(call(f.gmem, GMEM_CONVERT, &a), -EFAULT);
+	assert_int_equal(privates(f.gmem), 0);
+	let_go(&f);
+}
+
+static void attributes_can_be_read(void **state)
+{
+	struct gmem_ioctl_run runs[8];
+	struct gmem_ioctl_attributes q = { .size = NR * PAGE,
+					   .runs = (uintptr_t)runs,
+					   .max_runs = 8 };
+	int vm, gmem;
+
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	gmem = make_gmem(vm, NR * PAGE, SHARED_FILE);
+	assert_int_equal(convert(gmem, 2 * PAGE, 3 * PAGE, PRIVATE), 0);
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), 0);
+	assert_int_equal(q.nr_runs, 3);
+	assert_int_equal(runs[0].size, 2 * PAGE);
+	assert_int_equal(runs[0].attributes, 0);
+	assert_int_equal(runs[1].offset, 2 * PAGE);
+	assert_int_equal(runs[1].size, 3 * PAGE);
+	assert_int_equal(runs[1].attributes, PRIVATE);
+	assert_int_equal(runs[2].offset, 5 * PAGE);
+	assert_int_equal(runs[2].size, 3 * PAGE);
+	assert_int_equal(runs[2].attributes, 0);
+	/* A part, and less room than runs. */
+	q.offset = 3 * PAGE;
+	q.size = 3 * PAGE;
+	q.max_runs = 1;
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), 0);
+	assert_int_equal(q.nr_runs, 1);
+	assert_int_equal(runs[0].offset, 3 * PAGE);
+	assert_int_equal(runs[0].size, 2 * PAGE);
+	q.max_runs = 0;
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), -EINVAL);
+	q.max_runs = GMEM_IOCTL_MAX_RANGES + 1;
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), -EINVAL);
+	q.max_runs = 1;
+	q.reserved[3] = 1;
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), -EINVAL);
+	q.reserved[3] = 0;
+	q.size = 6 * PAGE;
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), -EINVAL);
+	q.size = PAGE;
+	q.runs = 8;
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), -EFAULT);
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, NULL), -EFAULT);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+}
+
+static void without_in_place_they_can_only_be_read(void **state)
+{
+	struct gmem_ioctl_run run;
+	struct gmem_ioctl_attributes q = { .size = NR * PAGE,
+					   .runs = (uintptr_t)&run,
+					   .max_runs = 1 };
+	int vm, gmem;
+
+	fixture_start("linux-7.2");
+	vm = make_vm(KVM_X86_DEFAULT_VM);
+	gmem = make_gmem(vm, NR * PAGE, SHARED_FILE);
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), 0);
+	assert_int_equal(q.nr_runs, 1);
+	assert_int_equal(run.size, NR * PAGE);
+	assert_int_equal(run.attributes, 0);
+	assert_int_equal(call(gmem, GMEM_CONVERT, NULL), -ENOTTY);
+	assert_int_equal(call(vm, GMEM_GET_ATTRIBUTES, &q), -ENOTTY);
+	fixture_close(gmem);
+	gmem = make_gmem(vm, NR * PAGE, 0);
+	assert_int_equal(call(gmem, GMEM_GET_ATTRIBUTES, &q), 0);
+	assert_int_equal(run.attributes, PRIVATE);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+}
+
+/* ---- a file that came from elsewhere ------------------------------------------------------------ */
+
+static void a_guest_memfd_without_a_vm_here(void **state)
+{
+	struct kvm_object *o;
+	struct kvm_gmem_stat there, here;
+	struct kvm_memory_attributes2 a = request(PAGE, PAGE, PRIVATE);
+	int vm, gmem, adopted, backing = 0;
+	struct host_file *host;
+	uint64_t offset;
+
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	gmem = make_gmem(vm, NR * PAGE, SHARED_FILE);
+	host = kvm_gmem_host_file(object_of(gmem));
+	host_file_get(host);
+	assert_int_equal(kvm_gmem_adopt(host, &o), 0);
+	adopted = fixture_install(o);
+	assert_ptr_equal(kvm_gmem_host_file(o), host);
+	assert_int_equal(call(adopted, KVM_SET_MEMORY_ATTRIBUTES2, &a), 0);
+	assert_int_equal(privates(gmem), 2);
+	kvm_gmem_stat(object_of(gmem), &there);
+	kvm_gmem_stat(o, &here);
+	assert_int_equal(here.size, there.size);
+	assert_int_equal(here.ino, there.ino);
+	assert_int_equal(kvm_gmem_fallocate(o, 1, 0, PAGE), 0);
+	assert_int_equal(kvm_mmap(o, PAGE, PROT_READ, MAP_SHARED, 0, &backing, &offset), 0);
+	assert_int_equal(backing, -1);
+	/* No VM of this process can have it in a slot. */
+	assert_int_equal(set_slot(vm, 0, KVM_MEM_GUEST_MEMFD, 0, PAGE, NULL, adopted, 0), -EINVAL);
+	fixture_close(adopted);
+	assert_int_equal(convert(gmem, PAGE, PAGE, 0), 0);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+}
+
+static void the_handle_says_where_its_home_is(void **state)
+{
+	char want[HOST_FILE_NAME_MAX];
+	int vm, gmem;
+
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	assert_null(fixture_name(vm));
+	gmem = make_gmem(vm, PAGE, 0);
+	assert_int_equal(host_file_name(kvm_gmem_host_file(object_of(gmem)), want), 0);
+	assert_string_equal(fixture_name(gmem), want);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(of_two_faults_the_first_wins),
+		cmocka_unit_test(an_unreadable_structure_comes_before_all_but_the_mode),
+		cmocka_unit_test(only_a_guest_memfd_knows_the_request),
+		cmocka_unit_test(the_request_on_the_vm),
+		cmocka_unit_test(a_vm_without_private_memory),
+		cmocka_unit_test(pages_become_what_is_asked),
+		cmocka_unit_test(it_needs_no_flag_of_the_file),
+		cmocka_unit_test(error_offset_is_told_when_the_conversion_fails_by_itself),
+		cmocka_unit_test(what_is_so_already_is_not_asked_for),
+		cmocka_unit_test(a_structure_that_cannot_be_written_back),
+		cmocka_unit_test(all_refusals_in_one_call),
+		cmocka_unit_test(rules_of_our_conversion),
+		cmocka_unit_test(attributes_can_be_read),
+		cmocka_unit_test(without_in_place_they_can_only_be_read),
+		cmocka_unit_test(a_guest_memfd_without_a_vm_here),
+		cmocka_unit_test(the_handle_says_where_its_home_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
