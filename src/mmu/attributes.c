@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Per-VM attributes: what each guest page is, by gfn, whether there is a slot or not.
+ * What a guest page is. A slot whose file converts in place: what the file says. Everywhere else the VM's own
+ * attributes say it, by gfn, whether there is a slot or not; a VM whose files convert in place sets none, so
+ * that a page without a slot, or of a slot whose file is released, is shared there.
  */
 #include "mmu/mmu_private.h"
 #include "obs/obs.h"
@@ -10,8 +12,10 @@ struct attr_map *mmu_attributes(struct mmu *mmu)
 	return mmu->attributes;
 }
 
-bool mmu_gfn_is_private(struct mmu *mmu, uint64_t gfn)
+bool mmu_is_private(struct mmu *mmu, const struct memslot *slot, uint64_t gfn)
 {
+	if (slot && memslot_in_place(slot))
+		return gmem_file_is_private(slot->file, memslot_file_offset(slot, gfn));
 	return mmu->config.has_private && (attr_map_get(mmu->attributes, gfn) & ATTR_PRIVATE);
 }
 

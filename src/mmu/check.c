@@ -25,13 +25,15 @@ static uint64_t expected_host(struct memslot *slot, uint64_t gfn, bool from_file
 static void check_leaf(struct walk *w, uint64_t entry, uint64_t gfn, int level)
 {
 	struct memslot *slot = memslot_at(w->mmu, gfn);
-	bool from_file;
+	bool is_private, from_file;
 	uint64_t host;
 
 	os_assert(slot && !slot->invalid && slot->as_id == 0);
 	os_assert((entry & ENTRY_U) && (entry & ENTRY_A) && !(entry & ENTRY_NX));
 	os_assert(!(entry & ENTRY_W) == !(entry & ENTRY_D));
-	from_file = memslot_uses_file(slot, mmu_gfn_is_private(w->mmu, gfn));
+	is_private = mmu_is_private(w->mmu, slot, gfn);
+	os_assert(!is_private || w->mmu->config.has_private);
+	from_file = memslot_uses_file(slot, is_private);
 	host = expected_host(slot, gfn, from_file);
 	os_assert((entry & ENTRY_ADDRESS) == host);
 	os_assert(level <= mmu_leaf_level(w->mmu, slot, gfn, host, from_file, LEVEL_1G));

@@ -4,7 +4,9 @@
  * file's bindings tell which guest pages a range of it is.
  *
  * Between begin and end no window is needed: a fault on a page of the file holds the file's invalidate
- * lock, shared, from before it looks the page up until its leaf is in.
+ * lock, shared, from before it looks the page up until its leaf is in; and if the file converts in place, so
+ * does a fault on memory of the program that stands behind the same slot, from before it looks once more
+ * whether the page is shared.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -42,9 +44,11 @@ static int watch_begin(struct gmem_consumer *c, const struct gmem_change *change
 {
 	struct file_watch *watch = (struct file_watch *)c;
 	struct binding_zap b = { .mmu = watch->mmu };
+	uint64_t at = 0, offset, size;
 
 	os_mutex_lock(&b.mmu->lock);
-	gmem_file_for_bindings(watch->file, change->offset, change->size, zap_binding, &b);
+	while (gmem_change_next(change, &at, &offset, &size))
+		gmem_file_for_bindings(watch->file, offset, size, zap_binding, &b);
 	zap_seal(b.mmu, &b.zap);
 	os_mutex_unlock(&b.mmu->lock);
 	zap_finish(b.mmu, &b.zap);

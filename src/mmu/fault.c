@@ -9,6 +9,13 @@
  *	install	 under the mmu lock: nothing that was read has changed and no bracket is running on it
  *
  * A lost race starts over. The order of the rules is the kernel's.
+ *
+ * In place. "read" asks the file's map without the file's lock, which cannot be taken under the mmu lock. So what
+ * it says is only believed when it is asked again under the invalidate lock, held shared until the leaf is in
+ * (hold_state): a conversion holds that lock from before its zap until after its map has changed, so it either
+ * comes before, and the second look sees it, or it comes after, and its zap finds the leaf. This goes for
+ * memory of the program, too, where that is what a shared page of the slot is; but touching it may block for
+ * good (a userfaultfd of the program), so there the lock is taken after the probe.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -31,7 +38,8 @@ struct fault {
 	struct memslot *slot; /* valid under the mmu lock while the sequence stands */
 	bool is_private;
 	bool from_file;
-	struct gmem_file *file; /* a reference */
+	bool in_place;
+	struct gmem_file *file; /* a reference, from_file or in_place */
 	uint64_t file_offset;
 	/* looked up: the host address of the page */
 	uint64_t host;
@@ -41,7 +49,8 @@ struct fault {
 static int memory_fault(struct fault *f, int error)
 {
 	f->info->error = error;
-	f->info->is_private = f->is_private;
+	/* What the access was: only a VM with private memory has private ones. */
+	f->info->is_private = f->is_private && f->mmu->config.has_private;
 	return MMU_FAULT_MEMORY;
 }
 
@@ -60,9 +69,6 @@ static int decide_file(struct fault *f)
 	if (!slot->file)
 		return memory_fault(f, -EFAULT);
 	f->from_file = true;
-	f->file = slot->file;
-	f->file_offset = slot->file_offset + ((f->gfn - slot->gfn) << OS_PAGE_SHIFT);
-	gmem_file_get(f->file);
 	return STEP_NEXT;
 }
 
@@ -91,7 +97,20 @@ static int decide(struct fault *f)
 								      : STEP_RETRY;
 	if (window_is_open(&mmu->gfn_windows, f->gfn, f->gfn + 1))
 		return STEP_RETRY;
+	/* A file that converts in place asks nobody whether its VM has private memory. */
+	if (f->is_private && !mmu->config.has_private)
+		return memory_fault(f, -EFAULT);
 	return memslot_uses_file(f->slot, f->is_private) ? decide_file(f) : decide_hva(f);
+}
+
+static void keep_file(struct fault *f)
+{
+	f->in_place = memslot_in_place(f->slot);
+	if (!f->from_file && !f->in_place)
+		return;
+	f->file = f->slot->file;
+	f->file_offset = memslot_file_offset(f->slot, f->gfn);
+	gmem_file_get(f->file);
 }
 
 static int read_and_decide(struct fault *f)
@@ -102,9 +121,11 @@ static int read_and_decide(struct fault *f)
 	os_mutex_lock(&mmu->lock);
 	f->gfn_sequence = mmu->gfn_windows.sequence;
 	f->hva_sequence = mmu->hva_windows.sequence;
-	f->is_private = mmu_gfn_is_private(mmu, f->gfn);
 	f->slot = memslot_at(mmu, f->gfn);
+	f->is_private = mmu_is_private(mmu, f->slot, f->gfn);
 	step = decide(f);
+	if (step == STEP_NEXT)
+		keep_file(f);
 	os_mutex_unlock(&mmu->lock);
 	return step;
 }
@@ -180,6 +201,21 @@ static int install(struct fault *f)
 
 /* ---- look up -------------------------------------------------------------------------------- */
 
+/* From here to let_state() the file does not change. False: it has changed since "read", and is not held. */
+static bool hold_state(struct fault *f)
+{
+	gmem_file_fault_begin(f->file);
+	if (!f->in_place || gmem_file_is_private(f->file, f->file_offset) == f->is_private)
+		return true;
+	gmem_file_fault_end(f->file);
+	return false;
+}
+
+static void let_state(struct fault *f)
+{
+	gmem_file_fault_end(f->file);
+}
+
 static int map_file_page(struct fault *f)
 {
 	void *page;
@@ -191,6 +227,11 @@ static int map_file_page(struct fault *f)
 	/* The touch allocates the page; when there is no memory for it, that is told now. */
 	if (probe_page(f->host, false))
 		return memory_fault(f, -ENOMEM);
+	if (f->is_private) {
+		ret = gmem_file_prepare(f->file, f->file_offset);
+		if (ret)
+			return memory_fault(f, ret);
+	}
 	return install(f);
 }
 
@@ -198,18 +239,26 @@ static int fault_in_file(struct fault *f)
 {
 	int step;
 
-	gmem_file_fault_begin(f->file);
+	if (!hold_state(f))
+		return STEP_RETRY;
 	step = map_file_page(f);
-	gmem_file_fault_end(f->file);
-	gmem_file_put(f->file);
+	let_state(f);
 	return step;
 }
 
 static int fault_in_hva(struct fault *f)
 {
+	int step;
+
 	if (probe_page(f->host, f->access & MMU_WRITE))
 		return plain_error(f, -EFAULT);
-	return install(f);
+	if (!f->in_place)
+		return install(f);
+	if (!hold_state(f))
+		return STEP_RETRY;
+	step = install(f);
+	let_state(f);
+	return step;
 }
 
 static int try_once(struct fault *f)
@@ -218,7 +267,10 @@ static int try_once(struct fault *f)
 
 	if (step != STEP_NEXT)
 		return step;
-	return f->from_file ? fault_in_file(f) : fault_in_hva(f);
+	step = f->from_file ? fault_in_file(f) : fault_in_hva(f);
+	if (f->file)
+		gmem_file_put(f->file);
+	return step;
 }
 
 /* Brackets are short; one that is not (a large munmap of the program) should get the processor. */

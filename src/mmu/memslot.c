@@ -150,7 +150,7 @@ static bool block_fits(const struct memslot *slot, uint64_t gfn, uint64_t host, 
 		       int level)
 {
 	uint64_t mask = level_pages(level) - 1, first = gfn & ~mask;
-	uint64_t file_page = (slot->file_offset >> OS_PAGE_SHIFT) + (gfn - slot->gfn);
+	uint64_t file_page = memslot_file_offset(slot, gfn) >> OS_PAGE_SHIFT;
 
 	if (first < slot->gfn || first + mask >= slot->gfn + slot->nr_pages)
 		return false;
@@ -160,6 +160,18 @@ static bool block_fits(const struct memslot *slot, uint64_t gfn, uint64_t host, 
 	return !from_file || !((file_page ^ gfn) & mask);
 }
 
+/* The block lies in the slot. Its file pages need not be a block of the file: memory of the program is mapped so
+ * too, and must not reach over a page that is private. */
+static bool block_is_uniform(const struct memslot *slot, uint64_t gfn, int level)
+{
+	uint64_t first = gfn & ~(level_pages(level) - 1);
+	uint32_t value;
+
+	return attr_map_uniform(gmem_file_attributes(slot->file),
+				memslot_file_offset(slot, first) >> OS_PAGE_SHIFT,
+				level_pages(level), &value);
+}
+
 int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t host,
 		   bool from_file, int level)
 {
@@ -167,8 +179,12 @@ int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, ui
 		return LEVEL_4K;
 	while (level > LEVEL_4K && !block_fits(slot, gfn, host, from_file, level))
 		level--;
-	if (mmu->config.has_private && level > LEVEL_4K)
+	if (memslot_in_place(slot)) {
+		while (level > LEVEL_4K && !block_is_uniform(slot, gfn, level))
+			level--;
+	} else if (mmu->config.has_private && level > LEVEL_4K) {
 		level = attr_map_level(mmu->attributes, gfn, level);
+	}
 	return level;
 }
 

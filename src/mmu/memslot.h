@@ -30,7 +30,7 @@ struct memslot {
 	uint64_t nr_pages;
 	uint64_t hva;
 	uint32_t flags;
-	bool gmem_only;		/* every guest access comes from the file */
+	bool gmem_only;		/* every guest access comes from the file; so with GMEM_FILE_MMAP */
 	struct gmem_file *file; /* NULL: none, or its last descriptor is gone */
 	uint64_t file_offset;
 	struct gmem_binding *binding;

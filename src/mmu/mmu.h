@@ -15,9 +15,9 @@
  *     range: it zaps the leaves, raises the flush generation, requests a flush from every vCPU and
  *     waits for those inside only. Table pages are freed after that wait, never before.
  *
- * A guest fault: snapshot the sequence; look up slot and attribute; get the page; take the mmu lock;
- * re-check the sequence and the window of running invalidations; install the leaf. A lost race is
- * retried here and never reaches the VMM.
+ * A guest fault: snapshot the sequence; look up slot and attribute (the VM's, or the file's of a slot
+ * whose file converts in place); get the page; take the mmu lock; re-check the sequence and the window
+ * of running invalidations; install the leaf. A lost race is retried here and never reaches the VMM.
  *
  * Lock order: vcpu -> slots -> file invalidate -> mmu -> store.
  */
@@ -38,7 +38,9 @@ struct memslot;
 /* ---- the VM's memory ---------------------------------------------------------------------- */
 
 struct mmu_config {
-	bool has_private; /* the VM type has private memory: attributes decide */
+	/* The VM type has private memory: attributes decide. A slot whose file has GMEM_FILE_IN_PLACE takes the
+	 * file's instead, whatever is here; without private memory its private pages are memory faults. */
+	bool has_private;
 	uint8_t gpa_bits; /* guest physical address width; above it nothing can be mapped */
 	bool retry_invalid_slot; /* a prefault that meets a slot on its way out: true loops, false -EAGAIN */
 };
@@ -47,7 +49,7 @@ int mmu_create(const struct mmu_config *config, struct mmu **out);
 /* No vCPU and no slot is left. */
 void mmu_destroy(struct mmu *mmu);
 
-/* The per-VM attribute map, by gfn. */
+/* The per-VM attribute map, by gfn. It stays empty in a VM whose files convert in place. */
 struct attr_map *mmu_attributes(struct mmu *mmu);
 
 /* The bracket by gfn, for what has no file: per-VM attributes, slot delete and move, changes of the

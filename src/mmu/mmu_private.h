@@ -92,13 +92,27 @@ struct memslot *memslot_at(struct mmu *mmu, uint64_t gfn);
 /* The part of a slot's guest range that lies in [hva, hva_end); false when none. */
 bool memslot_hva_part(const struct memslot *slot, uint64_t hva, uint64_t hva_end, uint64_t *gfn,
 		      uint64_t *gfn_end);
+/* Does the slot's file say what its pages are? Under what keeps the file at the slot: the mmu lock. */
+static inline bool memslot_in_place(const struct memslot *slot)
+{
+	return slot->file && (gmem_file_flags(slot->file) & GMEM_FILE_IN_PLACE);
+}
+
+static inline uint64_t memslot_file_offset(const struct memslot *slot, uint64_t gfn)
+{
+	return slot->file_offset + ((gfn - slot->gfn) << OS_PAGE_SHIFT);
+}
+
 /* The largest level, at most level, of a leaf around gfn: inside the slot, gfn and host (and file page)
- * congruent, attributes uniform, 4 KiB with a dirty log. host is the address of the page of gfn. */
+ * congruent, attributes uniform, 4 KiB with a dirty log. host is the address of the page of gfn. The mmu lock,
+ * and the invalidate lock of a file that converts in place. */
 int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t host,
 		   bool from_file, int level);
 /* Does the guest's access to gfn of this slot come from the file? */
 bool memslot_uses_file(const struct memslot *slot, bool is_private);
-bool mmu_gfn_is_private(struct mmu *mmu, uint64_t gfn);
+/* What is at gfn, where the slot (NULL: none) lies. The mmu lock; in place the answer stands while the file's
+ * invalidate lock is held. */
+bool mmu_is_private(struct mmu *mmu, const struct memslot *slot, uint64_t gfn);
 
 /* dirty.c: the bitmap of a slot; all ones when set. NULL: no memory. */
 _Atomic uint64_t *dirty_alloc(uint64_t nr_pages, bool set);
