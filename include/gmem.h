@@ -379,10 +379,9 @@ struct gmem_map_args {
 	int32_t flags;
 	int32_t prot; /* PROT_READ, PROT_WRITE, or PROT_NONE */
 	uint32_t reserved;
-	uint64_t addr; /* a hint, or with MAP_FIXED* the place; 0: anywhere */
-	uint64_t size; /* bytes, rounded up to pages; > 0 */
-	uint64_t
-		offset; /* in the file, page aligned; the window may reach past its end: SIGBUS there */
+	uint64_t addr;	 /* a hint, or with MAP_FIXED* the place; 0: anywhere */
+	uint64_t size;	 /* bytes, rounded up to pages; > 0 */
+	uint64_t offset; /* in the file, page aligned; past its end: SIGBUS there */
 };
 
 /*
@@ -441,16 +440,16 @@ GMEM_API bool gmem_is_hidden(const void *addr);
 
 /* ---- pins ---------------------------------------------------------------------------------- */
 
-/* Somebody who holds pages by other means than a translation: DMA, a device, a request in flight. */
+/* Somebody who holds pages by other means than a translation: DMA, a request in flight. */
 struct gmem_pinned;
 
 /*
  * Pins [offset, offset + size): while it is held, conversion of any page of it to private fails
  * with -EAGAIN, from any process. Pins may overlap. A pin is of this process and ends with it. It
- * does not keep a page from being punched. Does not wait for a conversion that runs: counted
- * before the state is looked at, the pin is either found by it, or finds the page private. What a
- * pin stops is converted a moment later: take it for as long as the work takes. offset and size:
- * bytes, need not be aligned, widened to pages; size > 0, inside the file.
+ * does not keep a page from being punched. It is counted before the state is looked at: a
+ * conversion that runs finds the pin, or the pin finds the page private. What a pin stops is
+ * converted a moment later: take it for as long as the work takes. offset and size: bytes, need
+ * not be aligned, widened to pages; size > 0, inside the file.
  *	-EFAULT	 a page of the range is private, as get_user_pages() of it would say (series v7).
  *		 Nothing is pinned
  */
@@ -514,8 +513,7 @@ struct gmem_change;
 
 #define GMEM_KIND_CONVERT 0u
 #define GMEM_KIND_DISCARD 1u /* gmem_punch(): the pages go, their state stays */
-#define GMEM_KIND_RELEASE \
-	2u /* the end of the file; after end() the consumer is not registered any more */
+#define GMEM_KIND_RELEASE 2u /* the end of the file: after end() no consumer is registered */
 
 #define GMEM_LEAVES_SHARED 1u
 #define GMEM_LEAVES_PRIVATE 2u
@@ -523,22 +521,20 @@ struct gmem_change;
 struct gmem_change_info {
 	uint32_t args_size; /* sizeof(struct gmem_change_info) */
 	uint32_t kind;	    /* GMEM_KIND_* */
-	uint64_t offset,
-		size;	     /* bytes, page aligned; a conversion's from its first to its last page
-				* that changes */
+	/* Bytes, page aligned; of a conversion from the first to the last page that changes. */
+	uint64_t offset, size;
 	uint32_t attributes; /* what the pages become; conversion only */
-	uint32_t
-		leaves; /* GMEM_LEAVES_*: translations of pages in these states are to be dropped */
+	uint32_t leaves;     /* GMEM_LEAVES_*: translations of pages in these states go */
 	uint64_t generation; /* counts the changes of the file, from 1; 0 in prepare */
 	uint32_t aborted;    /* in end: 1, the change did not happen */
 	uint32_t reserved;
 };
 
-struct gmem_consumer_ops {
-	uint32_t ops_size; /* sizeof(struct gmem_consumer_ops) */
+struct gmem_consumer_callbacks {
+	uint32_t ops_size; /* sizeof(struct gmem_consumer_callbacks) */
 	uint32_t reserved; /* 0 */
 	/* NULL: always agrees. 0, or -EAGAIN after gmem_change_refuse_part(), or -ENOMEM. Nothing
-	 * follows when another refuses: what it has reserved must be good for the next time, too. */
+	 * follows when another refuses: what it has reserved must be good for the next time. */
 	int (*prepare)(void *data, const struct gmem_change *change);
 	/* 0; for a conversion also -EAGAIN (after gmem_change_refuse_part()), -ENOMEM or -EINTR:
 	 * then those that have begun get end, aborted. What it returns for the other kinds is not
@@ -552,8 +548,8 @@ struct gmem_consumer_ops {
  * It is called from the moment this returns (or a little before). Home only. It keeps no
  * reference: remove it, or be told of the release.
  */
-GMEM_API int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_ops *ops, void *data,
-			       struct gmem_consumer **out);
+GMEM_API int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops,
+			       void *data, struct gmem_consumer **out);
 
 /* When it returns no function of it runs, and none will. Not in a callback. Also needed after
  * GMEM_KIND_RELEASE, for the memory; then g is not looked at and may be NULL. */
@@ -617,10 +613,9 @@ struct gmem_stats {
 	uint64_t size;		/* bytes of the file */
 	uint64_t backed_bytes;	/* bytes of memory that its pages have */
 	uint64_t private_bytes; /* bytes that are private; the rest is shared */
-	/* Memory for the attributes (elsewhere: for this process's copy of them): about 1 bit a page at
-	 * most, a few hundred bytes while they are uniform. */
+	/* Memory for the attributes (elsewhere: for this process's copy of them): about 1 bit a
+	 * page at most, some KiB while they are uniform. */
 	uint64_t attribute_bytes;
-	uint64_t generation; /* changes that have begun; 0 elsewhere */
 };
 
 /* args_size is read; as much as it has room for is filled in. Takes the invalidate lock shared.

@@ -6,7 +6,9 @@ import re
 import house
 
 # Lowest first. cpu is one layer with its engines in folders.
-LAYERS = ['os', 'obs', 'core', 'map', 'mmu', 'cpu', 'kvm', 'shim', 'cmd']
+LAYERS = ['os', 'obs', 'core', 'map', 'mmu', 'cpu', 'kvm', 'lib', 'shim', 'cmd']
+# The library and the KVM interface stand side by side on map.
+LIB_BUILDS_ON = {'os', 'obs', 'core', 'map', 'lib'}
 
 # What a compiler without a C library has, the declarations of memcpy and its like, and the names of
 # error numbers.
@@ -24,12 +26,17 @@ def judge_own(layer, name):
     target = name.split('/')[0]
     if target == 'gmem':
         return judge_system(layer, name)
+    if target == 'gmem.h':
+        return None if layer in {'lib', 'cmd'} else f'"{name}" is the interface of lib'
     if '/' not in name or target not in LAYERS:
         return f'"{name}" does not name a layer (write "layer/file.h")'
     if LAYERS.index(target) > LAYERS.index(layer):
         return f'"{name}" is of a layer above {layer}'
     if layer in FREESTANDING_LAYERS and target not in {'os', 'obs', 'core', layer}:
         return f'"{name}": {layer} builds on os, obs and core alone'
+    if (layer == 'lib' and target not in LIB_BUILDS_ON) or (target == 'lib' and
+                                                            layer not in {'lib', 'cmd'}):
+        return f'"{name}": {layer} and {target} have nothing to do with each other'
     return None
 
 

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Structures that grow: each begins with the size that the caller was compiled with. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/lib.h"
+#include "obs/obs.h"
+
+static uint32_t size_of(const void *args)
+{
+	uint32_t size;
+
+	memcpy(&size, args, sizeof(size));
+	return size;
+}
+
+static bool all_zero(const char *from, const char *to)
+{
+	while (from < to)
+		if (*from++)
+			return false;
+	return true;
+}
+
+static int check_size(const void *args, uint32_t size, uint32_t least)
+{
+	uint32_t given;
+
+	if (!args)
+		return obs_refuse(-EINVAL, "no arguments are given");
+	given = size_of(args);
+	if (given < least || given > OS_PAGE_SIZE)
+		return obs_refuse(-EINVAL, "args_size is of no version");
+	if (given > size && !all_zero((const char *)args + size, (const char *)args + given))
+		return obs_refuse(-E2BIG, "arguments of a later version");
+	return 0;
+}
+
+int lib_args_in(void *dst, uint32_t size, uint32_t least, const void *args)
+{
+	int err = check_size(args, size, least);
+	uint32_t given;
+
+	if (err)
+		return err;
+	given = size_of(args);
+	memset(dst, 0, size);
+	memcpy(dst, args, given < size ? given : size);
+	return 0;
+}
+
+int lib_args_out(void *args, const void *src, uint32_t size, uint32_t least)
+{
+	uint32_t given;
+
+	if (!args)
+		return obs_refuse(-EINVAL, "no room for the answer is given");
+	given = size_of(args);
+	if (given < least || given > OS_PAGE_SIZE)
+		return obs_refuse(-EINVAL, "args_size is of no version");
+	if (given > size)
+		memset((char *)args + size, 0, given - size);
+	memcpy((char *)args + sizeof(given), (const char *)src + sizeof(given),
+	       (given < size ? given : size) - sizeof(given));
+	return 0;
+}
+
+int lib_check_range(uint64_t offset, uint64_t size)
+{
+	if (!size)
+		return obs_refuse(-EINVAL, "size is 0");
+	if (offset > LIB_OFFSET_MAX || size > LIB_OFFSET_MAX - offset)
+		return obs_refuse(-EINVAL, "offset + size is past what a file can have");
+	if (!lib_is_aligned(offset) || !lib_is_aligned(size))
+		return obs_refuse(-EINVAL, "offset or size is not a multiple of the page size");
+	return 0;
+}
+
+int lib_check_inside(const struct gmem *g, uint64_t offset, uint64_t size)
+{
+	int err = lib_check_range(offset, size);
+
+	if (err)
+		return err;
+	if (offset >= g->file->size || size > g->file->size - offset)
+		return obs_refuse(-EINVAL, "the range reaches past the end of the file");
+	return 0;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Consumers of the program, what they may ask in their callbacks, and bindings. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/lib.h"
+#include "obs/obs.h"
+#include "os/process.h"
+
+#define CALLBACKS_MIN ((uint32_t)sizeof(struct gmem_consumer_callbacks))
+#define INFO_MIN ((uint32_t)sizeof(struct gmem_change_info))
+
+struct consumer {
+	struct gmem_consumer core; /* first: the program holds a pointer to it */
+	struct gmem_consumer_callbacks ops;
+	void *data;
+	uint64_t home; /* of the process that added it */
+	_Atomic bool released;
+};
+
+_Static_assert(GMEM_KIND_CONVERT == GMEM_CHANGE_CONVERT &&
+		       GMEM_KIND_DISCARD == GMEM_CHANGE_DISCARD &&
+		       GMEM_KIND_RELEASE == GMEM_CHANGE_RELEASE &&
+		       GMEM_LEAVES_SHARED == GMEM_FILTER_SHARED &&
+		       GMEM_LEAVES_PRIVATE == GMEM_FILTER_PRIVATE,
+	       "the header's names are for core's numbers");
+
+static struct consumer *consumer_of(struct gmem_consumer *c)
+{
+	return (struct consumer *)((char *)c - offsetof(struct consumer, core));
+}
+
+/* ---- core's calls ------------------------------------------------------------------------------ */
+
+/* What a program returns is not trusted to be one of those that core knows. */
+static int judge(int err)
+{
+	if (!err || err == -EAGAIN || err == -ENOMEM || err == -EINTR)
+		return err;
+	os_log(OS_LOG_WARN, "a consumer refuses with %d: taken for -EAGAIN", err);
+	return -EAGAIN;
+}
+
+static int prepare(struct gmem_consumer *core, const struct gmem_change *ch)
+{
+	struct consumer *c = consumer_of(core);
+
+	return c->ops.prepare ? judge(c->ops.prepare(c->data, ch)) : 0;
+}
+
+static int begin(struct gmem_consumer *core, const struct gmem_change *ch)
+{
+	struct consumer *c = consumer_of(core);
+	int err = c->ops.begin(c->data, ch);
+
+	return ch->kind == GMEM_CHANGE_CONVERT ? judge(err) : 0;
+}
+
+/* After the end of a release core does not know it any more, and the program may free it in end. */
+static void end(struct gmem_consumer *core, const struct gmem_change *ch)
+{
+	struct consumer *c = consumer_of(core);
+
+	if (ch->kind == GMEM_CHANGE_RELEASE)
+		atomic_store(&c->released, true);
+	c->ops.end(c->data, ch);
+}
+
+static const struct gmem_consumer_ops core_ops = {
+	.prepare = prepare,
+	.begin = begin,
+	.end = end,
+};
+
+/* ---- the program's ----------------------------------------------------------------------------- */
+
+static int take_callbacks(struct consumer *c, const struct gmem_consumer_callbacks *ops)
+{
+	int err = lib_args_in(&c->ops, sizeof(c->ops), CALLBACKS_MIN, ops);
+
+	if (err)
+		return err;
+	if (c->ops.reserved || !c->ops.begin || !c->ops.end)
+		return obs_refuse(-EINVAL, "a consumer has no begin or no end, or reserved is set");
+	return 0;
+}
+
+int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
+		      struct gmem_consumer **out)
+{
+	struct consumer *c;
+	int err;
+
+	if (!g || !out)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	if (!lib_home_file(g))
+		return obs_refuse(-EREMOTE, "consumers are at the home of a file");
+	c = os_alloc(sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	err = take_callbacks(c, ops);
+	if (err) {
+		os_free(c, sizeof(*c));
+		return err;
+	}
+	c->core.ops = &core_ops;
+	c->data = data;
+	c->home = os_home_token();
+	*out = &c->core;
+	gmem_file_add_consumer(lib_home_file(g), &c->core);
+	return 0;
+}
+
+void gmem_consumer_remove(struct gmem *g, struct gmem_consumer *consumer)
+{
+	struct consumer *c;
+
+	if (!consumer)
+		return;
+	c = consumer_of(consumer);
+	if (c->home == os_home_token() && !atomic_load(&c->released))
+		gmem_file_remove_consumer(lib_home_file(g), consumer);
+	os_free(c, sizeof(*c));
+}
+
+int gmem_change_describe(const struct gmem_change *change, struct gmem_change_info *info)
+{
+	struct gmem_change_info i = { 0 };
+
+	if (!change)
+		return obs_refuse(-EINVAL, "no change is given");
+	i.kind = change->kind;
+	i.offset = change->offset;
+	i.size = change->size;
+	i.attributes = change->attributes;
+	i.leaves = change->filter;
+	i.generation = change->generation;
+	i.aborted = change->aborted;
+	return lib_args_out(info, &i, sizeof(i), INFO_MIN);
+}
+
+bool gmem_change_next_part(const struct gmem_change *change, uint64_t *at, uint64_t *offset,
+			   uint64_t *size)
+{
+	return gmem_change_next(change, at, offset, size);
+}
+
+void gmem_change_refuse_part(const struct gmem_change *change, uint64_t offset, uint64_t size)
+{
+	uint64_t from = offset & ~(uint64_t)(OS_PAGE_SIZE - 1);
+	uint64_t to = size > UINT64_MAX - OS_PAGE_SIZE - offset ? change->offset + change->size
+								: offset + size + OS_PAGE_SIZE - 1;
+
+	to &= ~(uint64_t)(OS_PAGE_SIZE - 1);
+	from = from < change->offset ? change->offset : from;
+	to = to > change->offset + change->size ? change->offset + change->size : to;
+	if (from < to)
+		gmem_change_refuse(change, from, to - from);
+}
+
+bool gmem_change_wants_every_part(const struct gmem_change *change)
+{
+	return gmem_change_wants_all(change);
+}
+
+/* ---- bindings ---------------------------------------------------------------------------------- */
+
+int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
+	      struct gmem_binding **out)
+{
+	int err;
+
+	if (!g || !out)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	err = lib_check_inside(g, offset, size);
+	if (err)
+		return err;
+	if (!lib_home_file(g))
+		return obs_refuse(-EREMOTE, "bindings are at the home of a file");
+	return gmem_file_bind(lib_home_file(g), offset, size, owner, out);
+}
+
+void gmem_unbind(struct gmem *g, struct gmem_binding *binding)
+{
+	if (binding && lib_home_file(g))
+		gmem_file_unbind(lib_home_file(g), binding);
+}
+
+int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
+		      void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size), void *arg)
+{
+	if (!g || !fn)
+		return obs_refuse(-EINVAL, "no file or no function is given");
+	if (!lib_home_file(g))
+		return obs_refuse(-EREMOTE, "bindings are at the home of a file");
+	gmem_file_for_bindings(lib_home_file(g), offset, size, fn, arg);
+	return 0;
+}

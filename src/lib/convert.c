@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What pages are: conversion, questions, contents. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/lib.h"
+#include "obs/obs.h"
+
+_Static_assert(sizeof(struct gmem_range) == sizeof(struct gmem_refused) &&
+		       offsetof(struct gmem_range, size) == offsetof(struct gmem_refused, size),
+	       "a range is what core calls refused");
+_Static_assert(sizeof(struct gmem_extent) == sizeof(struct gmem_run) &&
+		       offsetof(struct gmem_extent, attributes) ==
+			       offsetof(struct gmem_run, attributes),
+	       "an extent is what map calls a run");
+_Static_assert(GMEM_ATTRIBUTE_PRIVATE == ATTR_PRIVATE, "one bit for private");
+
+#define PATIENCE_MAX_MS 3600000u
+#define CONVERT_ARGS_MIN ((uint32_t)sizeof(struct gmem_convert_args))
+
+/* In the order of the kernel's checks (series v7). */
+static int check_convert(const struct gmem *g, const struct gmem_convert_args *a)
+{
+	if (a->flags)
+		return obs_refuse(-EINVAL, "flags is not 0");
+	if (a->attributes & ~(uint64_t)GMEM_ATTRIBUTE_PRIVATE)
+		return obs_refuse(-EINVAL, "attributes has bits other than PRIVATE");
+	return lib_check_inside(g, a->offset, a->size);
+}
+
+int gmem_convert(struct gmem *g, struct gmem_convert_args *args)
+{
+	struct gmem_convert_args a;
+	struct gmem_conversion c;
+	int err = lib_args_in(&a, sizeof(a), CONVERT_ARGS_MIN, args);
+
+	if (err)
+		return err;
+	if (!g)
+		return obs_refuse(-EINVAL, "no file is given");
+	err = check_convert(g, &a);
+	if (err)
+		return err;
+	c = (struct gmem_conversion){ .offset = a.offset,
+				      .size = a.size,
+				      .attributes = (uint32_t)a.attributes,
+				      .error_offset = a.error_offset,
+				      .refused = (struct gmem_refused *)a.refused,
+				      .max_refused = a.max_refused };
+	lib_enter();
+	err = host_file_convert(g->file, &c);
+	lib_leave();
+	if (err)
+		args->error_offset = c.error_offset;
+	if (a.refused)
+		args->nr_refused = c.nr_refused;
+	return err;
+}
+
+int gmem_set_patience(uint32_t milliseconds)
+{
+	if (!milliseconds || milliseconds > PATIENCE_MAX_MS)
+		return obs_refuse(-ERANGE, "patience is from 1 ms to an hour");
+	atomic_store(&host_file_patience_ms, milliseconds);
+	return 0;
+}
+
+uint32_t gmem_patience(void)
+{
+	return atomic_load(&host_file_patience_ms);
+}
+
+int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
+{
+	if (!g || !attributes)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	if (offset >= g->file->size)
+		return obs_refuse(-EINVAL, "offset is past the end of the file");
+	*attributes = attr_map_get(g->file->state, offset >> OS_PAGE_SHIFT);
+	return 0;
+}
+
+int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
+	       uint32_t max, uint32_t *nr)
+{
+	int err;
+
+	if (!g || !nr || (max && !extents))
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	err = lib_check_range(offset, size);
+	if (err)
+		return err;
+	lib_enter();
+	err = host_file_query(g->file, offset, size, (struct gmem_run *)extents, max, nr);
+	lib_leave();
+	return err;
+}
+
+int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	if (!g)
+		return obs_refuse(-EINVAL, "no file is given");
+	err = lib_check_range(offset, size);
+	if (err)
+		return err;
+	lib_enter();
+	err = host_file_punch(g->file, offset, size);
+	lib_leave();
+	return err;
+}
+
+int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	if (!g)
+		return obs_refuse(-EINVAL, "no file is given");
+	err = lib_check_inside(g, offset, size);
+	if (err)
+		return err;
+	lib_enter();
+	err = host_file_allocate(g->file, offset, size);
+	lib_leave();
+	return err;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A guest memory's life: made or opened, passed on, let go. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <string.h>
+
+#include "lib/lib.h"
+#include "obs/obs.h"
+#include "os/format.h"
+#include "os/spare.h"
+#include "os/sys.h"
+
+#define MIN_OF(type, last) ((uint32_t)(offsetof(type, last) + sizeof(((type *)0)->last)))
+
+static struct gmem *files; /* under lib_lock_files() */
+
+struct gmem *lib_first_file(void)
+{
+	return files;
+}
+
+static struct gmem *make(void)
+{
+	struct gmem *g = os_alloc(sizeof(*g));
+
+	if (!g)
+		return NULL;
+	atomic_init(&g->refs, 1);
+	g->handle_fd = -1;
+	return g;
+}
+
+static void enlist(struct gmem *g)
+{
+	g->next = files;
+	files = g;
+}
+
+static void delist(struct gmem *g)
+{
+	struct gmem **p = &files;
+
+	lib_lock_files();
+	while (*p != g)
+		p = &(*p)->next;
+	*p = g->next;
+	lib_unlock_files();
+}
+
+/* ---- create ------------------------------------------------------------------------------------ */
+
+static int take_type(struct gmem *g, const struct gmem_vm_type *type)
+{
+	struct gmem_vm_type t;
+	int err = lib_args_in(&t, sizeof(t), MIN_OF(struct gmem_vm_type, reclaim), type);
+
+	if (err)
+		return err;
+	if (t.reserved)
+		return obs_refuse(-EINVAL, "reserved is not 0");
+	g->type = (struct gmem_type_ops){ .prepare = t.prepare,
+					  .make_private = t.make_private,
+					  .make_shared = t.make_shared,
+					  .reclaim = t.reclaim };
+	return 0;
+}
+
+static int check_create(const struct gmem_create_args *args)
+{
+	if (args->flags & ~(GMEM_MMAP | GMEM_INIT_SHARED))
+		return obs_refuse(-EINVAL, "flags has bits that are not known");
+	if (!args->size || !lib_is_aligned(args->size) ||
+	    args->size > LIB_OFFSET_MAX + 1 - OS_PAGE_SIZE)
+		return obs_refuse(-EINVAL, "size is 0, too large, or not whole pages");
+	return 0;
+}
+
+static unsigned int core_flags(uint32_t flags)
+{
+	return GMEM_FILE_IN_PLACE | (flags & GMEM_MMAP ? GMEM_FILE_MMAP : 0) |
+	       (flags & GMEM_INIT_SHARED ? GMEM_FILE_INIT_SHARED : 0);
+}
+
+static int create_file(struct gmem *g, const struct gmem_create_args *args)
+{
+	struct gmem_file *f;
+	int err = gmem_file_create(args->size, core_flags(args->flags), &f);
+
+	if (err)
+		return err;
+	if (args->type)
+		gmem_file_set_type(f, &g->type, args->type_data);
+	err = host_file_create(lib_host_map(), f, &g->file);
+	if (err)
+		gmem_file_release(f);
+	gmem_file_put(f);
+	return err;
+}
+
+static int create(const struct gmem_create_args *args, struct gmem **out)
+{
+	struct gmem *g = make();
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	err = args->type ? take_type(g, args->type) : 0;
+	if (!err)
+		err = lib_ready();
+	if (!err)
+		err = create_file(g, args);
+	if (err) {
+		os_free(g, sizeof(*g));
+		return err;
+	}
+	lib_lock_files();
+	enlist(g);
+	lib_unlock_files();
+	*out = g;
+	return 0;
+}
+
+int gmem_create(const struct gmem_create_args *args, struct gmem **out)
+{
+	struct gmem_create_args a;
+	int err = lib_args_in(&a, sizeof(a), MIN_OF(struct gmem_create_args, type_data), args);
+
+	if (err)
+		return err;
+	if (!out)
+		return obs_refuse(-EINVAL, "no place for the result is given");
+	err = check_create(&a);
+	if (err)
+		return err;
+	lib_enter();
+	err = create(&a, out);
+	lib_leave();
+	return err;
+}
+
+/* ---- references -------------------------------------------------------------------------------- */
+
+void gmem_get(struct gmem *g)
+{
+	uint32_t refs = atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
+
+	os_assert(refs && refs < UINT32_MAX);
+}
+
+/* For who found it in the list: the last count may just be going. */
+static bool try_get(struct gmem *g)
+{
+	uint32_t refs = atomic_load(&g->refs);
+
+	while (refs)
+		if (atomic_compare_exchange_weak(&g->refs, &refs, refs + 1))
+			return true;
+	return false;
+}
+
+static void destroy(struct gmem *g)
+{
+	struct gmem_file *f = lib_home_file(g);
+
+	delist(g);
+	if (g->handle_fd >= 0)
+		os_fd_close(g->handle_fd);
+	if (f) {
+		gmem_file_get(f);
+		gmem_file_release(f);
+	}
+	host_file_put(g->file);
+	if (f)
+		gmem_file_put(f);
+	os_free(g, sizeof(*g));
+}
+
+void gmem_put(struct gmem *g)
+{
+	uint32_t refs;
+
+	if (!g)
+		return;
+	refs = atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel);
+	os_assert(refs);
+	if (refs == 1)
+		destroy(g);
+}
+
+/* ---- the descriptor that stands for it --------------------------------------------------------- */
+
+int lib_give_name(struct gmem *g)
+{
+	int err = 0;
+
+	if (!g->name[0])
+		err = host_file_name(g->file, g->name);
+	if (err)
+		g->name[0] = '\0';
+	return err;
+}
+
+static int make_handle(const char *name, int *fd)
+{
+	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int err = os_memfd_for_program(name, true, true, fd);
+	long ret;
+
+	if (err)
+		return err;
+	ret = os_sys3(SYS_fcntl, *fd, F_ADD_SEALS, seals);
+	if (ret) {
+		os_sys1(SYS_close, *fd);
+		return (int)ret;
+	}
+	return os_fd_adopt(fd);
+}
+
+static int handle_locked(struct gmem *g)
+{
+	int fd, err;
+
+	if (g->handle_fd >= 0)
+		return 0;
+	err = lib_give_name(g);
+	if (!err)
+		err = make_handle(g->name, &fd);
+	if (!err)
+		g->handle_fd = fd;
+	return err;
+}
+
+int gmem_descriptor(struct gmem *g, int *fd)
+{
+	long ret;
+	int err;
+
+	if (!g || !fd)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	lib_enter();
+	lib_lock_files();
+	err = handle_locked(g);
+	lib_unlock_files();
+	lib_leave();
+	if (err)
+		return err;
+	ret = os_sys3(SYS_fcntl, g->handle_fd, F_DUPFD_CLOEXEC, 0);
+	if (ret < 0)
+		return (int)ret;
+	*fd = (int)ret;
+	return 0;
+}
+
+/* What stands behind a descriptor. */
+#define LINK_MAX (HOST_FILE_NAME_MAX + 32)
+
+static int read_link(int fd, char link[LINK_MAX])
+{
+	char path[32];
+	long size;
+
+	if (fd < 0)
+		return obs_refuse(-EBADF, "the descriptor is not open");
+	os_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	size = os_sys3(SYS_readlink, path, link, LINK_MAX - 1);
+	if (size == -ENOENT)
+		return obs_refuse(-EBADF, "the descriptor is not open");
+	if (size < 0)
+		return (int)size;
+	link[size] = '\0';
+	return 0;
+}
+
+/* "/memfd:NAME (deleted)". */
+static bool is_called(const struct gmem *g, const char *link)
+{
+	static const char before[] = "/memfd:";
+	size_t size = strlen(g->name);
+
+	return size && !strncmp(link, before, sizeof(before) - 1) &&
+	       !strncmp(link + sizeof(before) - 1, g->name, size) &&
+	       (link[sizeof(before) - 1 + size] == ' ' || !link[sizeof(before) - 1 + size]);
+}
+
+static struct gmem *find(const char *link)
+{
+	for (struct gmem *g = files; g; g = g->next)
+		if (is_called(g, link) && try_get(g))
+			return g;
+	return NULL;
+}
+
+static void keep_name(struct gmem *g, const char *link)
+{
+	const char *name = strchr(link, ':');
+	size_t size = name ? strcspn(name + 1, " ") : 0;
+
+	if (size && size < sizeof(g->name))
+		memcpy(g->name, name + 1, size);
+}
+
+static int keep_handle(struct gmem *g, int fd)
+{
+	long ret = os_sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0);
+	int own = (int)ret;
+	int err = ret < 0 ? (int)ret : os_fd_adopt(&own);
+
+	if (!err)
+		g->handle_fd = own;
+	return err;
+}
+
+static int adopt(int fd, const char *link, struct gmem **out)
+{
+	struct gmem *g = make();
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	keep_name(g, link);
+	err = keep_handle(g, fd);
+	if (!err)
+		err = host_file_adopt(lib_host_map(), link, &g->file);
+	if (err) {
+		if (g->handle_fd >= 0)
+			os_fd_close(g->handle_fd);
+		os_free(g, sizeof(*g));
+		return err;
+	}
+	*out = g;
+	return 0;
+}
+
+/* Two threads may open one file at once: the second finds what the first has put into the list. */
+static int open_link(int fd, const char *link, struct gmem **out)
+{
+	struct gmem *g = NULL, *found;
+	int err;
+
+	lib_lock_files();
+	found = find(link);
+	lib_unlock_files();
+	if (found) {
+		*out = found;
+		return 0;
+	}
+	err = adopt(fd, link, &g);
+	if (err)
+		return err;
+	lib_lock_files();
+	found = find(link);
+	enlist(g);
+	lib_unlock_files();
+	if (found)
+		gmem_put(g);
+	*out = found ? found : g;
+	return 0;
+}
+
+int gmem_open(int fd, uint32_t flags, struct gmem **out)
+{
+	char link[LINK_MAX];
+	int err;
+
+	if (flags || !out)
+		return obs_refuse(-EINVAL, "flags is not 0, or no place for the result is given");
+	err = read_link(fd, link);
+	if (err)
+		return err;
+	err = lib_ready();
+	if (err)
+		return err;
+	lib_enter();
+	err = open_link(fd, link, out);
+	lib_leave();
+	return err;
+}
+
+/* ---- what does not change ---------------------------------------------------------------------- */
+
+int gmem_get_info(struct gmem *g, struct gmem_info *info)
+{
+	struct gmem_info i = { 0 };
+
+	if (!g)
+		return obs_refuse(-EINVAL, "no file is given");
+	i.flags = (g->file->flags & GMEM_FILE_MMAP ? GMEM_MMAP : 0) |
+		  (g->file->flags & GMEM_FILE_INIT_SHARED ? GMEM_INIT_SHARED : 0);
+	i.size = g->file->size;
+	i.id = g->file->id;
+	i.is_home = !!lib_home_file(g);
+	return lib_args_out(info, &i, sizeof(i), MIN_OF(struct gmem_info, reserved));
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The guest's side of a file: its pages in the hidden view, and what they cost. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/lib.h"
+#include "obs/obs.h"
+
+#define STATS_MIN ((uint32_t)sizeof(struct gmem_stats))
+#define NR_RUNS 64
+
+int gmem_fault_begin(struct gmem *g)
+{
+	if (!g)
+		return obs_refuse(-EINVAL, "no file is given");
+	if (!lib_home_file(g))
+		return obs_refuse(-EREMOTE, "the hidden view of a file is at its home");
+	gmem_file_fault_begin(lib_home_file(g));
+	return 0;
+}
+
+/* A forked child may be told of the end of what its parent has begun. */
+void gmem_fault_end(struct gmem *g)
+{
+	if (lib_home_file(g))
+		gmem_file_fault_end(lib_home_file(g));
+}
+
+/* The type is asked about pages that are there. */
+static int prepare_private(struct gmem *g, uint64_t offset, void *page)
+{
+	int err;
+
+	if (!g->type.prepare ||
+	    !(attr_map_get(g->file->state, offset >> OS_PAGE_SHIFT) & ATTR_PRIVATE))
+		return 0;
+	err = os_populate(page, OS_PAGE_SIZE, true);
+	return err ? err : gmem_file_prepare(lib_home_file(g), offset);
+}
+
+/* From offset to where one translation that holds it has to end. */
+static uint64_t bytes_of_level(struct gmem *g, uint64_t offset, int level)
+{
+	int uniform = attr_map_level(g->file->state, offset >> OS_PAGE_SHIFT, level);
+	uint64_t block = level_pages(uniform < level ? uniform : level) << OS_PAGE_SHIFT;
+	uint64_t end = (offset & ~(block - 1)) + block;
+
+	return (end < g->file->size ? end : g->file->size) - offset;
+}
+
+int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
+{
+	uint64_t page = offset & ~(uint64_t)(OS_PAGE_SIZE - 1);
+	void *at;
+	int level, err;
+
+	if (!g || !addr)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	if (!lib_home_file(g))
+		return obs_refuse(-EREMOTE, "the hidden view of a file is at its home");
+	if (offset >= g->file->size)
+		return obs_refuse(-EINVAL, "offset is past the end of the file");
+	err = gmem_file_page(lib_home_file(g), page, &at, &level);
+	if (!err)
+		err = prepare_private(g, page, at);
+	if (err)
+		return err;
+	*addr = (char *)at + (offset - page);
+	if (size)
+		*size = bytes_of_level(g, offset, level);
+	return 0;
+}
+
+/* ---- accounting -------------------------------------------------------------------------------- */
+
+static void account_at_home(struct gmem *g, struct gmem_stats *s)
+{
+	s->backed_bytes = store_backed(gmem_file_store(lib_home_file(g)));
+	s->private_bytes = attr_map_count(g->file->state, 0, s->size >> OS_PAGE_SHIFT, ATTR_PRIVATE)
+			   << OS_PAGE_SHIFT;
+	s->attribute_bytes = attr_map_bytes(g->file->state);
+}
+
+static int count_private(struct gmem *g, struct gmem_stats *s)
+{
+	struct gmem_run runs[NR_RUNS];
+	uint64_t at = 0;
+	uint32_t nr;
+	int err;
+
+	do {
+		err = host_file_query(g->file, at, s->size - at, runs, NR_RUNS, &nr);
+		if (err)
+			return err;
+		for (uint32_t i = 0; i < nr; i++) {
+			if (runs[i].attributes & ATTR_PRIVATE)
+				s->private_bytes += runs[i].size;
+			at = runs[i].offset + runs[i].size;
+		}
+	} while (nr == NR_RUNS && at < s->size);
+	return 0;
+}
+
+static int account_elsewhere(struct gmem *g, struct gmem_stats *s)
+{
+	int err = os_file_backed(g->file->store_fd, &s->backed_bytes);
+
+	if (err)
+		return obs_refuse(-EIO, "the contents cannot be reached");
+	s->attribute_bytes = attr_map_bytes(g->file->state);
+	return count_private(g, s);
+}
+
+int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
+{
+	struct gmem_stats s = { 0 };
+	int err = 0;
+
+	if (!g)
+		return obs_refuse(-EINVAL, "no file is given");
+	s.size = g->file->size;
+	s.nr_pins = atomic_load(&g->file->pins.nr);
+	lib_enter();
+	if (lib_home_file(g)) {
+		host_file_hold(g->file);
+		account_at_home(g, &s);
+		host_file_let(g->file);
+	} else {
+		err = account_elsewhere(g, &s);
+	}
+	lib_leave();
+	return err ? err : lib_args_out(stats, &s, sizeof(s), STATS_MIN);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * lib: libgmem.so and libgmem.a, include/gmem.h over map/ and core/. It checks arguments in the order that the
+ * header promises, counts references, and knows which struct gmem a window belongs to; what a page is and who
+ * may touch it is decided below.
+ *
+ *	struct gmem ── host_file (map/host_file.h): at home over a gmem_file, elsewhere over the home's share
+ *	     ↑ counted by: who called gmem_create(), gmem_open(), gmem_get(); each window; each pin
+ *
+ * Locks, outermost first: lib_lock_windows() (the program's changes of windows, and fork) -> file invalidate
+ * and what follows it below. The list of files has one of its own, a leaf.
+ *
+ * This layer may use libc for pthread_atfork() alone.
+ */
+#ifndef GMEM_LIB_LIB_H
+#define GMEM_LIB_LIB_H
+
+#include "gmem.h"
+
+#include "core/gmem_file.h"
+#include "map/host_file.h"
+#include "map/host_map.h"
+#include "os/os.h"
+
+struct gmem {
+	_Atomic uint32_t refs;
+	struct host_file *file;
+	struct gmem_type_ops type; /* what core was given */
+	/* Under lib_lock_files(): */
+	struct gmem *next;
+	char name[HOST_FILE_NAME_MAX]; /* of the handle; empty at home until somebody wants one */
+	int handle_fd;		       /* of ours; -1: none yet */
+};
+
+/* Everything here that can fail is done by the first call that makes or opens a file. */
+int lib_ready(void);
+/* Of this process; NULL until lib_ready(). */
+struct host_map *lib_host_map(void);
+
+/* Around every call that can be interrupted (gmem_interrupt()). */
+void lib_enter(void);
+void lib_leave(void);
+
+/* A structure that begins with its size: copies what is known of it, the rest is zero. -EINVAL: shorter than any
+ * version; -E2BIG: longer than ours, with something in it. least: the first version's size. */
+int lib_args_in(void *dst, uint32_t size, uint32_t least, const void *args);
+/* The other way; the size stays what the caller put there. */
+int lib_args_out(void *args, const void *src, uint32_t size, uint32_t least);
+
+static inline bool lib_is_aligned(uint64_t x)
+{
+	return !(x & (OS_PAGE_SIZE - 1));
+}
+
+/* The last byte there can be of a file is at 2^63 - 1. */
+#define LIB_OFFSET_MAX (UINT64_MAX >> 1)
+
+/* Page aligned, size > 0, and no byte beyond LIB_OFFSET_MAX; -EINVAL. */
+int lib_check_range(uint64_t offset, uint64_t size);
+/* That, and inside the file. */
+int lib_check_inside(const struct gmem *g, uint64_t offset, uint64_t size);
+
+/* The file at its home; NULL elsewhere. */
+static inline struct gmem_file *lib_home_file(const struct gmem *g)
+{
+	return g->file->file;
+}
+
+void lib_lock_files(void);
+void lib_unlock_files(void);
+/* All of this process, newest first; under lib_lock_files(). */
+struct gmem *lib_first_file(void);
+/* Only at home: gives it its name, if it has none. Under lib_lock_files(). */
+int lib_give_name(struct gmem *g);
+
+void lib_lock_windows(void);
+void lib_unlock_windows(void);
+/* In the child of a fork. */
+void lib_forget_locks(void);
+void lib_files_after_fork(void);
+
+#endif

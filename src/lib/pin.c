@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Pins of the program's own. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/lib.h"
+#include "map/pins.h"
+#include "obs/obs.h"
+#include "os/process.h"
+
+struct gmem_pinned {
+	struct pin *pin; /* gone in a forked child */
+	struct gmem *file;
+	uint64_t size;
+	uint64_t home; /* of the process that pinned */
+};
+
+/* At home under the invalidate lock, so no conversion is half done; elsewhere a replica, which changes before the
+ * home counts our pins. */
+static bool all_shared(struct gmem *g, uint64_t offset, uint64_t size)
+{
+	uint64_t first = offset >> OS_PAGE_SHIFT;
+	uint64_t last = (offset + size - 1) >> OS_PAGE_SHIFT;
+	uint32_t value = 0;
+	bool is;
+
+	host_file_hold(g->file);
+	is = attr_map_uniform(g->file->state, first, last - first + 1, &value) &&
+	     !(value & ATTR_PRIVATE);
+	host_file_let(g->file);
+	return is;
+}
+
+static int take(struct gmem *g, uint64_t offset, uint64_t size, struct pin **pin)
+{
+	int err = pin_intend(g->file, offset, size, pin);
+
+	if (err)
+		return err;
+	if (all_shared(g, offset, size))
+		return 0;
+	pin_drop(*pin);
+	return obs_refuse(-EFAULT, "a page to be pinned is private");
+}
+
+static int check_pin(const struct gmem *g, uint64_t offset, uint64_t size)
+{
+	if (!size)
+		return obs_refuse(-EINVAL, "size is 0");
+	if (offset >= g->file->size || size > g->file->size - offset)
+		return obs_refuse(-EINVAL, "the range reaches past the end of the file");
+	return 0;
+}
+
+int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned **out)
+{
+	struct gmem_pinned *p;
+	int err;
+
+	if (!g || !out)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	err = check_pin(g, offset, size);
+	if (err)
+		return err;
+	p = os_alloc(sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	err = take(g, offset, size, &p->pin);
+	if (err) {
+		os_free(p, sizeof(*p));
+		return err;
+	}
+	gmem_get(g);
+	p->file = g;
+	p->size = size;
+	p->home = os_home_token();
+	*out = p;
+	return 0;
+}
+
+static bool is_ours(const struct gmem_pinned *p)
+{
+	return p->home == os_home_token();
+}
+
+void gmem_pin_trim(struct gmem_pinned *p, uint64_t size)
+{
+	if (!size) {
+		gmem_unpin(p);
+		return;
+	}
+	if (size >= p->size)
+		return;
+	p->size = size;
+	if (is_ours(p))
+		pin_settle(p->pin, size);
+}
+
+void gmem_unpin(struct gmem_pinned *p)
+{
+	if (!p)
+		return;
+	if (is_ours(p))
+		pin_drop(p->pin);
+	gmem_put(p->file);
+	os_free(p, sizeof(*p));
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Windows: the arguments of mmap and its like, checked, and then host_map's. */
+#include <errno.h>
+#include <linux/mman.h>
+#include <stddef.h>
+
+#include "lib/lib.h"
+#include "obs/obs.h"
+
+#define MAP_ARGS_MIN ((uint32_t)sizeof(struct gmem_map_args))
+#define MAP_FLAGS \
+	(MAP_SHARED | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED | MAP_NORESERVE)
+
+static int check_flags(const struct gmem *g, const struct gmem_map_args *a)
+{
+	if (!(g->file->flags & GMEM_FILE_MMAP))
+		return obs_refuse(-ENODEV, "the file was made without GMEM_MMAP");
+	if (a->reserved || (a->flags & ~MAP_FLAGS))
+		return obs_refuse(-EINVAL, "flags that a window cannot have");
+	if (a->prot & PROT_EXEC)
+		return obs_refuse(-EPERM, "a window cannot be executed");
+	if (a->prot & ~(PROT_READ | PROT_WRITE))
+		return obs_refuse(-EINVAL, "prot has bits that are not known");
+	return 0;
+}
+
+static int check_map(const struct gmem *g, struct gmem_map_args *a)
+{
+	int err = check_flags(g, a);
+
+	if (err)
+		return err;
+	if (!a->size || a->size > LIB_OFFSET_MAX - OS_PAGE_SIZE)
+		return obs_refuse(-EINVAL, "size is 0 or too large");
+	a->size = (a->size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+	if ((a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !lib_is_aligned(a->addr))
+		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
+	return lib_check_range(a->offset, a->size);
+}
+
+int gmem_map(struct gmem *g, const struct gmem_map_args *args, void **addr)
+{
+	struct gmem_map_args a;
+	uint64_t at;
+	int err = lib_args_in(&a, sizeof(a), MAP_ARGS_MIN, args);
+
+	if (err)
+		return err;
+	if (!g || !addr)
+		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+	err = check_map(g, &a);
+	if (err)
+		return err;
+	lib_enter();
+	lib_lock_windows();
+	err = host_map_mmap(lib_host_map(), g->file, g, a.addr, a.size, a.prot,
+			    a.flags | MAP_SHARED, a.offset, &at);
+	lib_unlock_windows();
+	lib_leave();
+	if (!err)
+		*addr = (void *)(uintptr_t)at;
+	return err;
+}
+
+static bool is_ready(void)
+{
+	return lib_host_map();
+}
+
+static int no_window(void)
+{
+	return obs_refuse(-EINVAL, "no file was ever made or opened: there are no windows");
+}
+
+int gmem_unmap(void *addr, uint64_t size)
+{
+	long ret;
+
+	if (!is_ready())
+		return no_window();
+	lib_lock_windows();
+	ret = host_map_munmap(lib_host_map(), (uintptr_t)addr, size);
+	lib_unlock_windows();
+	return (int)ret;
+}
+
+static bool is_window(uint64_t addr)
+{
+	struct host_map_range r;
+
+	if (!is_ready() || !host_map_find(lib_host_map(), addr, 1, &r))
+		return false;
+	gmem_put(r.owner);
+	return true;
+}
+
+int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to, void **out)
+{
+	long ret;
+
+	if (!out)
+		return obs_refuse(-EINVAL, "no place for the result is given");
+	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED))
+		return obs_refuse(-EINVAL, "flags other than MREMAP_MAYMOVE and MREMAP_FIXED");
+	if (!is_window((uintptr_t)addr))
+		return obs_refuse(-EFAULT, "no window is there");
+	lib_lock_windows();
+	ret = host_map_mremap(lib_host_map(), (uintptr_t)addr, old_size, size, flags,
+			      (uintptr_t)to);
+	lib_unlock_windows();
+	if (ret < 0 && ret > -4096)
+		return (int)ret;
+	*out = (void *)ret;
+	return 0;
+}
+
+int gmem_protect(void *addr, uint64_t size, int prot)
+{
+	long ret;
+
+	if (!is_ready())
+		return no_window();
+	lib_lock_windows();
+	ret = host_map_mprotect(lib_host_map(), (uintptr_t)addr, size, prot, -1);
+	lib_unlock_windows();
+	return (int)ret;
+}
+
+static int set_lock(void *addr, uint64_t size, int flags, bool lock)
+{
+	long ret;
+
+	if (!is_ready())
+		return no_window();
+	lib_lock_windows();
+	ret = host_map_mlock(lib_host_map(), (uintptr_t)addr, size, flags, lock);
+	lib_unlock_windows();
+	return (int)ret;
+}
+
+int gmem_lock(void *addr, uint64_t size, int flags)
+{
+	return set_lock(addr, size, flags, true);
+}
+
+int gmem_unlock(void *addr, uint64_t size)
+{
+	return set_lock(addr, size, 0, false);
+}
+
+/* Window by window, so that no lock is held while the home is asked. */
+static int remove_pages(uint64_t addr, uint64_t size)
+{
+	uint64_t end = addr + size;
+	struct host_map_range r;
+	int err = 0;
+
+	while (!err && addr < end && host_map_find(lib_host_map(), addr, end - addr, &r)) {
+		uint64_t from = r.addr > addr ? r.addr : addr;
+		uint64_t to = r.addr + r.size < end ? r.addr + r.size : end;
+
+		err = host_file_punch(r.file, r.offset + (from - r.addr), to - from);
+		gmem_put(r.owner);
+		addr = to;
+	}
+	return err;
+}
+
+static int advise_remove(uint64_t addr, uint64_t size)
+{
+	int err = lib_check_range(addr, size);
+
+	if (err)
+		return err;
+	lib_enter();
+	err = remove_pages(addr, size);
+	lib_leave();
+	return err;
+}
+
+int gmem_advise(void *addr, uint64_t size, int advice)
+{
+	long ret;
+
+	if (!is_ready())
+		return no_window();
+	if (advice == MADV_REMOVE)
+		return advise_remove((uintptr_t)addr, size);
+	lib_lock_windows();
+	ret = host_map_madvise(lib_host_map(), (uintptr_t)addr, size, advice);
+	lib_unlock_windows();
+	return (int)ret;
+}
+
+bool gmem_is_hidden(const void *addr)
+{
+	return is_ready() && host_map_is_hidden(lib_host_map(), (uintptr_t)addr);
+}
