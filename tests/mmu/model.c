@@ -12,15 +12,20 @@
 
 #define NR_GFNS ((uint64_t)6 << 18) /* 6 GiB of guest addresses */
 #define NR_SLOTS 6
-#define NR_FILES 2
+#define NR_FILES 3
 #define MEMORY_SIZE (3 * GB)
 #define FILE_PAGES (GB / PAGE + 2 * 512 + 3)
 #define MAX_SLOT_PAGES (GB / PAGE + 2 * 512)
+
+/* One that leaves attributes to the VM, and two that convert in place. */
+static const unsigned int file_flags[NR_FILES] = { 0, GMEM_FILE_IN_PLACE,
+						   GMEM_FILE_IN_PLACE | GMEM_FILE_MMAP };
 
 struct model_slot {
 	uint64_t gfn, nr, hva, file_offset;
 	uint32_t flags;
 	int file;	  /* -1: none */
+	bool gmem_only;	  /* stays so when the file is gone */
 	uint8_t *written; /* since the log was cleared */
 };
 
@@ -68,11 +73,39 @@ static bool same(const uint8_t *bytes, uint64_t first, uint64_t nr)
 	return !memcmp(bytes + first, bytes + first + 1, nr - 1);
 }
 
+static bool in_place(const struct model_slot *s)
+{
+	return s->file >= 0 && file_flags[s->file] & GMEM_FILE_IN_PLACE;
+}
+
+static bool is_private(struct model *m, uint64_t gfn)
+{
+	int i = slot_at(m, gfn);
+	struct model_slot *s = i < 0 ? NULL : &m->slots[i];
+
+	if (s && in_place(s))
+		return m->file_attributes[s->file][s->file_offset + gfn - s->gfn];
+	return m->attributes[gfn];
+}
+
+static bool from_file(struct model *m, struct model_slot *s, uint64_t gfn)
+{
+	return s->gmem_only || is_private(m, gfn);
+}
+
+/* [first, first + nr) of the slot is all private or all shared. */
+static bool uniform(struct model *m, struct model_slot *s, uint64_t first, uint64_t nr)
+{
+	if (in_place(s))
+		return same(m->file_attributes[s->file], s->file_offset + first - s->gfn, nr);
+	return same(m->attributes, first, nr);
+}
+
 static uint8_t *expected_host(struct model *m, struct model_slot *s, uint64_t gfn)
 {
 	uint64_t delta = gfn - s->gfn;
 
-	if (m->attributes[gfn])
+	if (from_file(m, s, gfn))
 		return file_address(m->files[s->file], (s->file_offset + delta) * PAGE);
 	return (uint8_t *)(uintptr_t)(s->hva + delta * PAGE);
 }
@@ -83,13 +116,12 @@ static bool level_allowed(struct model *m, struct model_slot *s, uint64_t gfn, i
 	uint64_t host = (uint64_t)(uintptr_t)expected_host(m, s, gfn) / PAGE;
 
 	if (s->flags & MEMSLOT_LOG_DIRTY || first < s->gfn || first + nr > s->gfn + s->nr ||
-	    (host ^ gfn) & (nr - 1) || !same(m->attributes, first, nr))
+	    (host ^ gfn) & (nr - 1) || !uniform(m, s, first, nr))
 		return false;
-	if (!m->attributes[gfn])
+	if (!from_file(m, s, gfn))
 		return true;
 	page = s->file_offset + gfn - s->gfn;
-	return !((page ^ gfn) & (nr - 1)) && (page | (nr - 1)) < FILE_PAGES &&
-	       same(m->file_attributes[s->file], page & ~(nr - 1), nr);
+	return !((page ^ gfn) & (nr - 1)) && (page | (nr - 1)) < FILE_PAGES;
 }
 
 static int expected_level(struct model *m, struct model_slot *s, uint64_t gfn)
@@ -105,7 +137,7 @@ static enum mmu_fault_result expected_result(struct model *m, uint64_t gfn, uint
 {
 	int i = slot_at(m, gfn);
 
-	if (m->attributes[gfn])
+	if (is_private(m, gfn) || (i >= 0 && m->slots[i].gmem_only))
 		return i < 0 || m->slots[i].file < 0 ? MMU_FAULT_MEMORY : MMU_FAULT_OK;
 	if (i < 0 || (m->slots[i].flags & MEMSLOT_READONLY && access == MMU_WRITE))
 		return MMU_FAULT_MMIO;
@@ -147,7 +179,7 @@ static uint64_t pick_gfn(struct model *m)
 }
 
 /* What the steps have met, so that the test is seen to test something. */
-static uint64_t nr_results[MMU_FAULT_AGAIN + 1], nr_levels[3], nr_private;
+static uint64_t nr_results[MMU_FAULT_AGAIN + 1], nr_levels[3], nr_private, nr_in_place[2];
 
 static void step_access(struct model *m)
 {
@@ -163,12 +195,13 @@ static void step_access(struct model *m)
 	assert_int_equal(result, expected_result(m, gfn, access));
 	nr_results[result]++;
 	if (result == MMU_FAULT_MEMORY)
-		assert_true(info.is_private && info.error == -EFAULT);
+		assert_true(info.is_private == is_private(m, gfn) && info.error == -EFAULT);
 	if (result != MMU_FAULT_OK)
 		return;
 	assert_ptr_equal(leaf.host, expected_host(m, &m->slots[i], gfn));
 	nr_levels[leaf.level]++;
-	nr_private += m->attributes[gfn];
+	nr_private += is_private(m, gfn);
+	nr_in_place[is_private(m, gfn)] += in_place(&m->slots[i]);
 	if (!hit)
 		assert_int_equal(leaf.level, expected_level(m, &m->slots[i], gfn));
 	if (access == MMU_WRITE)
@@ -191,7 +224,8 @@ static void step_attributes(struct model *m)
 
 static void create(struct model *m, int id)
 {
-	struct model_slot s = { .gfn = pick_page(m, NR_GFNS), .file = (int)pick(m, 3) - 1 };
+	struct model_slot s = { .gfn = pick_page(m, NR_GFNS),
+				.file = (int)pick(m, NR_FILES + 1) - 1 };
 	struct memslot what = { .id = (uint32_t)id };
 	bool bound;
 	int ret;
@@ -210,6 +244,7 @@ static void create(struct model *m, int id)
 		s.file_offset = pick(m, 2) ? pick_page(m, FILE_PAGES) : 0;
 		s.nr = s.nr < FILE_PAGES - s.file_offset ? s.nr : FILE_PAGES - s.file_offset;
 		what.file = m->files[s.file];
+		s.gmem_only = file_flags[s.file] & GMEM_FILE_MMAP;
 	} else {
 		s.flags = (uint32_t)pick(m, 4);
 	}
@@ -272,12 +307,14 @@ static void step_file(struct model *m)
 		nr = FILE_PAGES;
 	}
 	if (pick(m, 16)) {
+		if (!(file_flags[i] & GMEM_FILE_IN_PLACE))
+			return;
 		assert_int_equal(file_convert(m->files[i], page * PAGE, nr * PAGE, attributes), 0);
 		memset(m->file_attributes[i] + page, attributes != 0, nr);
 		return;
 	}
 	file_unmake(m->files[i]);
-	assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, GMEM_FILE_IN_PLACE, &m->files[i]), 0);
+	assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, file_flags[i], &m->files[i]), 0);
 	memset(m->file_attributes[i], 1, FILE_PAGES);
 	for (int id = 0; id < NR_SLOTS; id++)
 		if (m->slots[id].nr && m->slots[id].file == i)
@@ -292,7 +329,8 @@ static void step_hva(struct model *m)
 	bool hit = false;
 
 	for (int i = 0; i < NR_SLOTS; i++)
-		hit |= m->slots[i].nr && hva < m->slots[i].hva + m->slots[i].nr * PAGE &&
+		hit |= m->slots[i].nr && !m->slots[i].gmem_only &&
+		       hva < m->slots[i].hva + m->slots[i].nr * PAGE &&
 		       m->slots[i].hva < hva + nr * PAGE;
 	assert_int_equal(mmu_hva_invalidate_begin(m->w.mmu, hva, nr * PAGE), hit);
 	if (!hit)
@@ -302,7 +340,7 @@ static void step_hva(struct model *m)
 		uint64_t gfn = s->gfn + pick(m, s->nr ? s->nr : 1);
 		uint64_t at = s->hva + (gfn - s->gfn) * PAGE;
 
-		if (s->nr && at >= hva && at < hva + nr * PAGE)
+		if (s->nr && !s->gmem_only && at >= hva && at < hva + nr * PAGE)
 			assert_int_equal(mmu_mapped_level(m->w.mmu, gfn * PAGE), -1);
 	}
 	mmu_hva_invalidate_end(m->w.mmu, hva, nr * PAGE);
@@ -361,8 +399,8 @@ static void the_tables_say_what_the_model_says(void **state)
 	m.memory = memory_make(MEMORY_SIZE, 0);
 	m.attributes = calloc(NR_GFNS, 1);
 	for (int i = 0; i < NR_FILES; i++) {
-		assert_int_equal(
-			gmem_file_create(FILE_PAGES * PAGE, GMEM_FILE_IN_PLACE, &m.files[i]), 0);
+		assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, file_flags[i], &m.files[i]),
+				 0);
 		m.file_attributes[i] = malloc(FILE_PAGES);
 		memset(m.file_attributes[i], 1, FILE_PAGES);
 	}
@@ -374,7 +412,7 @@ static void the_tables_say_what_the_model_says(void **state)
 	for (int level = LEVEL_4K; level <= LEVEL_1G; level++)
 		assert_true(nr_levels[level] > 500);
 	assert_true(nr_results[MMU_FAULT_MMIO] > 500 && nr_results[MMU_FAULT_MEMORY] > 500);
-	assert_true(nr_private > 500);
+	assert_true(nr_private > 500 && nr_in_place[0] > 500 && nr_in_place[1] > 500);
 	for (int i = 0; i < NR_FILES; i++) {
 		file_unmake(m.files[i]);
 		free(m.file_attributes[i]);

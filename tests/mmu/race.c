@@ -54,7 +54,7 @@ static int setup(void **state)
 	r.start = os_clock_ns();
 	world_make(&r.w, true);
 	r.memory = memory_make(NR_PAGES * PAGE, 0);
-	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, GMEM_FILE_IN_PLACE, &r.file), 0);
+	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, 0, &r.file), 0);
 	make_slot(&r);
 	*state = &r;
 	return 0;
@@ -255,10 +255,6 @@ static void inside_a_files_bracket_nobody_is_there(void **state)
 	for (int turn = 0; go_on(r, turn, TURNS / 2); turn++) {
 		pick(r, &first, &nr);
 		assert_int_equal(gmem_file_punch(r->file, first * PAGE, nr * PAGE), 0);
-		pick(r, &first, &nr);
-		assert_int_equal(file_convert(r->file, first * PAGE, nr * PAGE,
-					      turn % 2 ? ATTR_PRIVATE : 0),
-				 0);
 	}
 	stop_guests(r);
 	assert_int_equal(r->violations, 0);
@@ -286,8 +282,7 @@ static void after_a_release_the_file_stays_empty_and_the_slot_stays(void **state
 		while (os_racy_load(&r->guests[0].refusals) == refusals)
 			os_yield();
 		memslot_delete(r->w.mmu, memslot_find(r->w.mmu, 0, 0));
-		assert_int_equal(gmem_file_create(NR_PAGES * PAGE, GMEM_FILE_IN_PLACE, &r->file),
-				 0);
+		assert_int_equal(gmem_file_create(NR_PAGES * PAGE, 0, &r->file), 0);
 		make_slot(r);
 	}
 	stop_guests(r);
