@@ -35,6 +35,7 @@ static bool name_of(unsigned int i, char name[OS_SPARE_NAME_MAX])
 static void prepare(void)
 {
 	int no_share = share_start();
+	unsigned int nr;
 	int err;
 
 	if (no_share)
@@ -46,8 +47,8 @@ static void prepare(void)
 	err = host_map_get_ready(kvm_host_map());
 	if (err)
 		os_log(OS_LOG_WARN, "the guard of private pages is not complete (%d)", -err);
-	os_log(OS_LOG_DEBUG, "%u memfds made before a filter of system calls",
-	       os_jail_prepare(name_of, no_share ? 0 : NR_NAMED));
+	nr = os_jail_prepare(name_of, no_share ? 0 : NR_NAMED);
+	os_log(OS_LOG_DEBUG, "%u memfds made before a filter of system calls", nr);
 }
 
 /* In strict mode no argument follows; one without a program only asks what the kernel knows. */
