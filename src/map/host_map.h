@@ -34,9 +34,9 @@ struct host_map_ops {
 };
 int host_map_create(const struct host_map_ops *ops, struct host_map **out);
 void host_map_destroy(struct host_map *m);
-
-/* Makes what a guard may need later and a filter of system calls could forbid then (seccomp): the userfaultfd,
- * the empty file. The process has a window, or may come to have one. -errno: what is missing will be missed. */
+/* Before a filter may kill the process for making descriptors (userfaultfd, memfd_create): what will be
+ * needed is opened now, and nothing later, nor in a child. An error: pages can be hidden by mappings only, or
+ * (without the empty file) not at all. */
 int host_map_get_ready(struct host_map *m);
 
 /* ---- the program's calls ------------------------------------------------------------------- */
@@ -44,8 +44,8 @@ int host_map_get_ready(struct host_map *m);
 /* mmap(2) of f at offset, arguments checked by the caller (MAP_SHARED, page aligned, no overflow); flags as
  * given, MAP_FIXED and MAP_FIXED_NOREPLACE too: what is replaced is dropped from the registry. *at: where.
  * -ENOMEM (also: the guard has no room), or the kernel's. */
-int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr, uint64_t size,
-		  int prot, int flags, uint64_t offset, uint64_t *at);
+int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr,
+		  uint64_t size, int prot, int flags, uint64_t offset, uint64_t *at);
 /* Something else over [addr, addr + size), MAP_FIXED: mmap(2)'s result. */
 long host_map_replace(struct host_map *m, uint64_t addr, uint64_t size, int prot, int flags, int fd,
 		      uint64_t offset);

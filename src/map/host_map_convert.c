@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Conversion: every window of a file follows. Under the registry's lock from the first window to the last, so
+ * that none is made, moved or taken away meanwhile.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "core/attr_map.h"
+#include "map/host_map_private.h"
+#include "os/window.h"
+
+/* A signal is looked for after so much. */
+#define STEP ((uint64_t)1 << 30)
+
+/* The part of p that is of [offset, end) of the file; false: none. */
+static bool part_of(const struct piece *p, uint64_t offset, uint64_t end, uint64_t *addr,
+		    uint64_t *size)
+{
+	uint64_t from = higher(offset, p->w.offset);
+	uint64_t to = lower(end, p->w.offset + p->w.size);
+
+	if (from >= to)
+		return false;
+	*addr = p->w.addr + (from - p->w.offset);
+	*size = to - from;
+	return true;
+}
+
+/* Calls fn for the part of every window of f that is of [offset, end). */
+static int each_window(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end,
+		       int (*fn)(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size))
+{
+	int err = 0;
+
+	for (size_t i = 0; i < m->nr && !err; i++) {
+		struct piece *p = &m->pieces[i];
+		uint64_t addr, size;
+
+		if (p->file == f && p->guarded && part_of(p, offset, end, &addr, &size))
+			err = fn(m, p, addr, size);
+	}
+	return err;
+}
+
+/* Calls fn for every run in [addr, addr + size) of p whose pages the file says are so. */
+static int each_run(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size,
+		    uint32_t wanted,
+		    int (*fn)(struct guard *g, struct guard_window *w, uint64_t addr,
+			      uint64_t size))
+{
+	uint64_t at = piece_offset(p, addr) >> OS_PAGE_SHIFT, nr = size >> OS_PAGE_SHIFT;
+	int err = 0;
+
+	while (nr && !err) {
+		uint32_t value;
+		uint64_t run = attr_map_run(p->file->state, at, nr, &value);
+
+		if (value == wanted)
+			err = fn(&m->guard, &p->w, addr, run << OS_PAGE_SHIFT);
+		addr += run << OS_PAGE_SHIFT;
+		at += run;
+		nr -= run;
+	}
+	return err;
+}
+
+/* What lies behind the end of the file is hidden for good. */
+int piece_open(struct host_map *m, struct piece *p, uint64_t addr, uint64_t end)
+{
+	uint64_t offset = piece_offset(p, addr);
+
+	if (!p->file->state || p->w.store_fd < 0 || offset >= p->file->size)
+		return 0;
+	return each_run(m, p, addr, lower(end - addr, p->file->size - offset), 0, guard_show);
+}
+
+static int open_again(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
+{
+	if (each_run(m, p, addr, size, 0, guard_open_again))
+		os_log(OS_LOG_ERROR, "no room to show guest memory again: a part stays hidden");
+	return 0;
+}
+
+static int close_part(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+{
+	guard_close(g, w, addr, size);
+	return 0;
+}
+
+static int close_again(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
+{
+	return each_run(m, p, addr, size, ATTR_PRIVATE, close_part);
+}
+
+static int hide_part(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
+{
+	return guard_hide(&m->guard, &p->w, addr, size);
+}
+
+static int show_part(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
+{
+	return guard_show(&m->guard, &p->w, addr, size);
+}
+
+static int whole_closed(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
+{
+	guard_close(&m->guard, &p->w, addr, size);
+	return 0;
+}
+
+/* ---- the state of a file whose home is elsewhere ------------------------------------------------- */
+
+static int state_reserve(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	return f->file ? 0
+		       : attr_map_reserve(f->state, offset >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT);
+}
+
+static void state_set(struct host_file *f, uint64_t offset, uint64_t size, uint32_t value)
+{
+	if (!f->file)
+		attr_map_set(f->state, offset >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, value);
+}
+
+/* ---- the interface ------------------------------------------------------------------------------ */
+
+static int hide_in_steps(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end)
+{
+	int err = 0;
+
+	for (uint64_t at = offset; at < end && !err; at += lower(STEP, end - at)) {
+		if (at > offset && os_signal_pending())
+			return -EINTR;
+		err = each_window(m, f, at, at + lower(STEP, end - at), hide_part);
+	}
+	return err;
+}
+
+int host_map_hide(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	os_mutex_lock(&m->lock);
+	err = state_reserve(f, offset, size);
+	if (!err) {
+		err = hide_in_steps(m, f, offset, offset + size);
+		if (err)
+			each_window(m, f, offset, offset + size, open_again);
+		else
+			state_set(f, offset, size, ATTR_PRIVATE);
+	}
+	os_mutex_unlock(&m->lock);
+	return err;
+}
+
+int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	os_mutex_lock(&m->lock);
+	err = state_reserve(f, offset, size);
+	if (!err) {
+		err = each_window(m, f, offset, offset + size, show_part);
+		if (err)
+			each_window(m, f, offset, offset + size, close_again);
+		else
+			state_set(f, offset, size, 0);
+	}
+	os_mutex_unlock(&m->lock);
+	return err;
+}
+
+void host_map_hide_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
+{
+	os_mutex_lock(&m->lock);
+	/* All of it private is a state that needs no memory. */
+	if (state_reserve(f, offset, size)) {
+		os_log(OS_LOG_WARN,
+		       "no memory to hide a part of a guest_memfd: all of it is hidden");
+		offset = 0;
+		size = f->size;
+		os_assert(state_reserve(f, offset, size) == 0);
+	}
+	each_window(m, f, offset, offset + size, whole_closed);
+	state_set(f, offset, size, ATTR_PRIVATE);
+	os_mutex_unlock(&m->lock);
+}

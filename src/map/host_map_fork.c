@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Fork. The kernel leaves out what a window is made of from the store, so the child begins with holes; what
+ * was overlaid is there, and empty. The child fills the holes the same way: every page of every window is
+ * hidden, until it has asked the home what is shared.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "core/attr_map.h"
+#include "map/host_map_private.h"
+#include "os/window.h"
+
+void host_map_before_fork(struct host_map *m)
+{
+	os_mutex_lock(&m->lock);
+}
+
+void host_map_after_fork_in_parent(struct host_map *m)
+{
+	host_map_unlock(m);
+}
+
+/* False: something else is there already. */
+static bool fill_holes(struct host_map *m, struct piece *p)
+{
+	uint64_t addr = p->w.addr;
+
+	while (addr < piece_end(p)) {
+		bool over;
+		uint64_t nr = guard_run_of(m->guard.overlaid, addr, piece_end(p) - addr, &over);
+
+		if (!over && os_window_map(addr, nr, p->w.prot, MAP_SHARED | MAP_FIXED_NOREPLACE,
+					   m->guard.empty_fd, piece_offset(p, addr)) != (long)addr)
+			return false;
+		addr += nr;
+	}
+	return true;
+}
+
+static bool stays(struct host_map *m, struct piece *p)
+{
+	return !p->guarded || (!p->no_fork && fill_holes(m, p));
+}
+
+/* Holes may be somebody else's by now. */
+static void unmap_overlays(struct host_map *m, struct piece *p)
+{
+	uint64_t addr = p->w.addr;
+
+	while (addr < piece_end(p)) {
+		bool over;
+		uint64_t nr = guard_run_of(m->guard.overlaid, addr, piece_end(p) - addr, &over);
+
+		if (over)
+			os_window_unmap(addr, nr);
+		addr += nr;
+	}
+}
+
+/* One at a time: dropping moves the others. */
+static void drop_what_is_gone(struct host_map *m)
+{
+	for (size_t i = 0; i < m->nr;) {
+		struct piece *p = &m->pieces[i];
+
+		if (stays(m, p)) {
+			i++;
+			continue;
+		}
+		if (p->no_fork)
+			unmap_overlays(m, p);
+		p->guarded = false;
+		pieces_drop(m, p->w.addr, piece_end(p));
+	}
+}
+
+static void hide_all(struct host_map *m)
+{
+	for (size_t i = 0; i < m->nr; i++) {
+		struct piece *p = &m->pieces[i];
+
+		if (!p->guarded)
+			continue;
+		p->w.lock = GUARD_UNLOCKED;
+		p->w.watched = false;
+		if (guard_add(&m->guard, &p->w))
+			os_log(OS_LOG_ERROR,
+			       "no memory for a window in a child: it cannot be shown there");
+	}
+}
+
+void host_map_after_fork_in_child(struct host_map *m)
+{
+	os_mutex_init(&m->lock);
+	os_mutex_lock(&m->lock);
+	drop_what_is_gone(m);
+	guard_forked(&m->guard);
+	hide_all(m);
+	host_map_unlock(m);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * mremap. A window is many mappings, which the kernel would not move as one, so it is made anew at its new
+ * place, closed at first as every window, and then taken away at its old one; the pages are the file's, so
+ * nothing is lost but that they are to be touched again. Growing in place maps more behind the end.
+ * Checks and their order are mremap(2)'s.
+ */
+#include <errno.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
+
+#include "map/host_map_private.h"
+#include "os/window.h"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+struct move {
+	uint64_t addr, old_size, size, to;
+	int flags;
+};
+
+static bool aligned(uint64_t addr)
+{
+	return !(addr & (OS_PAGE_SIZE - 1));
+}
+
+static bool overlaps(const struct move *v)
+{
+	return v->to < v->addr + v->old_size && v->addr < v->to + v->size;
+}
+
+static int check(const struct move *v)
+{
+	bool moves = v->flags & MREMAP_MAYMOVE;
+
+	if (v->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
+		return -EINVAL;
+	if ((v->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !moves)
+		return -EINVAL;
+	if ((v->flags & MREMAP_DONTUNMAP) && v->old_size != v->size)
+		return -EINVAL;
+	if (!aligned(v->addr) || !v->size)
+		return -EINVAL;
+	if ((v->flags & MREMAP_FIXED) &&
+	    (!aligned(v->to) || v->to + v->size < v->to || overlaps(v)))
+		return -EINVAL;
+	return 0;
+}
+
+/* ---- plain mappings: the kernel's, followed ------------------------------------------------------ */
+
+/* How much of the new mapping the part [addr, stop) of the old one makes: its last part grows and
+ * shrinks with the mapping. */
+static uint64_t moved_size(uint64_t addr, uint64_t stop, uint64_t end, uint64_t rest)
+{
+	return stop == end || stop - addr > rest ? rest : stop - addr;
+}
+
+/* The kernel moves one mapping at a time, of which a plain piece is a part or the whole. */
+static void follow(struct host_map *m, const struct move *v, uint64_t at)
+{
+	uint64_t end = v->addr + (v->old_size ? v->old_size : 1);
+	struct piece *old = pieces_first(m, v->addr, end), p;
+	uint64_t from;
+
+	if (!old)
+		return;
+	p = *old;
+	from = higher(p.w.addr, v->addr);
+	if (from - v->addr >= v->size)
+		return;
+	p.w.offset = piece_offset(&p, from);
+	p.w.size = moved_size(from, lower(piece_end(&p), end), end, v->addr + v->size - from);
+	p.w.addr = from + (at - v->addr);
+	/* The owner is pinned by the old one until the new one pins it. */
+	if (at == v->addr)
+		pieces_drop(m, from, higher(end, v->addr + v->size));
+	pieces_insert(m, &p);
+	pieces_join(m, p.w.addr, piece_end(&p));
+}
+
+static long move_plain(struct host_map *m, const struct move *v)
+{
+	uint64_t end = range_end(v->addr, v->old_size);
+	long ret = pieces_ready(m, v->addr, end, 4);
+
+	if (!ret && (v->flags & MREMAP_FIXED))
+		ret = pieces_ready(m, v->to, range_end(v->to, v->size), 6);
+	if (!ret)
+		ret = os_window_move(v->addr, v->old_size, v->size, v->flags, v->to);
+	if (is_error(ret))
+		return ret;
+	if ((uint64_t)ret != v->addr)
+		pieces_drop(m, (uint64_t)ret, (uint64_t)ret + v->size);
+	follow(m, v, (uint64_t)ret);
+	if ((uint64_t)ret != v->addr && v->old_size && !(v->flags & MREMAP_DONTUNMAP))
+		pieces_drop(m, v->addr, end);
+	return ret;
+}
+
+/* ---- windows ------------------------------------------------------------------------------------ */
+
+/* Maps and opens [addr, addr + size), which is offset_by bytes into the moved range, as p is. */
+static long make(struct host_map *m, const struct piece *p, uint64_t addr, uint64_t size, int flags,
+		 uint64_t offset)
+{
+	struct piece n = *p, *added;
+	long at;
+	int err;
+
+	if (p->w.lock)
+		flags |= MAP_LOCKED;
+	at = os_window_map(addr, size, p->w.prot, MAP_SHARED | flags, m->guard.empty_fd, offset);
+	if (is_error(at))
+		return at;
+	n.w.addr = (uint64_t)at;
+	n.w.size = size;
+	n.w.offset = offset;
+	n.w.watched = false;
+	err = pieces_ready(m, n.w.addr, n.w.addr + size, 1);
+	if (!err)
+		pieces_drop(m, n.w.addr, n.w.addr + size);
+	if (!err)
+		err = guard_add(&m->guard, &n.w);
+	if (err) {
+		os_window_unmap(n.w.addr, size);
+		return err;
+	}
+	added = pieces_insert(m, &n);
+	err = piece_open(m, added, n.w.addr, n.w.addr + size);
+	if (err) {
+		os_window_unmap(n.w.addr, size);
+		pieces_drop(m, n.w.addr, n.w.addr + size);
+		return err;
+	}
+	return at;
+}
+
+static long shrink(struct host_map *m, const struct move *v)
+{
+	uint64_t from = v->addr + v->size, to = v->addr + v->old_size;
+	long ret = pieces_ready(m, from, to, 0);
+
+	if (!ret)
+		ret = os_window_unmap(from, to - from);
+	if (ret)
+		return ret;
+	pieces_drop(m, from, to);
+	return (long)v->addr;
+}
+
+/* -EEXIST: no place behind the end. */
+static long grow(struct host_map *m, const struct move *v, const struct piece *p)
+{
+	uint64_t end = v->addr + v->old_size;
+	long at;
+
+	if (!v->old_size || end != piece_end(p))
+		return -EEXIST;
+	at = make(m, p, end, v->size - v->old_size, MAP_FIXED_NOREPLACE, piece_offset(p, end));
+	if (is_error(at))
+		return at;
+	pieces_join(m, end, v->addr + v->size);
+	return (long)v->addr;
+}
+
+static long move_away(struct host_map *m, const struct move *v, const struct piece *p)
+{
+	bool stays = !v->old_size || (v->flags & MREMAP_DONTUNMAP);
+	uint64_t old_end = v->addr + v->old_size;
+	bool fixed = v->flags & MREMAP_FIXED;
+	bool hint = v->flags & MREMAP_DONTUNMAP;
+	long at = 0;
+
+	if (!stays)
+		at = pieces_ready(m, v->addr, old_end, 6);
+	if (!at && fixed)
+		at = pieces_ready(m, v->to, range_end(v->to, v->size), 6);
+	if (!at)
+		at = make(m, p, fixed || hint ? v->to : 0, v->size, fixed ? MAP_FIXED : 0,
+			  piece_offset(p, v->addr));
+	if (is_error(at))
+		return at;
+	pieces_join(m, (uint64_t)at, (uint64_t)at + v->size);
+	/* What has just been made may have taken the room for forgetting the old: then it stays, which the
+	 * program cannot tell from an address that it does not use. */
+	if (!stays && !pieces_ready(m, v->addr, old_end, 0) &&
+	    !os_window_unmap(v->addr, v->old_size))
+		pieces_drop(m, v->addr, old_end);
+	return at;
+}
+
+static long move_window(struct host_map *m, const struct move *v)
+{
+	struct piece *first = pieces_first(m, v->addr, v->addr + 1), p;
+	long ret;
+
+	if (!first || v->old_size > piece_end(first) - v->addr)
+		return -EFAULT;
+	if (!first->guarded)
+		return -EFAULT;
+	/* The array may move. */
+	p = *first;
+	if (!(v->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
+		if (v->old_size == v->size)
+			return (long)v->addr;
+		if (v->old_size > v->size)
+			return shrink(m, v);
+		ret = grow(m, v, &p);
+		if (ret != -EEXIST)
+			return ret;
+		if (!(v->flags & MREMAP_MAYMOVE))
+			return -ENOMEM;
+	}
+	return move_away(m, v, &p);
+}
+
+/* ---- the call ----------------------------------------------------------------------------------- */
+
+static bool is_window(struct host_map *m, const struct move *v)
+{
+	return pieces_any_guarded(m, v->addr, v->addr + (v->old_size ? v->old_size : 1));
+}
+
+/* The file of the window at addr, its owner pinned; a file is held before the registry is locked. */
+static struct host_file *window_file(struct host_map *m, uint64_t addr, void **owner)
+{
+	struct host_map_range r;
+
+	if (!host_map_find(m, addr, 1, &r))
+		return NULL;
+	*owner = r.owner;
+	return r.file;
+}
+
+static bool is_of(struct host_map *m, uint64_t addr, const struct host_file *f)
+{
+	struct piece *p = pieces_first(m, addr, addr + 1);
+
+	return (p ? p->file : NULL) == f;
+}
+
+static uint64_t page_up(uint64_t size)
+{
+	return (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+}
+
+/* False: another thread has put something else there meanwhile. */
+static bool try_move(struct host_map *m, const struct move *v, long *ret)
+{
+	void *owner = NULL;
+	struct host_file *f = window_file(m, v->addr, &owner);
+	bool same;
+
+	if (f)
+		host_file_hold(f);
+	os_mutex_lock(&m->lock);
+	same = is_of(m, v->addr, f);
+	if (same && !is_window(m, v))
+		*ret = move_plain(m, v);
+	else if (same)
+		*ret = check(v) ? check(v) : move_window(m, v);
+	host_map_unlock(m);
+	if (f)
+		host_file_let(f);
+	if (f)
+		m->ops.put(owner);
+	return same;
+}
+
+long host_map_mremap(struct host_map *m, uint64_t addr, uint64_t old_size, uint64_t size, int flags,
+		     uint64_t to)
+{
+	struct move v = { addr, page_up(old_size), page_up(size), to, flags };
+	long ret = 0;
+
+	while (!try_move(m, &v, &ret))
+		;
+	return ret;
+}
