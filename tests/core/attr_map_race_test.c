@@ -91,6 +91,8 @@ static void flip_reader(void *arg)
 		/* All of it or nothing of it. */
 		looked_up(attr_map_uniform(map, flips[i].first, flips[i].nr, &value));
 		looked_up(attr_map_uniform(map, page, flips[i].first + flips[i].nr - page, &value));
+		looked_up(attr_map_run(map, page, flips[i].first + flips[i].nr - page, &value) ==
+			  flips[i].first + flips[i].nr - page);
 		looked_up(!attr_map_get(map, flips[i].first - 1));
 		looked_up(!attr_map_get(map, flips[i].first + flips[i].nr));
 		value = attr_map_get(map, page);

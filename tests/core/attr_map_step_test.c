@@ -133,8 +133,18 @@ static uint64_t ask_uniform_from_start(uint64_t page)
 	return ask_uniform_to(1, page ? page : 1);
 }
 
+/* To the end of the map it would be thousands of loads. */
+static uint64_t ask_short_run(uint64_t page)
+{
+	uint64_t nr = 3 * PAGES_2M;
+	uint32_t value = 99;
+
+	nr = ATTR_MAP_MAX_INDEX + 1 - page < nr ? ATTR_MAP_MAX_INDEX + 1 - page : nr;
+	return attr_map_run(map, page, nr, &value) << 4 | value;
+}
+
 static uint64_t (*const questions[])(uint64_t) = { ask_value, ask_level, ask_uniform_block,
-						   ask_uniform_from_start };
+						   ask_uniform_from_start, ask_short_run };
 
 /* False when the lookup is over before its nr-th load. */
 static bool overtaken_at(long nr, uint64_t (*ask)(uint64_t), uint64_t page)

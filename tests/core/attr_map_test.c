@@ -94,6 +94,10 @@ static void compare_some(struct model *m)
 	uniform = attr_map_uniform(m->map, m->base + first, nr, &value);
 	assert_int_equal(uniform, model_uniform(m, first, nr));
 	assert_int_equal(value, uniform ? m->page[first] : ~0u);
+	for (i = 1; i < nr && m->page[first + i] == m->page[first]; i++)
+		;
+	assert_int_equal(attr_map_run(m->map, m->base + first, nr, &value), i);
+	assert_int_equal(value, m->page[first]);
 	for (i = 0; i < nr; i++)
 		count += m->page[first + i] == wanted;
 	assert_int_equal(attr_map_count(m->map, m->base + first, nr, wanted), count);
@@ -245,6 +249,68 @@ static void large_ranges_cost_no_nodes(void **state)
 	attr_map_destroy(map);
 }
 
+static void alternate(struct attr_map *map, uint64_t first, uint32_t value)
+{
+	uint64_t i;
+
+	for (i = first; i < PAGES_1G; i += 2)
+		set(map, i, 1, value);
+}
+
+/* What a program can make a map of 1 GiB cost, however it goes about it. */
+static void memory_stays_under_the_bound(void **state)
+{
+	uint64_t bound = attr_map_bytes_bound(PAGES_1G);
+	struct attr_map *map = map_of(P, 0);
+	struct rng rng = { 5 };
+	uint64_t bytes = 0;
+	uint64_t i, first, nr;
+
+	for (i = 0; i < 3; i++) {
+		alternate(map, 0, P);
+		assert_true(!bytes || attr_map_bytes(map) == bytes);
+		bytes = attr_map_bytes(map);
+		assert_true(bytes <= bound);
+		attr_map_check(map);
+		alternate(map, 1, P);
+		assert_int_equal(attr_map_level(map, 0, LEVEL_1G), LEVEL_1G);
+		set(map, 0, PAGES_1G, 0);
+		assert_int_equal(attr_map_level(map, 0, ROOT_LEVEL), ROOT_LEVEL);
+		assert_int_equal(attr_map_bytes(map), bytes);
+	}
+	print_message("1 GiB of alternating pages: %llu bytes of %llu\n", (unsigned long long)bytes,
+		      (unsigned long long)bound);
+	for (i = 0; i < 100000; i++) {
+		first = rng_below(&rng, PAGES_1G);
+		nr = 1 + rng_below(&rng, PAGES_1G - first) / (1 + rng_below(&rng, 1000));
+		set(map, first, nr, rng_next(&rng) & P);
+	}
+	assert_true(attr_map_bytes(map) <= bound);
+	attr_map_destroy(map);
+}
+
+static void runs_go_by_whole_entries(void **state)
+{
+	struct attr_map *map = map_of(P, 0);
+	uint64_t start = os_clock_ns();
+	uint32_t value = 77;
+	int i;
+
+	assert_int_equal(attr_map_run(map, 0, ATTR_MAP_MAX_INDEX + 1, &value),
+			 ATTR_MAP_MAX_INDEX + 1);
+	assert_int_equal(value, 0);
+	set(map, 1ull << 45, 1, P);
+	assert_int_equal(attr_map_run(map, 5, ATTR_MAP_MAX_INDEX - 4, &value), (1ull << 45) - 5);
+	assert_int_equal(attr_map_run(map, 1ull << 45, 2, &value), 1);
+	assert_int_equal(value, P);
+	assert_int_equal(attr_map_run(map, ATTR_MAP_MAX_INDEX, 1, &value), 1);
+	/* The run around the page goes through some thousand entries, not through 2^45 pages. */
+	for (i = 0; i < 100; i++)
+		attr_map_run(map, 5, 1ull << 46, &value);
+	assert_true(os_clock_ns() - start < 1000000000);
+	attr_map_destroy(map);
+}
+
 /* 1 TiB of alternating pages may take 44 MiB; a sixteenth of it is tested, since two thirds of the
  * bits are in leaves either way. GMEM_TEST_PAGES asks for another size. */
 static void alternating_pages_cost_bits(void **state)
@@ -357,6 +423,8 @@ int main(void)
 		cmocka_unit_test(uniform_subtrees_fold),
 		cmocka_unit_test(folded_memory_is_used_again),
 		cmocka_unit_test(large_ranges_cost_no_nodes),
+		cmocka_unit_test(memory_stays_under_the_bound),
+		cmocka_unit_test(runs_go_by_whole_entries),
 		cmocka_unit_test(alternating_pages_cost_bits),
 		cmocka_unit_test(what_is_reserved_can_be_set),
 		cmocka_unit_test(a_failed_reserve_changes_nothing),
