@@ -4,13 +4,17 @@
 #include <errno.h>
 
 #include "map/host_map.h"
-#include "map/share.h"
+#include "map/share_layout.h"
 #include "obs/obs.h"
 #include "os/os.h"
 
 _Atomic uint32_t host_file_patience_ms = 1000;
 
+/* Over the coming and going of files, and over a fork; outside files_lock, which is a leaf. */
+static struct os_mutex life_lock = OS_MUTEX_INIT;
 static struct os_mutex files_lock = OS_MUTEX_INIT;
+/* Two must not adopt the same file. Held while the home is asked. */
+static struct os_mutex adopt_lock = OS_MUTEX_INIT;
 static struct host_file *files;
 static _Atomic uint64_t last_id;
 
@@ -126,22 +130,26 @@ static const struct gmem_consumer_ops consumer_ops = {
 
 static void enlist(struct host_file *f)
 {
+	os_mutex_lock(&life_lock);
 	os_mutex_lock(&files_lock);
 	f->next = files;
 	files = f;
 	os_mutex_unlock(&files_lock);
+	os_mutex_unlock(&life_lock);
 }
 
 static void delist(struct host_file *f)
 {
 	struct host_file **p = &files;
 
+	os_mutex_lock(&life_lock);
 	os_mutex_lock(&files_lock);
 	while (*p && *p != f)
 		p = &(*p)->next;
 	if (*p)
 		*p = f->next;
 	os_mutex_unlock(&files_lock);
+	os_mutex_unlock(&life_lock);
 }
 
 int host_file_create(struct host_map *m, struct gmem_file *file, struct host_file **out)
@@ -158,7 +166,6 @@ int host_file_create(struct host_map *m, struct gmem_file *file, struct host_fil
 	f->store_fd = store_fd(gmem_file_store(file));
 	f->state = gmem_file_attributes(file);
 	f->file = file;
-	os_mutex_init(&f->pins.lock);
 	f->consumer.ops = &consumer_ops;
 	f->consumer.last = true;
 	gmem_file_get(file);
@@ -168,7 +175,8 @@ int host_file_create(struct host_map *m, struct gmem_file *file, struct host_fil
 	return 0;
 }
 
-int host_file_adopt(struct host_map *m, const char *name, struct host_file **out)
+static int adopt_new(struct host_map *m, struct share_link *link, uint64_t id,
+		     struct host_file **out)
 {
 	struct host_file *f = os_alloc(sizeof(*f));
 	int err;
@@ -177,16 +185,34 @@ int host_file_adopt(struct host_map *m, const char *name, struct host_file **out
 		return -ENOMEM;
 	f->map = m;
 	atomic_init(&f->refs, 1);
+	f->id = id;
+	f->link = link;
 	f->store_fd = -1;
-	os_mutex_init(&f->pins.lock);
-	err = share_attach(f, name);
+	err = share_inform(f);
 	if (err) {
 		os_free(f, sizeof(*f));
 		return err;
 	}
 	enlist(f);
+	share_load(f);
 	*out = f;
 	return 0;
+}
+
+int host_file_adopt(struct host_map *m, const char *name, struct host_file **out)
+{
+	struct share_link *link;
+	uint64_t id;
+	int err = share_find(name, &link, &id);
+
+	if (err)
+		return err;
+	os_mutex_lock(&adopt_lock);
+	*out = host_file_find(id, link);
+	if (!*out)
+		err = link ? adopt_new(m, link, id, out) : -ESTALE;
+	os_mutex_unlock(&adopt_lock);
+	return err;
 }
 
 void host_file_get(struct host_file *f)
@@ -205,6 +231,7 @@ void host_file_put(struct host_file *f)
 	if (refs > 1)
 		return;
 	delist(f);
+	pins_release(f);
 	if (f->file) {
 		gmem_file_remove_consumer(f->file, &f->consumer);
 		gmem_file_put(f->file);
@@ -212,6 +239,37 @@ void host_file_put(struct host_file *f)
 		share_detach(f);
 	}
 	os_free(f, sizeof(*f));
+}
+
+/* A file that is being converted is waited for. */
+void host_file_freeze(void)
+{
+	os_mutex_lock(&life_lock);
+	for (struct host_file *f = files; f; f = f->next)
+		if (f->file)
+			gmem_file_fault_begin(f->file);
+	os_mutex_lock(&files_lock);
+}
+
+void host_file_thaw(void)
+{
+	os_mutex_unlock(&files_lock);
+	for (struct host_file *f = files; f; f = f->next)
+		if (f->file)
+			gmem_file_fault_end(f->file);
+	os_mutex_unlock(&life_lock);
+}
+
+void host_file_after_fork(void)
+{
+	os_mutex_init(&life_lock);
+	os_mutex_init(&files_lock);
+	os_mutex_init(&adopt_lock);
+}
+
+struct host_file *host_file_first(void)
+{
+	return files;
 }
 
 void host_file_for_each(void (*fn)(struct host_file *f, void *arg), void *arg)
@@ -273,6 +331,8 @@ void host_file_hold(struct host_file *f)
 {
 	if (f->file)
 		gmem_file_fault_begin(f->file);
+	else
+		share_load(f);
 }
 
 void host_file_let(struct host_file *f)

@@ -39,16 +39,19 @@ struct host_map;
 struct host_file {
 	struct host_map *map;
 	_Atomic uint32_t refs;
-	uint64_t id;		/* unique in the home process */
-	uint64_t size;		/* bytes */
-	unsigned int flags;	/* GMEM_FILE_* */
-	int store_fd;		/* of this process; -1: the home cannot be reached, everything stays hidden */
-	struct attr_map *state; /* home: the file's; elsewhere the replica, changed under host_map's lock */
+	uint64_t id;	    /* unique in the home process */
+	uint64_t size;	    /* bytes */
+	unsigned int flags; /* GMEM_FILE_* */
+	int store_fd; /* of this process; -1: the home cannot be reached, everything stays hidden */
+	struct attr_map
+		*state; /* home: the file's; elsewhere the replica, changed under host_map's lock */
 	struct gmem_file *file; /* NULL: the home is elsewhere */
 	struct gmem_consumer consumer;
 	struct pins pins;
-	struct share_link *link; /* elsewhere: the way home (share.c) */
-	struct host_file *next;	 /* all of this process, under host_map's lock */
+	struct share_link *link; /* elsewhere: the way home (share.h) */
+	bool inherited;		 /* state and store_fd are copies of the parent's, and stay */
+	_Atomic bool attached;	 /* elsewhere: state is kept up to date */
+	struct host_file *next;	 /* all of this process (host_file.c) */
 };
 
 /* At home: becomes f's consumer and takes a reference on it. -ENOMEM, -EMFILE. */
@@ -88,7 +91,8 @@ struct gmem_run {
 int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 		    uint32_t max, uint32_t *nr);
 
-/* Holds the state still (home: the invalidate lock, shared; elsewhere nothing: host_map's lock does). */
+/* Holds the state still (home: the invalidate lock, shared; elsewhere host_map's lock does, and this asks the
+ * home for the state where that was not done yet). Before host_map_mmap(), without host_map's lock. */
 void host_file_hold(struct host_file *f);
 void host_file_let(struct host_file *f);
 

@@ -1,74 +1,217 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-#include "map/share.h"
-
+/* Making a share, finding another's, slots and who lives. */
 #include <errno.h>
 
+#include "map/share_layout.h"
 #include "os/format.h"
-#include "os/os.h"
-#include "os/sys.h"
 
-void share_hide_begin(struct share_round *r, struct host_file *f, const struct gmem_change *ch)
+static struct os_mutex own_lock = OS_MUTEX_INIT;
+static struct share_home own = { .fd = -1 };
+static struct os_thread *service;
+
+/* ---- our own ----------------------------------------------------------------------------------- */
+
+static void fill_in(struct share *s, int fd)
 {
-	r->err = 0;
+	s->magic = SHARE_MAGIC;
+	s->version = SHARE_VERSION;
+	s->token[0] = os_random();
+	s->token[1] = os_random();
+	s->home_pid = os_peer_self();
+	s->home_fd = fd;
+	s->home_namespace = os_peer_namespace();
 }
-int share_hide_end(struct share_round *r)
+
+static int map_share(int fd, struct share **out)
 {
-	return r->err;
+	void *map;
+	int err = os_map_file(fd, 0, sizeof(struct share), 0, OS_MAP_READ | OS_MAP_WRITE, &map);
+
+	if (!err)
+		*out = map;
+	return err;
 }
-void share_show(struct host_file *f, uint64_t offset, uint64_t size)
+
+void share_close(struct share *s, int fd)
 {
+	os_unmap(s, sizeof(*s));
+	os_fd_close(fd);
 }
-int share_ask_pins(struct host_file *f, const struct gmem_change *ch)
+
+static int make_locked(void)
 {
+	struct share *s;
+	int fd;
+	int err = os_memfd_create(SHARE_FILE_NAME, sizeof(*s), &fd);
+
+	if (err)
+		return err;
+	err = map_share(fd, &s);
+	if (err) {
+		os_fd_close(fd);
+		return err;
+	}
+	fill_in(s, fd);
+	err = os_peer_lock(fd, SHARE_HOME_BYTE);
+	if (!err)
+		err = os_thread_create(share_serve, s, SHARE_FILE_NAME, &service);
+	if (err) {
+		share_close(s, fd);
+		return err;
+	}
+	own = (struct share_home){ .share = s, .fd = fd };
 	return 0;
 }
-bool share_commit(const struct gmem_change *ch)
+
+int share_make(struct share_home *out)
 {
-	return true;
+	int err = 0;
+
+	os_mutex_lock(&own_lock);
+	if (!own.share)
+		err = make_locked();
+	*out = own;
+	os_mutex_unlock(&own_lock);
+	return err;
 }
+
+struct share *share_own(int *fd)
+{
+	struct share_home h;
+
+	os_mutex_lock(&own_lock);
+	h = own;
+	os_mutex_unlock(&own_lock);
+	if (fd)
+		*fd = h.fd;
+	return h.share;
+}
+
+struct share *share_take_own(int *fd)
+{
+	struct share *s = own.share;
+
+	os_mutex_init(&own_lock);
+	*fd = own.fd;
+	own = (struct share_home){ .fd = -1 };
+	service = NULL;
+	return s;
+}
+
 int share_start(void)
 {
-	return 0;
+	struct share_home h;
+
+	return share_make(&h);
 }
+
 int share_name(uint64_t id, char name[HOST_FILE_NAME_MAX])
 {
-	os_format(name, HOST_FILE_NAME_MAX, "gmem.%ld.0.0.%lu", os_sys0(SYS_getpid), id);
+	struct share_home h;
+	int err = share_make(&h);
+
+	if (err)
+		return err;
+	os_format(name, HOST_FILE_NAME_MAX, "gmem.%u.%d.%016lx%016lx.%lu", h.share->home_pid, h.fd,
+		  h.share->token[0], h.share->token[1], id);
 	return 0;
 }
-int share_attach(struct host_file *f, const char *name)
+
+/* ---- another's --------------------------------------------------------------------------------- */
+
+int share_open(uint32_t pid, int home_fd, const uint64_t token[2], struct share **out, int *fd)
 {
-	return -ENOENT;
+	struct share *s;
+	uint64_t size;
+	int err = os_peer_open(pid, home_fd, fd);
+
+	if (err)
+		return err == -ENOENT ? -ESTALE : err;
+	err = os_peer_size(*fd, &size);
+	if (!err && size < sizeof(*s))
+		err = -ESTALE;
+	if (!err)
+		err = map_share(*fd, &s);
+	if (err) {
+		os_fd_close(*fd);
+		return err;
+	}
+	if (s->magic == SHARE_MAGIC && s->version == SHARE_VERSION &&
+	    (!token || (s->token[0] == token[0] && s->token[1] == token[1]))) {
+		*out = s;
+		return 0;
+	}
+	share_close(s, *fd);
+	return -ESTALE;
 }
-void share_detach(struct host_file *f)
+
+/* ---- slots ------------------------------------------------------------------------------------- */
+
+/* What was sent to a dead owner is done: he can touch nothing any more. */
+static void drain(struct share *s, struct share_slot *slot)
 {
+	for (;;) {
+		struct share_command *c = &slot->ring[atomic_load(&slot->done) % SHARE_RING];
+		uint32_t state = atomic_load(&c->state);
+
+		if (state == SHARE_FREE || state == SHARE_DONE)
+			break;
+		c->result = 0;
+		if (!atomic_compare_exchange_strong(&c->state, &state,
+						    state == SHARE_LEFT ? SHARE_FREE : SHARE_DONE))
+			continue;
+		atomic_fetch_add(&slot->done, 1);
+	}
+	share_ring(&s->answers);
 }
-int share_convert(struct host_file *f, struct gmem_conversion *c)
+
+static void take_over(struct share *s, uint32_t nr)
 {
-	return -EIO;
+	struct share_slot *slot = &s->slots[nr];
+
+	share_set_live(s, nr, false);
+	for (unsigned int i = 0; i < SHARE_NR_FILES / 64; i++)
+		atomic_store(&slot->files[i], 0);
+	drain(s, slot);
+	atomic_store(&slot->pid, 0);
+	atomic_store(&slot->pid_namespace, 0);
+	atomic_store(&slot->nr_pins, 0);
+	atomic_store(&slot->behind, 0);
+	atomic_store(&slot->catch_up, 0);
+	atomic_store(&slot->request.state, SHARE_FREE);
 }
-int share_punch(struct host_file *f, uint64_t offset, uint64_t size)
+
+int share_claim(struct share *s, int fd, uint32_t *slot)
 {
-	return -EIO;
+	for (uint32_t i = 0; i < SHARE_NR_SLOTS; i++) {
+		uint32_t state = atomic_load(&s->slots[i].request.state);
+
+		/* The home is still at a request of the one before. */
+		if (state == SHARE_TAKEN || state == SHARE_SURE || state == SHARE_LEFT)
+			continue;
+		if (os_peer_lock(fd, i))
+			continue;
+		take_over(s, i);
+		*slot = i;
+		return 0;
+	}
+	return -ENOSPC;
 }
-int share_allocate(struct host_file *f, uint64_t offset, uint64_t size)
+
+bool share_slot_lives(struct share *s, int fd, uint32_t slot)
 {
-	return -EIO;
+	uint32_t pid = atomic_load(&s->slots[slot].pid);
+	uint64_t space = atomic_load(&s->slots[slot].pid_namespace);
+
+	if (!os_peer_locked(fd, slot))
+		return false;
+	return !pid || !space || space != s->home_namespace || os_peer_lives(pid);
 }
-int share_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
-		uint32_t max, uint32_t *nr)
+
+bool share_home_lives(struct share *s, int fd)
 {
-	return -EIO;
-}
-bool share_run_pending(void)
-{
-	return false;
-}
-void share_before_fork(struct host_map *m)
-{
-}
-void share_after_fork_in_parent(struct host_map *m)
-{
-}
-void share_after_fork_in_child(struct host_map *m)
-{
+	if (!os_peer_locked(fd, SHARE_HOME_BYTE))
+		return false;
+	return !s->home_namespace || s->home_namespace != os_peer_namespace() ||
+	       os_peer_lives(s->home_pid);
 }

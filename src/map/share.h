@@ -38,9 +38,10 @@
 struct share_round {
 	struct host_file *file;
 	const struct gmem_change *change;
-	uint64_t deadline_ns;
+	uint32_t kind;
+	uint64_t offset, size, deadline_ns;
 	uint64_t posted[SHARE_NR_SLOTS / 64];
-	uint32_t command[SHARE_NR_SLOTS]; /* in the slot's ring */
+	uint32_t command[SHARE_NR_SLOTS]; /* place in the slot's ring */
 	int err;
 };
 void share_hide_begin(struct share_round *r, struct host_file *f, const struct gmem_change *ch);
@@ -61,8 +62,13 @@ int share_name(uint64_t id, char name[HOST_FILE_NAME_MAX]);
 
 /* ---- elsewhere ---------------------------------------------------------------------------------- */
 
-/* Fills f in. As host_file_adopt(). */
-int share_attach(struct host_file *f, const char *name);
+/* Where a handle's name leads. -ENOENT: the text is not the name of a handle; -ESTALE, -EACCES. link NULL: the
+ * file is this process's own. */
+int share_find(const char *name, struct share_link **link, uint64_t *id);
+/* Fills in what the home tells of the file (link and id are set). */
+int share_inform(struct host_file *f);
+/* From here on the state is kept up to date: asks the home what is shared, unless that was done. */
+void share_load(struct host_file *f);
 void share_detach(struct host_file *f);
 /* As the functions of host_file.h. */
 int share_convert(struct host_file *f, struct gmem_conversion *c);
@@ -70,6 +76,9 @@ int share_punch(struct host_file *f, uint64_t offset, uint64_t size);
 int share_allocate(struct host_file *f, uint64_t offset, uint64_t size);
 int share_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 		uint32_t max, uint32_t *nr);
+
+/* The home asks for pins, before it changes anything, only where there are some. Does nothing at home. */
+void share_count_pins(struct host_file *f, int by);
 
 /* Does what the home has told this process and the agent has not come to yet. For the handler of SIGBUS: true
  * when something was done, so the access is worth another try. No lock of ours may be held. */

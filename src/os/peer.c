@@ -123,6 +123,15 @@ long os_peer_link(uint32_t pid, int fd, char *text, size_t size)
 	return n;
 }
 
+int os_peer_size(int fd, uint64_t *size)
+{
+	struct stat st;
+	long ret = os_sys2(SYS_fstat, fd, &st);
+
+	*size = ret ? 0 : (uint64_t)st.st_size;
+	return (int)ret;
+}
+
 static bool has_prefix(const char *text, const char *begins)
 {
 	while (*begins && *text == *begins) {

@@ -38,6 +38,7 @@ bool os_peer_lives(uint32_t pid);
 int os_peer_open(uint32_t pid, int fd, int *own);
 /* The text behind /proc/PID/fd/N, ended by a zero. Its length. */
 long os_peer_link(uint32_t pid, int fd, char *text, size_t size);
+int os_peer_size(int fd, uint64_t *size);
 /* The next descriptor of a process from fd (>= 0) on whose link text begins so; -ENOENT: none. */
 int os_peer_find(uint32_t pid, int fd, const char *begins, char *text, size_t size);
 

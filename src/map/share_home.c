@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The home tells the others. */
+#include <errno.h>
+
+#include "map/share_layout.h"
+#include "obs/obs.h"
+
+/* How long to spin for an answer, and after how long to ask whether who owes it lives. */
+#define SPIN_NS 4000
+#define LOOK_NS 5000000
+#define NO_PLACE UINT32_MAX
+
+/* One who posts a time. */
+static struct os_mutex posting[SHARE_NR_SLOTS];
+/* Has not answered in time, and has not since come to the end of its ring. */
+static _Atomic bool late[SHARE_NR_SLOTS];
+
+void share_home_after_fork(void)
+{
+	for (uint32_t i = 0; i < SHARE_NR_SLOTS; i++) {
+		os_mutex_init(&posting[i]);
+		atomic_store(&late[i], false);
+	}
+}
+
+/* ---- one command ------------------------------------------------------------------------------- */
+
+/* Its place; NO_PLACE: the ring is full. */
+static uint32_t post(struct share *s, uint32_t slot, uint32_t kind, uint64_t file,
+		     const struct gmem_refused *runs, uint32_t nr)
+{
+	struct share_slot *to = &s->slots[slot];
+	struct share_command *c;
+	uint32_t place;
+
+	os_mutex_lock(&posting[slot]);
+	place = atomic_load(&to->next) % SHARE_RING;
+	c = &to->ring[place];
+	if (atomic_load(&c->state) == SHARE_FREE) {
+		c->kind = kind;
+		c->file = file;
+		c->result = 0;
+		c->nr = nr;
+		__builtin_memcpy(c->runs, runs, nr * sizeof(*runs));
+		atomic_store(&c->state, SHARE_POSTED);
+		atomic_fetch_add(&to->next, 1);
+	} else {
+		place = NO_PLACE;
+	}
+	os_mutex_unlock(&posting[slot]);
+	if (place != NO_PLACE)
+		share_ring(&to->bell);
+	return place;
+}
+
+/* True when it had been done after all. */
+static bool leave(struct share_command *c)
+{
+	uint32_t state = atomic_load(&c->state);
+
+	while (state != SHARE_DONE)
+		if (atomic_compare_exchange_weak(&c->state, &state, SHARE_LEFT))
+			return false;
+	return true;
+}
+
+static bool is_done(struct share *s, uint32_t slot, uint32_t place)
+{
+	return atomic_load(&s->slots[slot].ring[place].state) == SHARE_DONE;
+}
+
+static void free_place(struct share *s, uint32_t slot, uint32_t place)
+{
+	atomic_store(&s->slots[slot].ring[place].state, SHARE_FREE);
+}
+
+/* Sleeps until somebody has answered. */
+static void await(struct share *s, uint32_t seen, uint64_t deadline)
+{
+	uint64_t now = os_clock_ns(), spin_end = now + SPIN_NS;
+	uint64_t left = deadline > now ? deadline - now : 0;
+
+	while (os_clock_ns() < spin_end) {
+		if (atomic_load(&s->answers) != seen)
+			return;
+		os_relax();
+	}
+	os_shared_wait(&s->answers, seen, (int64_t)(left < LOOK_NS ? left : LOOK_NS));
+}
+
+static bool is_member(struct share *s, uint32_t slot, uint64_t file)
+{
+	return share_is_live(s, slot) && share_slot_has(&s->slots[slot], file);
+}
+
+static bool is_late(struct share *s, uint32_t slot)
+{
+	struct share_slot *to = &s->slots[slot];
+
+	if (!atomic_load(&late[slot]))
+		return false;
+	if (atomic_load(&to->done) != atomic_load(&to->next))
+		return true;
+	atomic_store(&late[slot], false);
+	return false;
+}
+
+static void fall_behind(struct share *s, uint32_t slot)
+{
+	atomic_store(&late[slot], true);
+	atomic_store(&s->slots[slot].behind, 1);
+	share_ring(&s->slots[slot].bell);
+}
+
+/* A slot nobody has any more must not be asked again. */
+static void bury(struct share *s, uint32_t slot)
+{
+	share_set_live(s, slot, false);
+	atomic_store(&late[slot], false);
+}
+
+/* ---- rounds: one command to everybody who has the file ------------------------------------------ */
+
+static bool is_posted(const struct share_round *r, uint32_t slot)
+{
+	return r->posted[slot / 64] >> (slot % 64) & 1;
+}
+
+static void set_posted(struct share_round *r, uint32_t slot, bool posted)
+{
+	uint64_t bit = (uint64_t)1 << (slot % 64);
+
+	r->posted[slot / 64] = posted ? r->posted[slot / 64] | bit : r->posted[slot / 64] & ~bit;
+}
+
+/* Is there something to tell him, or to wait for? */
+static bool owes(struct share_round *r, struct share *s, uint32_t slot)
+{
+	if (is_posted(r, slot))
+		return true;
+	if (r->command[slot] == NO_PLACE || !is_member(s, slot, r->file->id))
+		return false;
+	return r->kind != SHARE_PINS || atomic_load(&s->slots[slot].nr_pins);
+}
+
+static void post_one(struct share_round *r, struct share *s, uint32_t slot)
+{
+	struct gmem_refused run = { r->offset, r->size };
+	uint32_t place;
+
+	if (r->kind == SHARE_SHOW && is_late(s, slot)) {
+		fall_behind(s, slot);
+		r->command[slot] = NO_PLACE;
+		return;
+	}
+	place = post(s, slot, r->kind, r->file->id, &run, 1);
+	/* A full ring is tried again. */
+	if (place == NO_PLACE)
+		return;
+	r->command[slot] = place;
+	set_posted(r, slot, true);
+}
+
+/* Tells who was not told. How many are not done. */
+static uint32_t post_new(struct share_round *r, struct share *s)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++) {
+		if (!owes(r, s, i))
+			continue;
+		if (!is_posted(r, i))
+			post_one(r, s, i);
+		nr++;
+	}
+	return nr;
+}
+
+/* What came back. */
+static void settle(struct share_round *r, struct share *s, uint32_t slot)
+{
+	struct share_command *c = &s->slots[slot].ring[r->command[slot]];
+	int result = c->result;
+
+	if (result == -EAGAIN && r->change)
+		for (uint32_t i = 0; i < c->nr && i < SHARE_NR_RUNS; i++)
+			gmem_change_refuse(r->change, c->runs[i].offset, c->runs[i].size);
+	if (result && !r->err)
+		r->err = obs_refuse(result,
+				    "another process holds a page, or has no memory to hide it");
+	free_place(s, slot, r->command[slot]);
+	set_posted(r, slot, false);
+	r->command[slot] = NO_PLACE;
+}
+
+/* How many still owe an answer. */
+static uint32_t collect(struct share_round *r, struct share *s)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < SHARE_NR_SLOTS; i++) {
+		if (!is_posted(r, i))
+			continue;
+		if (is_done(s, i, r->command[i]))
+			settle(r, s, i);
+		else
+			nr++;
+	}
+	return nr;
+}
+
+static void leave_one(struct share_round *r, struct share *s, uint32_t slot)
+{
+	if (is_posted(r, slot) && leave(&s->slots[slot].ring[r->command[slot]])) {
+		settle(r, s, slot);
+		return;
+	}
+	set_posted(r, slot, false);
+	r->command[slot] = NO_PLACE;
+}
+
+static void drop_dead(struct share_round *r, struct share *s, int fd)
+{
+	for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++) {
+		if (!owes(r, s, i) || share_slot_lives(s, fd, i))
+			continue;
+		bury(s, i);
+		leave_one(r, s, i);
+	}
+}
+
+/* The patience is over. */
+static void give_up(struct share_round *r, struct share *s)
+{
+	for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++) {
+		if (!owes(r, s, i))
+			continue;
+		leave_one(r, s, i);
+		fall_behind(s, i);
+		if (r->kind != SHARE_SHOW && !r->err)
+			r->err = obs_refuse(-EAGAIN,
+					    "a process that has the file did not answer in time");
+	}
+}
+
+static void begin_round(struct share_round *r, struct share *s, struct host_file *f, uint32_t kind,
+			uint64_t offset, uint64_t size)
+{
+	r->file = f;
+	r->kind = kind;
+	r->offset = offset;
+	r->size = size;
+	r->err = 0;
+	if (!s)
+		return;
+	__builtin_memset(r->posted, 0, sizeof(r->posted));
+	__builtin_memset(r->command, 0, sizeof(r->command));
+	r->deadline_ns = os_clock_ns() + share_patience_ns();
+	post_new(r, s);
+}
+
+/* A child that was forked by one who had not done it yet is found by looking again. */
+static void finish_round(struct share_round *r)
+{
+	uint64_t look = os_clock_ns() + LOOK_NS;
+	int fd;
+	struct share *s = share_own(&fd);
+	uint32_t seen;
+
+	while (s) {
+		seen = atomic_load(&s->answers);
+		if (!collect(r, s) && !post_new(r, s))
+			return;
+		if (os_clock_ns() >= look) {
+			drop_dead(r, s, fd);
+			look = os_clock_ns() + LOOK_NS;
+		}
+		if (os_clock_ns() >= r->deadline_ns) {
+			drop_dead(r, s, fd);
+			give_up(r, s);
+			return;
+		}
+		await(s, seen, r->deadline_ns);
+	}
+}
+
+void share_hide_begin(struct share_round *r, struct host_file *f, const struct gmem_change *ch)
+{
+	r->change = ch;
+	begin_round(r, share_own(NULL), f, SHARE_HIDE, ch->offset, ch->size);
+}
+
+int share_hide_end(struct share_round *r)
+{
+	finish_round(r);
+	return r->err;
+}
+
+void share_show(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	struct share_round r = { 0 };
+
+	begin_round(&r, share_own(NULL), f, SHARE_SHOW, offset, size);
+	finish_round(&r);
+}
+
+int share_ask_pins(struct host_file *f, const struct gmem_change *ch)
+{
+	struct share_round r = { .change = ch };
+
+	begin_round(&r, share_own(NULL), f, SHARE_PINS, ch->offset, ch->size);
+	finish_round(&r);
+	return r.err;
+}
+
+/* ---- all that is shared, for one slot ----------------------------------------------------------- */
+
+/* True: done, or nobody is there any more. */
+static bool tell(struct share *s, int fd, uint32_t slot, uint64_t file,
+		 const struct gmem_refused *runs, uint32_t nr)
+{
+	uint64_t deadline = os_clock_ns() + share_patience_ns();
+	uint32_t place = NO_PLACE, seen;
+
+	for (;;) {
+		seen = atomic_load(&s->answers);
+		if (place == NO_PLACE)
+			place = post(s, slot, SHARE_SHOW, file, runs, nr);
+		if (place != NO_PLACE && is_done(s, slot, place))
+			break;
+		if (os_clock_ns() >= deadline || !share_slot_lives(s, fd, slot))
+			return place != NO_PLACE && leave(&s->slots[slot].ring[place]);
+		await(s, seen, deadline);
+	}
+	free_place(s, slot, place);
+	return true;
+}
+
+/* As many shared runs as fit, from *at on. */
+static uint32_t next_shared(struct host_file *f, uint64_t *at,
+			    struct gmem_refused shared[SHARE_NR_RUNS])
+{
+	struct gmem_run runs[SHARE_NR_RUNS];
+	uint32_t nr = host_file_runs(f, *at, f->size - *at, runs, SHARE_NR_RUNS), nr_shared = 0;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		*at = runs[i].offset + runs[i].size;
+		if (!(runs[i].attributes & ATTR_PRIVATE))
+			shared[nr_shared++] = (struct gmem_refused){ runs[i].offset, runs[i].size };
+	}
+	return nr_shared;
+}
+
+void share_tell_all(struct share *s, uint32_t slot, struct host_file *f)
+{
+	struct gmem_refused shared[SHARE_NR_RUNS];
+	uint64_t at = 0;
+	int fd;
+
+	if (share_own(&fd) != s)
+		return;
+	while (at < f->size) {
+		uint32_t nr = next_shared(f, &at, shared);
+
+		if (nr && !tell(s, fd, slot, f->id, shared, nr)) {
+			fall_behind(s, slot);
+			return;
+		}
+	}
+}

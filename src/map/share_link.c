@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A peer's way home: finding it, and asking. */
+#include <errno.h>
+
+#include "map/host_map.h"
+#include "map/share_layout.h"
+#include "obs/obs.h"
+
+#define NAME_BEGINS "/memfd:"
+#define LOOK_NS 5000000
+
+_Atomic(struct share_link *) share_links;
+static struct os_mutex links_lock = OS_MUTEX_INIT;
+
+void share_link_after_fork(void)
+{
+	os_mutex_init(&links_lock);
+}
+
+/* ---- names ------------------------------------------------------------------------------------- */
+
+struct place {
+	uint32_t pid;
+	int fd;
+	uint64_t token[2], id;
+};
+
+static bool skip(const char **p, const char *text)
+{
+	const char *at = *p;
+
+	while (*text)
+		if (*at++ != *text++)
+			return false;
+	*p = at;
+	return true;
+}
+
+static int digit(char c, unsigned int base)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return base == 16 && c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* At most max digits. False: there is none, or too large. */
+static bool number(const char **p, unsigned int base, unsigned int max, uint64_t *out)
+{
+	unsigned int nr = 0;
+
+	for (*out = 0; nr < max && digit(**p, base) >= 0; nr++)
+		*out = *out * base + (uint64_t)digit(*(*p)++, base);
+	return nr > 0;
+}
+
+/* "gmem.PID.FD.TOKEN.ID", as share_name() writes it, with or without what /proc puts around it. */
+static bool parse(const char *name, struct place *at)
+{
+	uint64_t pid, fd;
+
+	skip(&name, NAME_BEGINS);
+	if (!skip(&name, "gmem.") || !number(&name, 10, 9, &pid) || !skip(&name, ".") ||
+	    !number(&name, 10, 9, &fd) || !skip(&name, ".") ||
+	    !number(&name, 16, 16, &at->token[0]) || !number(&name, 16, 16, &at->token[1]) ||
+	    !skip(&name, ".") || !number(&name, 10, 19, &at->id))
+		return false;
+	at->pid = (uint32_t)pid;
+	at->fd = (int)fd;
+	return !*name || *name == ' ';
+}
+
+/* ---- links ------------------------------------------------------------------------------------- */
+
+static bool is_share(const struct share *s, const uint64_t token[2])
+{
+	return s->token[0] == token[0] && s->token[1] == token[1];
+}
+
+static struct share_link *find_link(const uint64_t token[2])
+{
+	struct share_link *l = atomic_load(&share_links);
+
+	while (l && !is_share(l->share, token))
+		l = l->next;
+	return l;
+}
+
+struct share_link *share_link_new(struct share *s, int fd)
+{
+	struct share_link *l = os_alloc(sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->share = s;
+	l->fd = fd;
+	l->child_fd = -1;
+	os_mutex_init(&l->request);
+	os_mutex_init(&l->apply);
+	l->next = atomic_load(&share_links);
+	atomic_store(&share_links, l);
+	return l;
+}
+
+static int open_link(const struct place *at, struct share_link **out)
+{
+	struct share *s;
+	int fd, err = share_open(at->pid, at->fd, at->token, &s, &fd);
+
+	if (err)
+		return err;
+	*out = share_link_new(s, fd);
+	if (*out)
+		return 0;
+	share_close(s, fd);
+	return -ENOMEM;
+}
+
+int share_find(const char *name, struct share_link **link, uint64_t *id)
+{
+	struct share *own = share_own(NULL);
+	struct place at;
+	int err = 0;
+
+	if (!parse(name, &at))
+		return -ENOENT;
+	*id = at.id;
+	*link = NULL;
+	if (own && is_share(own, at.token))
+		return 0;
+	os_mutex_lock(&links_lock);
+	*link = find_link(at.token);
+	if (!*link)
+		err = open_link(&at, link);
+	os_mutex_unlock(&links_lock);
+	return err;
+}
+
+/* A slot for requests; the request lock is held. */
+static int join(struct share_link *l)
+{
+	struct share_slot *s;
+	int err;
+
+	if (atomic_load(&l->has_slot))
+		return 0;
+	if (l->fd < 0)
+		return -ESTALE;
+	err = share_claim(l->share, l->fd, &l->slot);
+	if (err) {
+		os_log(OS_LOG_WARN,
+		       "a guest_memfd has too many processes: all of it stays hidden here");
+		return err;
+	}
+	s = share_link_slot(l);
+	atomic_store(&s->pid_namespace, os_peer_namespace());
+	atomic_store(&s->pid, os_peer_self());
+	share_set_live(l->share, l->slot, true);
+	atomic_store(&l->has_slot, true);
+	return 0;
+}
+
+/* ---- asking ------------------------------------------------------------------------------------ */
+
+static bool is_gone(struct share_link *l)
+{
+	if (!atomic_load(&l->gone) && !share_home_lives(l->share, l->fd)) {
+		atomic_store(&l->gone, true);
+		os_log(OS_LOG_INFO, "the process that made a guest_memfd is gone: nothing of it "
+				    "can be converted any more");
+	}
+	return atomic_load(&l->gone);
+}
+
+/* The one before that was given up may still be with the home. */
+static bool wait_free(struct share_link *l, struct share_request *r)
+{
+	uint64_t end = os_clock_ns() + share_patience_ns();
+	struct share_slot *s = share_link_slot(l);
+
+	while (atomic_load(&r->state) != SHARE_FREE) {
+		uint32_t seen = atomic_load(&s->bell);
+
+		if (os_clock_ns() >= end || is_gone(l))
+			return false;
+		if (atomic_load(&r->state) != SHARE_FREE)
+			os_shared_wait(&s->bell, seen, LOOK_NS);
+	}
+	return true;
+}
+
+/* Filled in next. 0: end_request() must follow. */
+static int begin_request(struct share_link *l, uint32_t kind, uint64_t file,
+			 struct share_request **out)
+{
+	struct share_request *r;
+	int err;
+
+	if (!l || atomic_load(&l->gone))
+		return -EIO;
+	os_mutex_lock(&l->request);
+	err = join(l);
+	r = &share_link_slot(l)->request;
+	if (!err && !wait_free(l, r))
+		err = is_gone(l) ? -EIO : -EAGAIN;
+	if (err) {
+		os_mutex_unlock(&l->request);
+		return err;
+	}
+	r->kind = kind;
+	r->file = file;
+	r->max = 0;
+	*out = r;
+	return 0;
+}
+
+static void end_request(struct share_link *l)
+{
+	struct share_request *r = &share_link_slot(l)->request;
+	uint32_t done = SHARE_DONE;
+
+	atomic_compare_exchange_strong(&r->state, &done, SHARE_FREE);
+	os_mutex_unlock(&l->request);
+}
+
+/* Takes it back. False: too late, it is done or as good as done. */
+static bool take_back(struct share_request *r)
+{
+	uint32_t state = atomic_load(&r->state);
+
+	while (state == SHARE_POSTED || state == SHARE_TAKEN)
+		if (atomic_compare_exchange_weak(&r->state, &state,
+						 state == SHARE_POSTED ? SHARE_FREE : SHARE_LEFT))
+			return true;
+	return false;
+}
+
+/* Every answer to a command shows that the home is at it. */
+struct patience {
+	uint64_t end, look;
+	uint32_t done;
+};
+
+static void be_patient(struct patience *p, struct share_slot *s)
+{
+	uint64_t now = os_clock_ns();
+
+	p->done = atomic_load(&s->done);
+	p->end = now + 2 * share_patience_ns();
+	p->look = now + LOOK_NS;
+}
+
+/* 0: go on waiting. */
+static int check(struct share_link *l, struct share_request *r, struct patience *p)
+{
+	struct share_slot *s = share_link_slot(l);
+	uint64_t now = os_clock_ns();
+
+	if (os_signal_pending() && take_back(r))
+		return -EINTR;
+	if (now >= p->look) {
+		p->look = now + LOOK_NS;
+		if (is_gone(l) && atomic_load(&r->state) != SHARE_DONE)
+			return -EIO;
+	}
+	if (atomic_load(&s->done) != p->done)
+		be_patient(p, s);
+	if (now < p->end)
+		return 0;
+	return take_back(r) ? obs_refuse(-EAGAIN, "the guest_memfd's own process does not answer")
+			    : -EINPROGRESS;
+}
+
+/* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
+static int ask(struct share_link *l, struct share_request *r)
+{
+	struct share_slot *s = share_link_slot(l);
+	struct patience p;
+	int err;
+
+	be_patient(&p, s);
+	atomic_store(&r->state, SHARE_POSTED);
+	share_ring(&l->share->doorbell);
+	for (;;) {
+		uint32_t seen = atomic_load(&s->bell);
+
+		if (atomic_load(&r->state) == SHARE_DONE)
+			return r->result;
+		if (agent_try_work(l))
+			continue;
+		err = check(l, r, &p);
+		if (err && atomic_load(&r->state) != SHARE_DONE)
+			return err;
+		if (!err)
+			os_shared_wait(&s->bell, seen, LOOK_NS);
+	}
+}
+
+/* ---- a file's life elsewhere --------------------------------------------------------------------- */
+
+static int take_info(struct host_file *f, const struct share_file *info)
+{
+	uint32_t initial = ATTR_PRIVATE;
+	int err;
+
+	f->size = info->size;
+	f->flags = info->flags;
+	if (!host_file_converts(f) && f->flags & GMEM_FILE_INIT_SHARED)
+		initial = 0;
+	err = attr_map_create(ATTR_PRIVATE, initial, &f->state);
+	if (err)
+		return err;
+	err = os_peer_open(f->link->share->home_pid, info->store_fd, &f->store_fd);
+	if (err)
+		attr_map_destroy(f->state);
+	return err;
+}
+
+int share_inform(struct host_file *f)
+{
+	struct share_request *r;
+	struct share_file info;
+	int err = begin_request(f->link, SHARE_INFO, f->id, &r);
+
+	if (err)
+		return err == -EIO ? -ESTALE : err;
+	err = ask(f->link, r);
+	info = r->info;
+	end_request(f->link);
+	return err ? err : take_info(f, &info);
+}
+
+static int load(struct host_file *f)
+{
+	struct share_request *r;
+	int err = begin_request(f->link, SHARE_ATTACH, f->id, &r);
+
+	if (err)
+		return err;
+	err = agent_start(f->link);
+	if (!err)
+		err = ask(f->link, r);
+	if (!err)
+		atomic_store(&f->attached, true);
+	end_request(f->link);
+	return err;
+}
+
+void share_load(struct host_file *f)
+{
+	int err;
+
+	if (!host_file_converts(f) || atomic_load(&f->attached) || !f->link ||
+	    atomic_load(&f->link->gone))
+		return;
+	err = load(f);
+	if (err)
+		os_log(OS_LOG_WARN,
+		       "the state of a guest_memfd cannot be had (%d): all of it is hidden", err);
+}
+
+/* The slot keeps the file's bit: another file may have the same, and one that is not here is done at once. */
+void share_detach(struct host_file *f)
+{
+	if (f->inherited)
+		return;
+	attr_map_destroy(f->state);
+	os_fd_close(f->store_fd);
+}
+
+void share_count_pins(struct host_file *f, int by)
+{
+	if (f->link && atomic_load(&f->link->has_slot))
+		atomic_fetch_add(&share_link_slot(f->link)->nr_pins, (uint32_t)by);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------- */
+
+static void take_refused(struct gmem_conversion *c, const struct share_request *r)
+{
+	uint32_t nr = r->nr < c->max_refused ? r->nr : c->max_refused;
+
+	c->error_offset = r->error_offset;
+	c->nr_refused = r->nr;
+	for (uint32_t i = 0; c->refused && i < nr && i < SHARE_NR_RUNS; i++)
+		c->refused[i] = r->refused[i];
+}
+
+int share_convert(struct host_file *f, struct gmem_conversion *c)
+{
+	struct share_request *r;
+	int err;
+
+	c->error_offset = c->offset;
+	c->nr_refused = 0;
+	share_load(f);
+	err = begin_request(f->link, SHARE_CONVERT, f->id, &r);
+	if (err)
+		return err;
+	r->offset = c->offset;
+	r->size = c->size;
+	r->attributes = c->attributes;
+	r->max = c->refused ? c->max_refused : 0;
+	err = ask(f->link, r);
+	if (err == -EINPROGRESS)
+		err = 0;
+	else if (err == r->result)
+		take_refused(c, r);
+	end_request(f->link);
+	return err;
+}
+
+static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)
+{
+	struct share_request *r;
+	int err = begin_request(f->link, kind, f->id, &r);
+
+	if (err)
+		return err;
+	r->offset = offset;
+	r->size = size;
+	err = ask(f->link, r);
+	end_request(f->link);
+	return err;
+}
+
+/* Nobody who must be told is left, or he does not run: the store is the same for all. */
+static bool is_nobody_home(int err)
+{
+	return err == -EIO || err == -EINPROGRESS || err == -ESTALE;
+}
+
+int share_punch(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	int err = on_range(f, SHARE_PUNCH, offset, size);
+
+	return is_nobody_home(err) ? os_file_punch(f->store_fd, offset, size) : err;
+}
+
+int share_allocate(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	int err = on_range(f, SHARE_ALLOCATE, offset, size);
+
+	return is_nobody_home(err) ? os_file_allocate(f->store_fd, offset, size) : err;
+}
+
+static int ask_runs(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		    uint32_t max, uint32_t *nr)
+{
+	struct share_request *r;
+	int err = begin_request(f->link, SHARE_QUERY, f->id, &r);
+
+	if (err)
+		return err;
+	r->offset = offset;
+	r->size = size;
+	r->max = max;
+	err = ask(f->link, r);
+	*nr = r->nr < SHARE_NR_RUNS ? r->nr : SHARE_NR_RUNS;
+	if (!err)
+		__builtin_memcpy(runs, r->runs, *nr * sizeof(*runs));
+	end_request(f->link);
+	return err;
+}
+
+/* A home that is gone: what is known here is what there is. */
+int share_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		uint32_t max, uint32_t *nr)
+{
+	int err = 0;
+
+	for (*nr = 0; *nr < max && size;) {
+		uint32_t got;
+		uint64_t end;
+
+		err = ask_runs(f, offset, size, runs + *nr, max - *nr, &got);
+		if (is_nobody_home(err)) {
+			*nr += host_file_runs(f, offset, size, runs + *nr, max - *nr);
+			return 0;
+		}
+		if (err || !got)
+			return err;
+		*nr += got;
+		end = runs[*nr - 1].offset + runs[*nr - 1].size;
+		size -= end - offset;
+		offset = end;
+	}
+	return err;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The home's service thread: what peers ask for. */
+#include <errno.h>
+
+#include "map/share_layout.h"
+#include "os/signal.h"
+
+#define IDLE_NS 1000000000
+
+/* What is being made for a peer now, and whose wish it is. */
+static _Atomic(const struct gmem_conversion *) making;
+static struct share_request *_Atomic making_for;
+
+/* From here on the peer cannot take it back; false: it has. */
+static bool make_sure(struct share_request *r)
+{
+	uint32_t taken = SHARE_TAKEN;
+
+	return atomic_compare_exchange_strong(&r->state, &taken, SHARE_SURE);
+}
+
+bool share_commit(const struct gmem_change *ch)
+{
+	const struct gmem_conversion *c = atomic_load(&making);
+
+	return !c || c != ch->conversion || make_sure(atomic_load(&making_for));
+}
+
+void share_service_after_fork(void)
+{
+	atomic_store(&making, NULL);
+}
+
+/* ---- one request ------------------------------------------------------------------------------- */
+
+static bool fits(const struct host_file *f, uint64_t offset, uint64_t size)
+{
+	return size && !((offset | size) & (OS_PAGE_SIZE - 1)) && offset < f->size &&
+	       size <= f->size - offset;
+}
+
+static int convert(struct host_file *f, struct share_request *r)
+{
+	struct gmem_conversion c = { .offset = r->offset,
+				     .size = r->size,
+				     .attributes = r->attributes,
+				     .max_refused = r->max };
+	int err;
+
+	if (!fits(f, c.offset, c.size) || !host_file_converts(f) || c.attributes & ~ATTR_PRIVATE)
+		return -EINVAL;
+	if (c.max_refused > SHARE_NR_RUNS)
+		c.max_refused = SHARE_NR_RUNS;
+	c.refused = c.max_refused ? r->refused : NULL;
+	atomic_store(&making_for, r);
+	atomic_store(&making, &c);
+	err = host_file_convert(f, &c);
+	atomic_store(&making, NULL);
+	r->error_offset = c.error_offset;
+	r->nr = c.nr_refused;
+	return err;
+}
+
+static int punch(struct host_file *f, struct share_request *r)
+{
+	if (!r->size || (r->offset | r->size) & (OS_PAGE_SIZE - 1))
+		return -EINVAL;
+	return make_sure(r) ? host_file_punch(f, r->offset, r->size) : -EAGAIN;
+}
+
+static int allocate(struct host_file *f, struct share_request *r)
+{
+	if (!fits(f, r->offset, r->size))
+		return -EINVAL;
+	return make_sure(r) ? host_file_allocate(f, r->offset, r->size) : -EAGAIN;
+}
+
+static void inform(const struct host_file *f, struct share_request *r)
+{
+	r->info = (struct share_file){
+		.id = f->id, .size = f->size, .flags = f->flags, .store_fd = f->store_fd
+	};
+}
+
+static int query(struct host_file *f, struct share_request *r)
+{
+	uint32_t max = r->max < SHARE_NR_RUNS ? r->max : SHARE_NR_RUNS;
+
+	return host_file_query(f, r->offset, r->size, r->runs, max, &r->nr);
+}
+
+/* No conversion runs beside this: what is told is what is. */
+static int attach(struct share *s, uint32_t slot, struct host_file *f)
+{
+	host_file_hold(f);
+	share_slot_add(&s->slots[slot], f->id);
+	share_tell_all(s, slot, f);
+	host_file_let(f);
+	return 0;
+}
+
+static int do_request(struct share *s, uint32_t slot, struct host_file *f, struct share_request *r)
+{
+	switch (r->kind) {
+	case SHARE_INFO:
+	case SHARE_NEXT:
+		inform(f, r);
+		return 0;
+	case SHARE_ATTACH:
+		return attach(s, slot, f);
+	case SHARE_CONVERT:
+		return convert(f, r);
+	case SHARE_PUNCH:
+		return punch(f, r);
+	case SHARE_ALLOCATE:
+		return allocate(f, r);
+	case SHARE_QUERY:
+		return query(f, r);
+	default:
+		return -EINVAL;
+	}
+}
+
+static void find_next(struct host_file *f, void *arg)
+{
+	uint64_t *id = arg; /* from, best */
+
+	if (f->file && f->id >= id[0] && f->id < id[1])
+		id[1] = f->id;
+}
+
+static struct host_file *file_of(struct share_request *r)
+{
+	uint64_t id[2] = { r->file, UINT64_MAX };
+
+	if (r->kind != SHARE_NEXT)
+		return host_file_find(r->file, NULL);
+	host_file_for_each(find_next, id);
+	return host_file_find(id[1], NULL);
+}
+
+static void finish(struct share *s, uint32_t slot, struct share_request *r)
+{
+	uint32_t state = atomic_load(&r->state);
+
+	/* Nobody waits: free for the next. */
+	while (!atomic_compare_exchange_weak(&r->state, &state,
+					     state == SHARE_LEFT ? SHARE_FREE : SHARE_DONE))
+		;
+	share_ring(&s->slots[slot].bell);
+}
+
+static void serve_request(struct share *s, uint32_t slot)
+{
+	struct share_request *r = &s->slots[slot].request;
+	uint32_t posted = SHARE_POSTED;
+	struct host_file *f;
+
+	if (!atomic_compare_exchange_strong(&r->state, &posted, SHARE_TAKEN))
+		return;
+	f = file_of(r);
+	r->nr = 0;
+	r->error_offset = r->offset;
+	r->result = f ? do_request(s, slot, f, r) : -ESTALE;
+	if (f)
+		host_file_put(f);
+	finish(s, slot, r);
+}
+
+/* ---- who has missed something ------------------------------------------------------------------- */
+
+struct catching {
+	struct share *share;
+	uint32_t slot;
+	uint64_t from, next;
+};
+
+static void find_attached(struct host_file *f, void *arg)
+{
+	struct catching *c = arg;
+
+	if (f->file && f->id >= c->from && f->id < c->next && host_file_converts(f) &&
+	    share_slot_has(&c->share->slots[c->slot], f->id))
+		c->next = f->id;
+}
+
+static void catch_up(struct share *s, uint32_t slot)
+{
+	struct catching c = { .share = s, .slot = slot };
+	struct host_file *f;
+
+	for (;; c.from = c.next + 1) {
+		c.next = UINT64_MAX;
+		host_file_for_each(find_attached, &c);
+		if (c.next == UINT64_MAX)
+			break;
+		f = host_file_find(c.next, NULL);
+		if (!f)
+			continue;
+		host_file_hold(f);
+		share_tell_all(s, slot, f);
+		host_file_let(f);
+		host_file_put(f);
+	}
+	atomic_fetch_add(&s->slots[slot].caught, 1);
+	share_ring(&s->slots[slot].bell);
+}
+
+static void look_at(struct share *s, uint32_t slot)
+{
+	if (atomic_exchange(&s->slots[slot].catch_up, 0))
+		catch_up(s, slot);
+	if (atomic_load(&s->slots[slot].request.state) == SHARE_POSTED)
+		serve_request(s, slot);
+}
+
+void share_serve(void *share)
+{
+	struct share *s = share;
+	uint32_t seen;
+
+	for (;;) {
+		seen = atomic_load(&s->doorbell);
+		os_signals_begin();
+		for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++)
+			look_at(s, i);
+		os_signals_end();
+		os_shared_wait(&s->doorbell, seen, IDLE_NS);
+	}
+}
