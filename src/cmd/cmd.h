@@ -34,9 +34,12 @@ struct cmd {
 extern const struct cmd cmd_run;
 extern const struct cmd cmd_features;
 extern const struct cmd cmd_demo;
+extern const struct cmd cmd_map;
+extern const struct cmd cmd_bench;
 extern const struct cmd cmd_version;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_ask;
+extern const struct cmd cmd_bench_ioctl;
 
 /* NULL when there is none of that name. */
 const struct cmd *cmd_find(const char *name);

@@ -76,6 +76,13 @@ int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
 		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
 	if (offset >= g->file->size)
 		return obs_refuse(-EINVAL, "offset is past the end of the file");
+	/* Elsewhere: asks what is shared, unless that was done. */
+	if (!lib_home_file(g)) {
+		lib_enter();
+		host_file_hold(g->file);
+		host_file_let(g->file);
+		lib_leave();
+	}
 	*attributes = attr_map_get(g->file->state, offset >> OS_PAGE_SHIFT);
 	return 0;
 }

@@ -116,6 +116,8 @@ static int create(const struct gmem_create_args *args, struct gmem **out)
 	}
 	lib_lock_files();
 	enlist(g);
+	/* Its share is what `gmem map` asks, too; who has no descriptors left for it may do without. */
+	lib_give_name(g);
 	lib_unlock_files();
 	*out = g;
 	return 0;

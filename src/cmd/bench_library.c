@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The library's way to convert, for the bench. */
+#include "cmd/bench.h"
+#include "gmem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define NOWHERE ((uint64_t)1 << 45) /* far from everything, and 2 MiB aligned */
+
+/* The hidden view is where huge pages are made: a window refuses it, as a guest_memfd does. */
+static int make_huge(struct gmem *g, uint64_t size)
+{
+	int err = 0;
+
+	for (uint64_t at = 0; !err && at < size; at += BENCH_CHUNK) {
+		void *view;
+
+		err = gmem_fault_begin(g);
+		if (err)
+			return err;
+		err = gmem_page(g, at, &view, NULL);
+		if (!err)
+			err = bench_collapse(view, BENCH_CHUNK);
+		gmem_fault_end(g);
+	}
+	return err;
+}
+
+static int map_window(struct bench_way *w, struct gmem *g, uint64_t size)
+{
+	struct gmem_map_args args = { .args_size = sizeof(args),
+				      .flags = MAP_FIXED_NOREPLACE,
+				      .prot = PROT_READ | PROT_WRITE,
+				      .addr = NOWHERE,
+				      .size = size };
+	void *at;
+	int err = gmem_map(g, &args, &at);
+
+	if (!err)
+		w->window = at;
+	return err;
+}
+
+static int library_open(struct bench_way *w, const struct bench_row *row, uint64_t size)
+{
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .flags = GMEM_MMAP | GMEM_INIT_SHARED,
+					 .size = size };
+	struct gmem *g;
+	int err = gmem_create(&args, &g);
+
+	if (err)
+		return err;
+	w->size = size;
+	w->own = g;
+	if (row->huge)
+		err = make_huge(g, size);
+	if (!err)
+		err = map_window(w, g, size);
+	if (err)
+		gmem_put(g);
+	return err;
+}
+
+static int library_convert(struct bench_way *w, uint64_t offset, uint64_t size, bool to_private)
+{
+	return gmem_convert_simply(w->own, offset, size, to_private ? GMEM_ATTRIBUTE_PRIVATE : 0,
+				   NULL);
+}
+
+static void library_close(struct bench_way *w)
+{
+	gmem_unmap(w->window, w->size);
+	gmem_put(w->own);
+}
+
+struct bench_way bench_library = {
+	.open = library_open,
+	.convert = library_convert,
+	.close = library_close,
+};
