@@ -209,7 +209,8 @@ static int mark_aside(const struct remake *r, uint64_t addr, uint64_t size)
 		err = os_mark(r->g->marks_fd, at, end - at, &done);
 		at += done;
 	} while (err == -EAGAIN && at < end);
-	return at == end ? 0 : err;
+	/* Behind the end of the store no page can be, and no mark. */
+	return at == end || err == -EFAULT ? 0 : err;
 }
 
 /* Protected until it is complete, and kept from children: nobody knows the address, but it is the store. */
@@ -244,8 +245,9 @@ static int note_hidden(const struct remake *r, uint64_t addr, uint64_t size)
 static int first_mark_is_there(const struct remake *r, uint64_t addr, uint64_t size)
 {
 	uint64_t done;
+	int err = os_mark(r->g->marks_fd, addr, OS_PAGE_SIZE, &done);
 
-	return os_mark(r->g->marks_fd, addr, OS_PAGE_SIZE, &done) == -EEXIST ? 1 : -EAGAIN;
+	return err == -EEXIST || err == -EFAULT ? 1 : -EAGAIN;
 }
 
 static int mark_again(const struct remake *r, uint64_t addr, uint64_t size)
