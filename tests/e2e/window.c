@@ -23,14 +23,20 @@ static void leave(int signo, siginfo_t *info, void *context)
 	siglongjmp(out, signo);
 }
 
-void window_init(int argc, char **argv)
+/* Each time: cmocka has its own for the time of a test. */
+static void catch_faults(void)
 {
 	struct sigaction sa = { .sa_sigaction = leave, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
+}
+
+void window_init(int argc, char **argv)
+{
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	window_marked = argc > 1 && strcmp(argv[1], "marked") == 0;
-	sigaction(SIGBUS, &sa, NULL);
-	sigaction(SIGSEGV, &sa, NULL);
 	window_vm = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 	if (window_vm < 0) {
 		perror("KVM_CREATE_VM");
@@ -119,8 +125,10 @@ int window_teardown(void **state)
 
 int window_read(const volatile uint8_t *p)
 {
-	int signo = sigsetjmp(out, 1);
+	int signo;
 
+	catch_faults();
+	signo = sigsetjmp(out, 1);
 	if (signo == 0)
 		(void)*p;
 	return signo;
@@ -128,8 +136,10 @@ int window_read(const volatile uint8_t *p)
 
 int window_write(volatile uint8_t *p, uint8_t value)
 {
-	int signo = sigsetjmp(out, 1);
+	int signo;
 
+	catch_faults();
+	signo = sigsetjmp(out, 1);
 	if (signo == 0)
 		*p = value;
 	return signo;
@@ -137,8 +147,10 @@ int window_write(volatile uint8_t *p, uint8_t value)
 
 int window_queue(siginfo_t *info)
 {
-	int signo = sigsetjmp(out, 1);
+	int signo;
 
+	catch_faults();
+	signo = sigsetjmp(out, 1);
 	if (signo == 0)
 		syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), info->si_signo, info);
 	return signo;

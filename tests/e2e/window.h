@@ -31,7 +31,7 @@ struct window {
 extern bool window_marked;
 extern int window_vm;
 
-/* "overlay" or "marked" in argv[1]; handlers for SIGBUS and SIGSEGV, a VM. */
+/* "overlay" or "marked" in argv[1]; a VM. */
 void window_init(int argc, char **argv);
 /* For cmocka: *state is a new one. */
 int window_setup(void **state);

@@ -79,16 +79,23 @@ static void read_and_write(void **state)
 
 static void one_that_reaches_into_it_is_cut_short(void **state)
 {
-	uint8_t *p = private_page(*state);
+	uint8_t *p = private_page(*state), data[64] = { 0 };
 	struct iovec two[2] = { { p - 8, 8 }, { p, 8 } };
+	int fd = memfd_create("file", MFD_CLOEXEC);
 
-	assert_int_equal(write(ends[1], p - 16, 32), 16);
-	assert_int_equal(writev(ends[1], two, 2), 8);
-	fill_pipe(PAGE);
-	p[-1] = 7;
-	assert_int_equal(read(ends[0], p - 24, 48), 24);
-	assert_int_equal(p[-24], PRIVATE);
+	assert_int_equal(pwrite(fd, p - 16, 32, 0), 16);
+	assert_int_equal(pwritev(fd, two, 2, 16), 8);
+	assert_int_equal(pread(fd, data, 64, 0), 24);
+	assert_int_equal(data[0], PRIVATE);
+	assert_int_equal(data[23], PRIVATE);
+	memset(data, 77, 64);
+	assert_int_equal(pwrite(fd, data, 64, 0), 64);
+	assert_int_equal(pread(fd, p - 24, 48, 0), 24);
+	assert_int_equal(preadv(fd, two, 2, 0), 8);
+	assert_int_equal(p[-24], 77);
+	assert_int_equal(p[-1], 77);
 	memset(p - PAGE, PRIVATE, PAGE);
+	close(fd);
 }
 
 static void pages_given_to_a_pipe(void **state)
