@@ -122,9 +122,8 @@ static void make_empty(struct kvm_memory_attributes2 *a)
 }
 static void make_wrapping(struct kvm_memory_attributes2 *a)
 {
-	a->size = -a->offset;
-	a->size += PAGE;
 	a->offset |= PAGE;
+	a->size = -PAGE;
 }
 static void misalign_offset(struct kvm_memory_attributes2 *a)
 {
@@ -189,7 +188,7 @@ static void of_two_faults_the_first_wins(void **state)
 
 				if (j > i && faults[j].place == faults[i].place)
 					continue;
-				/* Wrapping is made of what the other has left. */
+				/* The earlier one has the last word on what both write. */
 				faults[j].make(&a);
 				faults[i].make(&a);
 				expect_refused(gmem, a, faults[i].rule);

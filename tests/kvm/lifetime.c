@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/store.h"
+#include "map/host_file.h"
 #include "os/os.h"
 
 #define PAGE 4096ull
