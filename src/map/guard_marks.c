@@ -213,6 +213,13 @@ static int mark_aside(const struct remake *r, uint64_t addr, uint64_t size)
 	return at == end || err == -EFAULT ? 0 : err;
 }
 
+static bool dumped(const struct guard_window *w)
+{
+	uint8_t clear;
+
+	return !(w->advice & guard_advice_bit(MADV_DONTDUMP, &clear));
+}
+
 /* Protected until it is complete, and kept from children: nobody knows the address, but it is the store. */
 static int build_aside(struct remake *r)
 {
@@ -225,6 +232,10 @@ static int build_aside(struct remake *r)
 		return (int)ret;
 	r->aside = (uint64_t)ret;
 	err = (int)os_window_advise(r->aside, r->size, MADV_DONTFORK);
+	/* Or it joins its neighbours when it moves in, and the kernel, which takes the watch off what has moved,
+	 * takes it off them. */
+	if (!err && dumped(w))
+		err = (int)os_window_advise(r->aside, r->size, MADV_DONTDUMP);
 	if (!err)
 		err = os_marks_watch(r->g->marks_fd, r->aside, r->size);
 	if (!err)
@@ -296,6 +307,8 @@ static int put_in_place(struct remake *r)
 		close_hole(r);
 		return (int)ret;
 	}
+	if (dumped(r->w))
+		os_window_advise(r->addr, r->size, MADV_DODUMP);
 	g->nr_mappings += (uint64_t)growth;
 	guard_note(g->overlaid, r->addr, r->size, false);
 	guard_note(g->marked, r->shown, r->shown_end - r->shown, false);

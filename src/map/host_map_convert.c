@@ -37,8 +37,11 @@ static int each_window(struct host_map *m, struct host_file *f, uint64_t offset,
 		struct piece *p = &m->pieces[i];
 		uint64_t addr, size;
 
-		if (p->file == f && p->guarded && part_of(p, offset, end, &addr, &size))
-			err = fn(m, p, addr, size);
+		if (p->file != f || !p->guarded || !part_of(p, offset, end, &addr, &size))
+			continue;
+		/* Another one since the file was attached again. */
+		p->w.store_fd = f->store_fd;
+		err = fn(m, p, addr, size);
 	}
 	return err;
 }

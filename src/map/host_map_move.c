@@ -58,45 +58,74 @@ static uint64_t moved_size(uint64_t addr, uint64_t stop, uint64_t end, uint64_t 
 	return stop == end || stop - addr > rest ? rest : stop - addr;
 }
 
-/* The kernel moves one mapping at a time, of which a plain piece is a part or the whole. */
-static void follow(struct host_map *m, const struct move *v, uint64_t at)
+/* Notes at its new place the part [from, stop) of what was old and moves by distance. */
+static void follow_piece(struct host_map *m, const struct move *v, uint64_t from, uint64_t stop,
+			 uint64_t distance)
 {
-	uint64_t end = v->addr + (v->old_size ? v->old_size : 1);
-	struct piece *old = pieces_first(m, v->addr, end), p;
-	uint64_t from;
+	uint64_t end = v->addr + (v->old_size ? v->old_size : 1), new_end = v->addr + v->size;
+	struct piece p = *pieces_first(m, from, stop);
 
-	if (!old)
-		return;
-	p = *old;
-	from = higher(p.w.addr, v->addr);
-	if (from - v->addr >= v->size)
+	if (from >= new_end)
 		return;
 	p.w.offset = piece_offset(&p, from);
-	p.w.size = moved_size(from, lower(piece_end(&p), end), end, v->addr + v->size - from);
-	p.w.addr = from + (at - v->addr);
-	/* The owner is pinned by the old one until the new one pins it. */
-	if (at == v->addr)
-		pieces_drop(m, from, higher(end, v->addr + v->size));
-	pieces_insert(m, &p);
-	pieces_join(m, p.w.addr, piece_end(&p));
+	p.w.size = moved_size(from, stop, end, new_end - from);
+	p.w.addr = from + distance;
+	/* Not without a pin of the owner in between: the new one is there before the old one goes. */
+	if (distance)
+		pieces_insert(m, &p);
+	else if (p.w.size > stop - from)
+		pieces_first(m, from, stop)->w.size += p.w.size - (stop - from);
+}
+
+/* The kernel may have moved several mappings by one call, ours and others (since 6.17). */
+static void follow(struct host_map *m, const struct move *v, uint64_t at)
+{
+	uint64_t addr = v->addr, end = addr + (v->old_size ? v->old_size : 1);
+
+	while (addr < end) {
+		struct piece *p = pieces_first(m, addr, end);
+		uint64_t from, stop;
+
+		if (!p)
+			break;
+		from = higher(p->w.addr, addr);
+		stop = lower(piece_end(p), end);
+		follow_piece(m, v, from, stop, at - v->addr);
+		addr = stop;
+	}
+	pieces_join(m, at, at + v->size);
+}
+
+static size_t pieces_in(struct host_map *m, uint64_t addr, uint64_t end)
+{
+	size_t i = pieces_behind(m, addr), nr = 0;
+
+	while (i + nr < m->nr && m->pieces[i + nr].w.addr < end)
+		nr++;
+	return nr;
 }
 
 static long move_plain(struct host_map *m, const struct move *v)
 {
 	uint64_t end = range_end(v->addr, v->old_size);
-	long ret = pieces_ready(m, v->addr, end, 4);
+	size_t nr = 6 + pieces_in(m, v->addr, end + 1);
+	long ret = pieces_ready(m, v->addr, end, nr);
 
 	if (!ret && (v->flags & MREMAP_FIXED))
-		ret = pieces_ready(m, v->to, range_end(v->to, v->size), 6);
+		ret = pieces_ready(m, v->to, range_end(v->to, v->size), nr);
 	if (!ret)
 		ret = os_window_move(v->addr, v->old_size, v->size, v->flags, v->to);
 	if (is_error(ret))
 		return ret;
 	if ((uint64_t)ret != v->addr)
 		pieces_drop(m, (uint64_t)ret, (uint64_t)ret + v->size);
+	else if (v->size > v->old_size)
+		pieces_drop(m, end, v->addr + v->size);
 	follow(m, v, (uint64_t)ret);
 	if ((uint64_t)ret != v->addr && v->old_size && !(v->flags & MREMAP_DONTUNMAP))
 		pieces_drop(m, v->addr, end);
+	else if ((uint64_t)ret == v->addr && v->size < v->old_size)
+		pieces_drop(m, v->addr + v->size, end);
 	return ret;
 }
 
