@@ -341,17 +341,6 @@ void host_file_let(struct host_file *f)
 		gmem_file_fault_end(f->file);
 }
 
-/* One run: as far as the value at offset goes on. */
-static uint64_t run_end(struct attr_map *map, uint64_t index, uint64_t end, uint32_t value)
-{
-	while (index < end && attr_map_get(map, index) == value) {
-		uint64_t block = level_pages(attr_map_level(map, index, LEVEL_1G));
-
-		index = (index & ~(block - 1)) + block;
-	}
-	return index < end ? index : end;
-}
-
 uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 			uint32_t max)
 {
@@ -359,13 +348,13 @@ uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, str
 	uint32_t nr = 0;
 
 	while (at < end && nr < max) {
-		uint32_t value = attr_map_get(f->state, at);
-		uint64_t next = run_end(f->state, at, end, value);
+		uint32_t value;
+		uint64_t pages = attr_map_run(f->state, at, end - at, &value);
 
 		runs[nr++] = (struct gmem_run){ .offset = at << OS_PAGE_SHIFT,
-						.size = (next - at) << OS_PAGE_SHIFT,
+						.size = pages << OS_PAGE_SHIFT,
 						.attributes = value };
-		at = next;
+		at += pages;
 	}
 	return nr;
 }

@@ -351,10 +351,19 @@ void pins_after_fork_in_parent(void)
 	pipes_after_fork_in_parent();
 }
 
+/* The count that the home sees is still the parent's. */
+static void forget_pin(struct pin *p)
+{
+	all = p->all_next;
+	p->file->pins.list = NULL;
+	atomic_store(&p->file->pins.nr, 0);
+	p->file = NULL;
+}
+
 void pins_after_fork_in_child(void)
 {
 	while (all)
-		unlink_pin(all);
+		forget_pin(all);
 	if (exact == EXACT_OPEN) {
 		os_page_refs_close(page_refs);
 		exact = EXACT_UNTRIED;

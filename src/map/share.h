@@ -84,11 +84,12 @@ void share_count_pins(struct host_file *f, int by);
  * when something was done, so the access is worth another try. No lock of ours may be held. */
 bool share_run_pending(void);
 
-/* ---- fork, outside the lock of host_map, inside the shim's mapping lock ------------------------- */
+/* ---- fork ---------------------------------------------------------------------------------------- */
 
+/* These call those of host_map.h, too. The shim's mapping lock and what else is above is the caller's. A child
+ * sees what is shared when the last one returns. Before anything else of map/ is called in it; after os_after_fork(). */
 void share_before_fork(struct host_map *m);
 void share_after_fork_in_parent(struct host_map *m);
-/* After host_map_after_fork_in_child(). */
 void share_after_fork_in_child(struct host_map *m);
 
 /* ---- host_file.c, for the files of the share alone ---------------------------------------------- */

@@ -94,10 +94,12 @@ void share_before_fork(struct host_map *m)
 		if (windows)
 			claim_elsewhere(l);
 	}
+	host_map_before_fork(m);
 }
 
 void share_after_fork_in_parent(struct host_map *m)
 {
+	host_map_after_fork_in_parent(m);
 	for (struct share_link *l = atomic_load(&share_links); l; l = l->next) {
 		if (l->child_fd >= 0)
 			os_fd_close(l->child_fd);
@@ -206,8 +208,11 @@ static void settle_file(struct host_file *f, struct share_link *parent)
 
 void share_after_fork_in_child(struct host_map *m)
 {
-	struct share_link *parent = link_to_parent();
+	struct share_link *parent;
 
+	/* First: what is mapped meanwhile may land where the windows were. */
+	host_map_after_fork_in_child(m);
+	parent = link_to_parent();
 	host_file_after_fork();
 	share_link_after_fork();
 	share_home_after_fork();
