@@ -32,6 +32,7 @@
 #define FANOUT 512u
 #define ROOT_LEVEL 6 /* the root entry spans 512^6 pages */
 #define LEAF_WORDS (FANOUT / 64)
+#define MAX_PLANES 32 /* bits of a value */
 #define SPINS 64
 
 _Static_assert(ATTR_MAP_MAX_INDEX == ((uint64_t)1 << (9 * ROOT_LEVEL)) - 1, "the root spans all");
@@ -47,9 +48,9 @@ struct node {
 	uint32_t level;
 };
 
-/* Plane i is word[i * LEAF_WORDS] and the seven after it. */
+/* Plane i is word[i * LEAF_WORDS] and the seven after it; a cell is as long as the map has planes. */
 struct leaf {
-	_Atomic uint64_t word[LEAF_WORDS];
+	_Atomic uint64_t word[LEAF_WORDS * MAX_PLANES];
 };
 
 struct attr_map {
@@ -607,7 +608,7 @@ int attr_map_create(uint32_t planes, uint32_t initial, struct attr_map **out)
 	map->nr_planes = (uint32_t)popcount(planes);
 	entry_store(&map->root, from_value(initial));
 	attr_pool_init(&map->nodes, sizeof(struct node));
-	attr_pool_init(&map->leaves, map->nr_planes * (uint32_t)sizeof(struct leaf));
+	attr_pool_init(&map->leaves, map->nr_planes * LEAF_WORDS * (uint32_t)sizeof(uint64_t));
 	*out = map;
 	return 0;
 }
