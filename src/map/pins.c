@@ -9,6 +9,7 @@
 #include "map/share.h"
 #include "os/os.h"
 #include "os/page_refs.h"
+#include "os/spare.h"
 
 struct pin {
 	struct pin *next, **pprev;	   /* of the file */
@@ -239,8 +240,11 @@ bool pins_unseen_possible(void)
 	return atomic_load_explicit(&unseen, memory_order_relaxed);
 }
 
+/* A filter of system calls may kill for bpf(2). */
 static bool open_exact(void)
 {
+	if (os_jailed())
+		return false;
 	if (exact == EXACT_UNTRIED) {
 		int ret = os_page_refs_open(&page_refs);
 
@@ -264,15 +268,6 @@ bool pins_are_exact(void)
 	return is_open;
 }
 
-void pins_forget_exact(void)
-{
-	os_mutex_lock(&exact_lock);
-	if (exact == EXACT_OPEN)
-		os_page_refs_close(page_refs);
-	exact = EXACT_NONE;
-	os_mutex_unlock(&exact_lock);
-}
-
 static void tell_pages(void *arg, uint64_t pgoff, uint64_t nr)
 {
 	struct teller *t = arg;
@@ -284,11 +279,16 @@ static void tell_pages(void *arg, uint64_t pgoff, uint64_t nr)
 /* The home asks for all: a page is the same one in every process. */
 static void tell_unseen(struct teller *t, struct host_file *f)
 {
+	int ret;
+
 	if (!open_exact())
 		return;
-	/* What cannot be looked at may be pinned. */
-	if (os_page_refs_extra(page_refs, f->store_fd, t->from >> OS_PAGE_SHIFT,
-			       (t->to - t->from) >> OS_PAGE_SHIFT, tell_pages, t))
+	ret = os_page_refs_extra(page_refs, f->store_fd, t->from >> OS_PAGE_SHIFT,
+				 (t->to - t->from) >> OS_PAGE_SHIFT, tell_pages, t);
+	/* What cannot be looked at now may be pinned; who may look no more is as one who never could. */
+	if (ret == -EPERM)
+		exact = EXACT_NONE;
+	else if (ret)
 		tell(t, t->from, t->to);
 }
 

@@ -58,10 +58,9 @@ void pins_release(struct host_file *f);
 /* From now on the process may pin pages in ways that pin_intend() is not told of. */
 void pins_say_unseen(void);
 bool pins_unseen_possible(void);
-/* Are pins of that kind found? Opens what is needed at the first call. */
+/* Are pins of that kind found? Opens what is needed at the first call; no more once a filter of system calls
+ * is in place. */
 bool pins_are_exact(void);
-/* A filter is about to refuse bpf(2): lets go of it for good, and only what is told is known. */
-void pins_forget_exact(void);
 
 /* Around a fork. A child has no pins: its parent holds what was in the pipes. */
 void pins_before_fork(void);

@@ -45,6 +45,15 @@ long calls_process_madvise(int pidfd, uint64_t vec, uint64_t nr, int advice, uns
 long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock);
 long calls_mlockall(int flags, bool lock);
 
+/* Pages of guest_memfds in pipes. */
+long calls_vmsplice(int fd, uint64_t iov, uint64_t nr, unsigned int flags);
+long calls_splice(int in, uint64_t in_at, int out, uint64_t out_at, uint64_t size,
+		  unsigned int flags);
+long calls_tee(int in, int out, uint64_t size, unsigned int flags);
+/* Flags of an open file, options of a socket: with some of them I/O holds pages that we cannot see. */
+void calls_note_flags(int flags);
+void calls_note_zerocopy(int level, int option);
+
 /* clone(2) as the kernel has it, for a child that goes on where it is. */
 long calls_raw_clone(unsigned long flags, const uint64_t args[5]);
 

@@ -262,6 +262,8 @@ SHIM_EXPORT int fcntl(int fd, int cmd, ...)
 	va_end(args);
 	if (h)
 		return (int)ours_end(h, calls_fcntl_ours(h, fd, cmd, (uintptr_t)arg));
+	if (cmd == F_SETFL)
+		calls_note_flags((int)(uintptr_t)arg);
 	return real()->fcntl(fd, cmd, arg);
 }
 
@@ -276,6 +278,8 @@ SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
 	va_end(args);
 	if (h)
 		return (int)ours_end(h, calls_fcntl_ours(h, fd, cmd, (uintptr_t)arg));
+	if (cmd == F_SETFL)
+		calls_note_flags((int)(uintptr_t)arg);
 	return real()->fcntl64 ? real()->fcntl64(fd, cmd, arg) : real()->fcntl(fd, cmd, arg);
 }
 

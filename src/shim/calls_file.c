@@ -155,14 +155,6 @@ SHIM_EXPORT ssize_t sendfile64(int out, int in, off64_t *at, size_t size)
 	return send_file(out, in, at, size);
 }
 
-SHIM_EXPORT ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t size,
-			   unsigned int flags)
-{
-	if (is_our(in) || is_our(out))
-		return shim_return(-EINVAL);
-	return real()->splice(in, in_at, out, out_at, size, flags);
-}
-
 /* Between files of different file systems, or of none. */
 static long copy_range(int in, int out)
 {

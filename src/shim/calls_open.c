@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/calls.h"
 #include "shim/fdtable.h"
 #include "shim/path.h"
 #include "shim/real.h"
@@ -30,6 +31,7 @@ static bool open_ours(int dirfd, const char *name, int flags, int *fd)
 	struct path p;
 	long ret;
 
+	calls_note_flags(flags);
 	if (path_look_up(dirfd, name, &p) == PATH_OTHER)
 		return false;
 	ret = path_open(&p, flags);

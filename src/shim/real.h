@@ -74,6 +74,8 @@
 	F(int, posix_fallocate64, (int, off64_t, off64_t))                                       \
 	F(int, msync, (void *, size_t, int))                                                     \
 	F(ssize_t, splice, (int, off64_t *, int, off64_t *, size_t, unsigned int))               \
+	F(ssize_t, tee, (int, int, size_t, unsigned int))                                        \
+	F(ssize_t, vmsplice, (int, const struct iovec *, size_t, unsigned int))                  \
 	F(ssize_t, copy_file_range, (int, off64_t *, int, off64_t *, size_t, unsigned int))      \
 	F(ssize_t, sendmsg, (int, const struct msghdr *, int))                                   \
 	F(int, sendmmsg, (int, struct mmsghdr *, unsigned int, int))                             \

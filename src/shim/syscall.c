@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "map/pins.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "shim/calls.h"
@@ -20,6 +21,9 @@
 #include "shim/path.h"
 #include "shim/signal.h"
 
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
@@ -114,6 +118,7 @@ static long open_name(int dirfd, uint64_t name, int flags, const struct call *c)
 	struct path p;
 	long ret;
 
+	calls_note_flags(flags);
 	if (path_look_up(dirfd, (const char *)(uintptr_t)name, &p) == PATH_OTHER)
 		return new_descriptor(c);
 	ret = path_open(&p, flags);
@@ -287,6 +292,46 @@ static bool on_mappings(const struct call *c, long *ret)
 	}
 }
 
+/* ---- pipes, and what holds pages unseen ---------------------------------------------------- */
+
+static bool on_pipes(const struct call *c, long *ret)
+{
+	const uint64_t *a = c->a;
+
+	switch (c->nr) {
+	case SYS_vmsplice:
+		*ret = calls_vmsplice((int)a[0], a[1], a[2], (unsigned int)a[3]);
+		return true;
+	case SYS_splice:
+		*ret = calls_splice((int)a[0], a[1], (int)a[2], a[3], a[4], (unsigned int)a[5]);
+		return true;
+	case SYS_tee:
+		*ret = calls_tee((int)a[0], (int)a[1], a[2], (unsigned int)a[3]);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void note_unseen(const struct call *c)
+{
+	switch (c->nr) {
+	case SYS_io_setup:
+	case SYS_io_uring_setup:
+		pins_say_unseen();
+		break;
+	case SYS_setsockopt:
+		calls_note_zerocopy((int)c->a[1], (int)c->a[2]);
+		break;
+	case SYS_fcntl:
+		if ((int)c->a[1] == F_SETFL)
+			calls_note_flags((int)c->a[2]);
+		break;
+	default:
+		break;
+	}
+}
+
 /* ---- signals, processes, messages -------------------------------------------------------- */
 
 static long sigaction_call(const uint64_t *a)
@@ -376,8 +421,9 @@ static long dispatch(const struct call *c)
 	long ret;
 
 	if (on_descriptors(c, &ret) || by_name(c, &ret) || on_mappings(c, &ret) ||
-	    on_processes(c, &ret) || on_filters(c, &ret))
+	    on_pipes(c, &ret) || on_processes(c, &ret) || on_filters(c, &ret))
 		return ret;
+	note_unseen(c);
 	/* Numbers of these take something else first. */
 	if (fdtable_peek((int)c->a[0]))
 		return by_descriptor(c);
