@@ -262,6 +262,16 @@ static void all_refusals_are_told_in_one_call(void **state)
 	assert_int_equal(conversion.error_offset, 3 * PAGE);
 	assert_int_equal(conversion.nr_refused, 0);
 
+	/* What is private already is no part of it. */
+	r[0].refuse_prepare = r[2].refuse_prepare = 0;
+	assert_int_equal(convert(f, 10 * PAGE, MB - 10 * PAGE, P), 0);
+	refuses(&r[0], a, 1);
+	refuses(&r[2], &(struct gmem_refused){ 8 * PAGE, 7 * PAGE }, 1);
+	conversion = ask_all(0, MB, MAX_REFUSED);
+	assert_int_equal(gmem_file_convert(f, &conversion), -EAGAIN);
+	assert_int_equal(conversion.nr_refused, 1);
+	assert_memory_equal(told, &all[1], sizeof(all[1]));
+
 	r[0].refuse_prepare = r[2].refuse_prepare = 0;
 	conversion = ask_all(0, MB, MAX_REFUSED);
 	conversion.nr_refused = 99;

@@ -211,6 +211,88 @@ static void a_call_without_memory_fails_whole_and_works_the_next_time(void **sta
 	memory_unmake(f.memory, NR_PAGES * PAGE);
 }
 
+/* ---- in place ------------------------------------------------------------------------------- */
+
+static int prepare(void *type, uint64_t offset, uint64_t size)
+{
+	++*(uint64_t *)type;
+	return 0;
+}
+
+static uint64_t nr_prepared;
+
+static int make_in_place_file(struct fixture *f)
+{
+	static const struct gmem_type_ops ops = { .prepare = prepare };
+	int ret = gmem_file_create(NR_PAGES * PAGE, GMEM_FILE_IN_PLACE | GMEM_FILE_INIT_SHARED,
+				   &f->file);
+
+	if (!ret)
+		gmem_file_set_type(f->file, &ops, &nr_prepared);
+	return ret;
+}
+
+static int convert(struct fixture *f, uint32_t attributes)
+{
+	int ret = file_convert(f->file, PAGE, 520 * PAGE, attributes);
+
+	assert_int_equal(gmem_file_is_private(f->file, PAGE), (attributes != 0) ^ (ret != 0));
+	return ret;
+}
+
+static int convert_to_private(struct fixture *f)
+{
+	return convert(f, ATTR_PRIVATE);
+}
+
+static int convert_to_shared(struct fixture *f)
+{
+	return convert(f, 0);
+}
+
+static int access_shared(struct fixture *f)
+{
+	return access_page(f, BASE);
+}
+
+static int access_prepared(struct fixture *f)
+{
+	int ret = access_page(f, BASE + 2 * PAGE);
+
+	assert_int_equal(nr_prepared, ret ? 0 : 1);
+	return ret;
+}
+
+static int punch(struct fixture *f)
+{
+	return gmem_file_punch(f->file, 0, NR_PAGES * PAGE);
+}
+
+static void in_place_too_a_call_without_memory_fails_whole(void **state)
+{
+	static const struct {
+		step_fn *step;
+		uint64_t at_least;
+	} steps[] = {
+		{ make_mmu, 3 },	   { make_vcpu, 1 },
+		{ make_in_place_file, 2 }, { create_file_slot, 3 },
+		{ access_shared, 0 },	   { convert_to_private, 2 },
+		{ access_prepared, 3 },	   { convert_to_shared, 0 },
+		{ convert_to_private, 0 }, { punch, 0 },
+		{ convert_to_shared, 0 },
+	};
+	struct fixture f = { .memory = memory_make(NR_PAGES * PAGE, 0) };
+	int64_t before = nr_held;
+
+	assert_int_equal(os_fault_init(), 0);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		assert_true(fail_each(&f, steps[i].step) >= steps[i].at_least);
+	file_unmake(f.file);
+	world_unmake(&f.w);
+	assert_int_equal(nr_held, before);
+	memory_unmake(f.memory, NR_PAGES * PAGE);
+}
+
 /* Tables come from mappings of many pages: use one up to meet the next. */
 static void tables_without_memory_map_nothing(void **state)
 {
@@ -238,6 +320,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_without_memory_fails_whole_and_works_the_next_time),
+		cmocka_unit_test(in_place_too_a_call_without_memory_fails_whole),
 		cmocka_unit_test(tables_without_memory_map_nothing),
 	};
 
