@@ -194,7 +194,6 @@ static int adopt_new(struct host_map *m, struct share_link *link, uint64_t id,
 		return err;
 	}
 	enlist(f);
-	share_load(f);
 	*out = f;
 	return 0;
 }

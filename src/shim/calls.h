@@ -62,6 +62,8 @@ struct msghdr;
 void calls_after_recvmsg(struct msghdr *msg);
 /* fd has come from elsewhere and may be one of ours. */
 void calls_adopt(int fd);
+/* At the start of a program: those that came over exec. */
+void calls_adopt_inherited(void);
 
 /* Around a fork: nobody is in the middle of changing a mapping. */
 void calls_map_lock(void);

@@ -9,6 +9,7 @@
 
 #include "os/fault.h"
 #include "os/os.h"
+#include "os/peer.h"
 #include "shim/calls.h"
 #include "shim/ours.h"
 #include "shim/real.h"
@@ -81,21 +82,48 @@ SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags
 
 /* ---- arriving: the kernel has written all this ------------------------------------------- */
 
+/* A number that cannot be followed was never there. */
+static int follow(int fd, struct handle *h, bool is_new)
+{
+	int err = fdtable_set(fd, h);
+
+	if (err && is_new) {
+		atomic_store(&h->numbers, 1);
+		handle_number_gone(h);
+	}
+	handle_put(h);
+	return err;
+}
+
+static void adopt(int fd)
+{
+	struct handle *h = anything_of_ours() ? handle_find(fd) : NULL;
+	bool is_new = !h;
+	int err = h ? 0 : handle_adopt(fd, &h);
+
+	if (!err)
+		err = follow(fd, h, is_new);
+	if (err && err != -ENOENT)
+		os_log(OS_LOG_WARN, "descriptor %d, a guest_memfd, cannot be followed (%d)", fd,
+		       err);
+}
+
 void calls_adopt(int fd)
 {
-	struct handle *h;
-
 	fdtable_fresh(fd);
-	if (!anything_of_ours() || shim_is_vfork_child())
+	if (shim_is_vfork_child())
 		return;
 	shim_enter();
-	h = handle_find(fd);
-	if (h) {
-		if (fdtable_set(fd, h))
-			os_log(OS_LOG_WARN, "descriptor %d cannot be followed", fd);
-		handle_put(h);
-	}
+	adopt(fd);
 	shim_leave();
+}
+
+void calls_adopt_inherited(void)
+{
+	char name[64];
+
+	for (int fd = 0; (fd = os_peer_find(0, fd, "/memfd:gmem.", name, sizeof(name))) >= 0; fd++)
+		calls_adopt(fd);
 }
 
 static void adopt_all_in(struct msghdr *msg)

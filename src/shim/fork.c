@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "shim/fork.h"
 
-#include "map/host_map.h"
+#include "map/pins.h"
+#include "map/share.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/fdtable.h"
-#include "shim/remote.h"
+#include "shim/map_change.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
 
 static _Atomic long own_pid;
-static int child_socket = -1;
+/* There is something of which a child must know, at this fork. */
+static bool any;
 
 bool shim_is_vfork_child(void)
 {
@@ -35,21 +37,17 @@ void fork_before_vfork(void)
 	shim_leave();
 }
 
-static void arm_one_for_fork(int fd, struct handle *h)
-{
-	struct kvm_object *o = h->object;
-
-	if (o && o->type == KVM_OBJECT_GMEM && !h->inherited)
-		child_socket = remote_socket();
-	arm_one(fd, h);
-}
-
 void fork_before(void)
 {
 	shim_enter();
 	if (atomic_load(&handle_count))
-		fdtable_for_each(0, ~0u, arm_one_for_fork);
+		fdtable_for_each(0, ~0u, arm_one);
 	calls_map_lock();
+	any = atomic_load(&handle_count) || change_map_any();
+	/* Waits for conversions, so it is before the locks of a moment. */
+	if (any)
+		share_before_fork(kvm_host_map());
+	pins_before_fork();
 	kvm_before_fork();
 	handle_lock_all();
 	signal_lock();
@@ -60,6 +58,9 @@ void fork_in_parent(void)
 	signal_unlock();
 	handle_unlock_all();
 	kvm_after_fork_in_parent();
+	pins_after_fork_in_parent();
+	if (any)
+		share_after_fork_in_parent(kvm_host_map());
 	calls_map_unlock();
 	shim_leave();
 }
@@ -69,11 +70,11 @@ void fork_in_child(void)
 	os_after_fork();
 	atomic_store(&own_pid, os_sys0(SYS_getpid));
 	signal_unlock();
-	remote_after_fork();
-	handle_inherit_all(child_socket);
-	child_socket = -1;
+	handle_inherit_all();
 	kvm_after_fork_in_child();
-	host_map_after_fork(kvm_host_map());
+	pins_after_fork_in_child();
+	if (any)
+		share_after_fork_in_child(kvm_host_map());
 	calls_map_unlock();
 	shim_leave();
 }

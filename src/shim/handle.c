@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "map/host_file.h"
 #include "os/os.h"
+#include "os/peer.h"
 #include "os/spare.h"
 #include "shim/fdname.h"
 #include "shim/shim.h"
@@ -15,7 +18,6 @@ _Atomic uint32_t handle_nr_waiting;
 
 static struct os_mutex list_lock = OS_MUTEX_INIT;
 static struct handle *all, *unused;
-static uint64_t last_generation;
 
 /*
  * Handles whose last copies are elsewhere are watched by one thread, made when the first copy may get
@@ -78,6 +80,22 @@ static long make_memfd(bool cloexec, const char *name, struct stat *st)
 	return ret;
 }
 
+static void start(struct handle *h, const struct stat *st)
+{
+	h->object = NULL;
+	h->dev = st->st_dev;
+	h->ino = st->st_ino;
+	h->elsewhere = false;
+	h->watch_fd = -1;
+	atomic_store(&h->lock_fd, -1);
+	h->open_flags = O_RDWR;
+	atomic_store(&h->numbers, 0);
+	atomic_store(&h->open, true);
+	atomic_store(&h->waited_for, false);
+	atomic_fetch_add(&handle_count, 1);
+	atomic_store_explicit(&h->refs, 1, memory_order_release);
+}
+
 int handle_create(bool cloexec, const char *name, struct handle **out, int *fd)
 {
 	struct stat st;
@@ -92,20 +110,7 @@ int handle_create(bool cloexec, const char *name, struct handle **out, int *fd)
 		structure_put(h);
 		return (int)ret;
 	}
-	h->object = NULL;
-	h->dev = st.st_dev;
-	h->ino = st.st_ino;
-	h->inherited = false;
-	h->watch_fd = -1;
-	atomic_store(&h->lock_fd, -1);
-	h->home_socket = -1;
-	h->open_flags = O_RDWR;
-	h->generation = __atomic_add_fetch(&last_generation, 1, __ATOMIC_RELAXED);
-	atomic_store(&h->numbers, 0);
-	atomic_store(&h->open, true);
-	atomic_store(&h->waited_for, false);
-	atomic_fetch_add(&handle_count, 1);
-	atomic_store_explicit(&h->refs, 1, memory_order_release);
+	start(h, &st);
 	*out = h;
 	*fd = (int)ret;
 	return 0;
@@ -119,16 +124,14 @@ void handle_put(struct handle *h)
 		return;
 	shim_enter();
 	o = h->object;
-	if (o && !h->inherited)
+	if (o)
 		kvm_object_put(o);
 	if (h->watch_fd >= 0)
 		os_fd_close(h->watch_fd);
 	if (h->lock_fd >= 0)
 		os_fd_close(h->lock_fd);
 	atomic_fetch_sub(&handle_count, 1);
-	/* A mapping that was inherited may still ask for it. */
-	if (!h->inherited)
-		structure_put(h);
+	structure_put(h);
 	shim_leave();
 }
 
@@ -156,28 +159,61 @@ struct handle *handle_find(int fd)
 	return h;
 }
 
-struct handle *handle_by_address(uintptr_t address, uint64_t generation)
-{
-	struct handle *h;
+/* ---- from another process ----------------------------------------------------------------- */
 
-	os_mutex_lock(&list_lock);
-	for (h = all; h; h = h->next)
-		if ((uintptr_t)h == address && h->generation == generation && handle_try_get(h))
-			break;
-	os_mutex_unlock(&list_lock);
-	return h;
+#define HANDLE_NAME "/memfd:gmem."
+
+static bool has_handle_name(int fd, char *name, size_t size)
+{
+	return os_peer_link(0, fd, name, size) > 0 &&
+	       memcmp(name, HANDLE_NAME, sizeof(HANDLE_NAME) - 1) == 0;
 }
 
-struct handle *handle_inherited(const struct kvm_object *o)
+bool handle_is_any(int fd)
 {
-	struct handle *h;
+	char name[2 * HOST_FILE_NAME_MAX];
 
-	os_mutex_lock(&list_lock);
-	for (h = all; h; h = h->next)
-		if (h->inherited && h->object == o)
-			break;
-	os_mutex_unlock(&list_lock);
-	return h;
+	return has_handle_name(fd, name, sizeof(name));
+}
+
+static int adopt_object(const char *name, struct kvm_object **out)
+{
+	struct host_file *f;
+	int err = host_file_adopt(kvm_host_map(), name, &f);
+
+	if (err)
+		return err;
+	err = kvm_gmem_adopt(f, out);
+	if (err)
+		host_file_put(f);
+	return err;
+}
+
+int handle_adopt(int fd, struct handle **out)
+{
+	char name[2 * HOST_FILE_NAME_MAX];
+	struct kvm_object *o;
+	struct handle *h;
+	struct stat st;
+	int err;
+
+	if (os_sys2(SYS_fstat, fd, &st) || !S_ISREG(st.st_mode) || st.st_size || st.st_nlink ||
+	    !has_handle_name(fd, name, sizeof(name)))
+		return -ENOENT;
+	err = adopt_object(name, &o);
+	if (err)
+		return err;
+	h = structure_get();
+	if (!h) {
+		kvm_object_put(o);
+		return -ENOMEM;
+	}
+	start(h, &st);
+	h->elsewhere = true;
+	h->object = o;
+	atomic_fetch_add(&h->refs, 1);
+	*out = h;
+	return 0;
 }
 
 /* ---- the last close ---------------------------------------------------------------------- */
@@ -294,7 +330,7 @@ void handle_number_gone(struct handle *h)
 {
 	if (atomic_fetch_sub(&h->numbers, 1) > 1)
 		return;
-	if (h->inherited || h->watch_fd < 0)
+	if (h->elsewhere || h->watch_fd < 0)
 		closed_everywhere(h);
 	else if (write_lock(h->watch_fd, F_OFD_SETLK) == 0)
 		closed_everywhere(h);
@@ -350,7 +386,7 @@ void handle_arm(struct handle *h, int fd)
 {
 	struct kvm_object *o = h->object;
 
-	if (h->inherited || !o || o->type == KVM_OBJECT_SYSTEM)
+	if (h->elsewhere || !o || o->type == KVM_OBJECT_SYSTEM)
 		return;
 	os_mutex_lock(&list_lock);
 	if (h->watch_fd < 0)
@@ -370,13 +406,12 @@ void handle_unlock_all(void)
 	os_mutex_unlock(&list_lock);
 }
 
-void handle_inherit_all(int home_socket)
+void handle_inherit_all(void)
 {
 	for (struct handle *h = all; h; h = h->next) {
-		if (!atomic_load(&h->refs) || h->inherited)
+		if (!atomic_load(&h->refs))
 			continue;
-		h->inherited = true;
-		h->home_socket = home_socket;
+		h->elsewhere = true;
 		atomic_store(&h->waited_for, false);
 	}
 	/* Threads are not inherited. */

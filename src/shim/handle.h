@@ -38,15 +38,13 @@ struct handle {
 	_Atomic uint32_t numbers; /* descriptors of this process */
 	_Atomic bool open;	  /* that one reference is there */
 	_Atomic bool waited_for;  /* the last copies are elsewhere; one more user */
-	bool inherited;		  /* the object lives in the process that we were forked from */
+	bool elsewhere; /* what it stands for lives in another process: nobody waits for a last close */
 	struct kvm_object *_Atomic object; /* NULL: reserved, not yet anybody's */
 	uint64_t dev, ino;		   /* of the memfd */
-	uint64_t generation;		   /* tells this use of the structure from earlier ones */
 	int watch_fd;			   /* -1: not armed */
-	int home_socket;     /* inherited: where the home of the object takes requests; -1 */
-	_Atomic int lock_fd; /* the program's locks; -1: it has asked for none */
-	int open_flags;	     /* what open() was given for /dev/kvm; else O_RDWR */
-	struct handle *next; /* in the list of all there ever were */
+	_Atomic int lock_fd;		   /* the program's locks; -1: it has asked for none */
+	int open_flags;			   /* what open() was given for /dev/kvm; else O_RDWR */
+	struct handle *next;		   /* in the list of all there ever were */
 	struct handle *next_free;
 };
 
@@ -56,6 +54,13 @@ int handle_create(bool cloexec, const char *name, struct handle **out, int *fd);
 /* The thread that watches for last closes, for who must have it early; it stays once no other can be made
  * (os/spare.h). */
 void handle_start_watcher(void);
+
+/* One for a descriptor that came from another process and is a guest_memfd of its, not yet in the table, with
+ * one more user.
+ * -ENOENT: it is none. Others: it is one, and cannot be had. */
+int handle_adopt(int fd, struct handle **out);
+/* Is it the handle of any process under gmem? For names in /proc of other processes. */
+bool handle_is_any(int fd);
 
 /* One more user, unless the handle was let go. */
 static inline bool handle_try_get(struct handle *h)
@@ -94,13 +99,8 @@ void handle_arm(struct handle *h, int fd);
 /* Around a fork: nobody holds the lock of the list. */
 void handle_lock_all(void);
 void handle_unlock_all(void);
-/* In a forked child: what there is belongs to the parent, which takes requests on home_socket. */
-void handle_inherit_all(int home_socket);
-/* In a child: the handle that its parent had for this object, whose descriptors may be closed here
- * by now. NULL: the object is our own. */
-struct handle *handle_inherited(const struct kvm_object *o);
-/* At home: the handle that a child means; with one more user. NULL: gone. */
-struct handle *handle_by_address(uintptr_t address, uint64_t generation);
+/* In a forked child: what there is belongs to the parent. */
+void handle_inherit_all(void);
 
 /* How many there are; racy, for a cheap test whether gmem has anything to do. */
 extern _Atomic uint32_t handle_count;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "shim/calls.h"
 #include "shim/exec.h"
 #include "shim/fdtable.h"
 #include "shim/fork.h"
@@ -114,4 +115,5 @@ __attribute__((constructor(101))) void shim_init(void)
 	exec_init();
 	fork_init();
 	signal_init();
+	calls_adopt_inherited();
 }

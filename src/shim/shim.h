@@ -13,7 +13,7 @@
  *	handle       what stands behind our descriptors; last close
  *	path         names that are ours: /dev/kvm, /sys/module/kvm, /proc/self/fd/N
  *	signal       the program's handlers, and how they wait while a thread is inside gmem
- *	fork, remote what a child process may do
+ *	fork         what a child process begins with
  *	exec         other programs run under gmem too
  *	real         the C library's functions behind ours
  *
