@@ -265,6 +265,14 @@ static int operate(struct guest *g, const uint8_t *code, struct kvm_regs *regs)
 	return 0;
 }
 
+void guest_complete(struct guest *g)
+{
+	g->run->immediate_exit = 1;
+	if (ioctl(g->fd, KVM_RUN, 0) != -1 || errno != EINTR)
+		die("a KVM_RUN that exits at once: %m");
+	g->run->immediate_exit = 0;
+}
+
 static void must_operate(struct guest *g, const char *what, const uint8_t *code,
 			 struct kvm_regs *regs)
 {

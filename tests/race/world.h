@@ -71,6 +71,8 @@ void guest_fill(struct guest *g, uint64_t offset, uint64_t value, unsigned int n
 /* Runs until the operation is over; -errno of KVM_RUN if it is no EINTR, or 1: another exit than HLT. */
 int guest_try_load(struct guest *g, uint64_t offset, uint64_t *value);
 int guest_try_store(struct guest *g, uint64_t offset, uint64_t value);
+/* After an exit for MMIO, before the next operation. */
+void guest_complete(struct guest *g);
 
 /* ---- host accesses ---- */
 
