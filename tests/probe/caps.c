@@ -154,6 +154,7 @@ static const struct {
 	{ 5, "unused 5" },
 	{ 20, "unused 20" },
 	{ 245, "unused 245" },
+	CAP(S390_HPAGE_2G),
 	{ 250, "in-place conversion" },
 	{ 260, "unused 260" },
 	{ 1L << 32, "IRQCHIP plus 2 to the 32" },
