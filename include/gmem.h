@@ -401,7 +401,7 @@ struct gmem_map_args {
  */
 GMEM_API int gmem_map(struct gmem *g, const struct gmem_map_args *args, void **addr);
 
-/* munmap(2). */
+/* munmap(2). Here and below addr is page aligned (-EINVAL) and size rounded up to pages. */
 GMEM_API int gmem_unmap(void *addr, uint64_t size);
 
 /*

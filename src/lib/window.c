@@ -11,6 +11,11 @@
 #define MAP_FLAGS \
 	(MAP_SHARED | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED | MAP_NORESERVE)
 
+static uint64_t page_up(uint64_t size)
+{
+	return (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+}
+
 static int check_flags(const struct gmem *g, const struct gmem_map_args *a)
 {
 	if (!(g->file->flags & GMEM_FILE_MMAP))
@@ -32,7 +37,7 @@ static int check_map(const struct gmem *g, struct gmem_map_args *a)
 		return err;
 	if (!a->size || a->size > LIB_OFFSET_MAX - OS_PAGE_SIZE)
 		return obs_refuse(-EINVAL, "size is 0 or too large");
-	a->size = (a->size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+	a->size = page_up(a->size);
 	if ((a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !lib_is_aligned(a->addr))
 		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
 	return lib_check_range(a->offset, a->size);
@@ -67,17 +72,25 @@ static bool is_ready(void)
 	return lib_host_map();
 }
 
-static int no_window(void)
+/* As the kernel takes them: addr on a page, size rounded up. */
+static int check_place(const void *addr, uint64_t *size)
 {
-	return obs_refuse(-EINVAL, "no file was ever made or opened: there are no windows");
+	if (!is_ready())
+		return obs_refuse(-EINVAL, "no file was ever made or opened: there are no windows");
+	if (!lib_is_aligned((uintptr_t)addr))
+		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
+	if (page_up(*size) < *size || page_up(*size) > LIB_OFFSET_MAX)
+		return obs_refuse(-EINVAL, "size is too large");
+	*size = page_up(*size);
+	return 0;
 }
 
 int gmem_unmap(void *addr, uint64_t size)
 {
-	long ret;
+	long ret = check_place(addr, &size);
 
-	if (!is_ready())
-		return no_window();
+	if (ret)
+		return (int)ret;
 	lib_lock_windows();
 	ret = host_map_munmap(lib_host_map(), (uintptr_t)addr, size);
 	lib_unlock_windows();
@@ -97,11 +110,17 @@ static bool is_window(uint64_t addr)
 int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to, void **out)
 {
 	long ret;
+	int err;
 
 	if (!out)
 		return obs_refuse(-EINVAL, "no place for the result is given");
 	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED))
 		return obs_refuse(-EINVAL, "flags other than MREMAP_MAYMOVE and MREMAP_FIXED");
+	err = check_place(addr, &old_size);
+	if (!err)
+		err = check_place(to, &size);
+	if (err)
+		return err;
 	if (!is_window((uintptr_t)addr))
 		return obs_refuse(-EFAULT, "no window is there");
 	lib_lock_windows();
@@ -116,10 +135,10 @@ int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to
 
 int gmem_protect(void *addr, uint64_t size, int prot)
 {
-	long ret;
+	long ret = check_place(addr, &size);
 
-	if (!is_ready())
-		return no_window();
+	if (ret)
+		return (int)ret;
 	lib_lock_windows();
 	ret = host_map_mprotect(lib_host_map(), (uintptr_t)addr, size, prot, -1);
 	lib_unlock_windows();
@@ -128,10 +147,10 @@ int gmem_protect(void *addr, uint64_t size, int prot)
 
 static int set_lock(void *addr, uint64_t size, int flags, bool lock)
 {
-	long ret;
+	long ret = check_place(addr, &size);
 
-	if (!is_ready())
-		return no_window();
+	if (ret)
+		return (int)ret;
 	lib_lock_windows();
 	ret = host_map_mlock(lib_host_map(), (uintptr_t)addr, size, flags, lock);
 	lib_unlock_windows();
@@ -180,10 +199,10 @@ static int advise_remove(uint64_t addr, uint64_t size)
 
 int gmem_advise(void *addr, uint64_t size, int advice)
 {
-	long ret;
+	long ret = check_place(addr, &size);
 
-	if (!is_ready())
-		return no_window();
+	if (ret)
+		return (int)ret;
 	if (advice == MADV_REMOVE)
 		return advise_remove((uintptr_t)addr, size);
 	lib_lock_windows();
