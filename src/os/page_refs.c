@@ -321,7 +321,11 @@ static int set_up(struct os_page_refs *r)
 	if (!ret)
 		ret = os_map_anon(SCRATCH_SIZE, OS_MAP_READ | OS_MAP_WRITE | OS_MAP_HIDDEN,
 				  &r->scratch);
-	return ret ? ret : test(r);
+	if (ret)
+		return ret;
+	/* Advice to collapse is for memory that has been used, and large enough. */
+	*(char *)r->scratch = 1;
+	return test(r);
 }
 
 int os_page_refs_open(struct os_page_refs **out)
