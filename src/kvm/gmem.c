@@ -198,13 +198,16 @@ void gmem_destroy(struct gmem *g)
 void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 {
 	struct gmem *g = gmem_of(o);
+	int64_t changed = atomic_load(&g->host->changed_ns);
+	int64_t modified = atomic_load(&g->mtime_ns);
 
 	st->size = g->host->size;
 	st->ino = g->ino;
 	st->uid = g->uid;
 	st->gid = g->gid;
 	st->atime_ns = g->atime_ns;
-	st->mtime_ns = st->ctime_ns = atomic_load(&g->mtime_ns);
+	/* Other processes that have it come past us. */
+	st->mtime_ns = st->ctime_ns = changed > modified ? changed : modified;
 }
 
 struct host_file *kvm_gmem_host_file(struct kvm_object *o)

@@ -315,14 +315,22 @@ int host_file_convert(struct host_file *f, struct gmem_conversion *c)
 	return f->file ? gmem_file_convert(f->file, c) : share_convert(f, c);
 }
 
+static int note_change(struct host_file *f, int err)
+{
+	if (!err)
+		atomic_store(&f->changed_ns, (int64_t)os_wallclock_ns());
+	return err;
+}
+
 int host_file_punch(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	return f->file ? gmem_file_punch(f->file, offset, size) : share_punch(f, offset, size);
+	return f->file ? note_change(f, gmem_file_punch(f->file, offset, size))
+		       : share_punch(f, offset, size);
 }
 
 int host_file_allocate(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	return f->file ? gmem_file_allocate(f->file, offset, size)
+	return f->file ? note_change(f, gmem_file_allocate(f->file, offset, size))
 		       : share_allocate(f, offset, size);
 }
 
