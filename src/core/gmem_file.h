@@ -60,9 +60,9 @@ struct gmem_change {
  * discard and a release are one part.
  */
 bool gmem_change_next(const struct gmem_change *ch, uint64_t *at, uint64_t *offset, uint64_t *size);
-/* In prepare and begin of a conversion, by the thread that was called: this part is refused, with -EAGAIN. It
- * meets the change; what of it lies outside does not count. Tell all there are, in any order, if more than the
- * lowest was asked for (gmem_change_wants_all), else the lowest. */
+/* In prepare and begin of a conversion, by the thread that was called: this part is refused, with -EAGAIN. What
+ * of it lies outside the change does not count. Tell all there are, in any order, if more than the lowest was
+ * asked for (gmem_change_wants_all), else the lowest. */
 void gmem_change_refuse(const struct gmem_change *ch, uint64_t offset, uint64_t size);
 bool gmem_change_wants_all(const struct gmem_change *ch);
 

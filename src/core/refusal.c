@@ -14,6 +14,11 @@ bool gmem_change_wants_all(const struct gmem_change *ch)
 	return ch->conversion->refused;
 }
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int keep(struct refusals *r, uint64_t page, uint64_t nr)
 {
 	int err = 0;
@@ -27,21 +32,25 @@ static int keep(struct refusals *r, uint64_t page, uint64_t nr)
 	return err;
 }
 
+/* Who refuses may be another process, or hold a larger thing: only what of it lies in the change counts, in whole
+ * pages. */
 void gmem_change_refuse(const struct gmem_change *ch, uint64_t offset, uint64_t size)
 {
 	struct refusals *r = &ch->file->refusals;
-	uint64_t end = offset + size;
+	uint64_t page = offset >> OS_PAGE_SHIFT;
+	uint64_t first = ch->offset >> OS_PAGE_SHIFT;
+	uint64_t end = first + (ch->size >> OS_PAGE_SHIFT);
 
-	os_assert(ch->kind == GMEM_CHANGE_CONVERT && size && end > offset);
-	/* Whoever holds a larger thing refuses with all of it. */
-	offset = offset > ch->offset ? offset & ~(uint64_t)(OS_PAGE_SIZE - 1) : ch->offset;
-	end = end < ch->offset + ch->size ? end + OS_PAGE_SIZE - 1 : ch->offset + ch->size;
-	os_assert(offset < ch->offset + ch->size && end > offset);
-	if (!r->any || offset < r->lowest)
-		r->lowest = offset;
+	os_assert(ch->kind == GMEM_CHANGE_CONVERT);
+	if (size && offset + size - 1 >= offset)
+		end = min_u64(end, ((offset + size - 1) >> OS_PAGE_SHIFT) + 1);
+	page = page > first ? page : first;
+	if (!size || page >= end)
+		return;
+	if (!r->any || page << OS_PAGE_SHIFT < r->lowest)
+		r->lowest = page << OS_PAGE_SHIFT;
 	r->any = true;
-	if (gmem_change_wants_all(ch) &&
-	    keep(r, offset >> OS_PAGE_SHIFT, (end - offset) >> OS_PAGE_SHIFT))
+	if (gmem_change_wants_all(ch) && keep(r, page, end - page))
 		r->lost = true;
 }
 

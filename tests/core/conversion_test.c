@@ -314,6 +314,33 @@ static void a_begin_may_refuse_and_all_is_undone(void **state)
 	close_file(f);
 }
 
+/* Whatever a consumer says, another process perhaps: it is cut, and the error stays. */
+static void a_refusal_outside_the_change_is_cut_or_does_not_count(void **state)
+{
+	static const struct gmem_refused odd[] = { { 0, PAGE },	      { 2 * MB, PAGE },
+						   { MB + 7, 0 },     { UINT64_MAX, 5 },
+						   { UINT64_MAX, 1 }, { MB - 1, 1 } };
+	static const struct gmem_refused large[] = { { 2 * MB - PAGE, UINT64_MAX }, { 5, MB } };
+	struct gmem_file *f = file_of(4 * MB, GMEM_FILE_INIT_SHARED);
+	struct gmem_conversion conversion = ask_all(MB, MB, MAX_REFUSED);
+	struct recorder r;
+
+	recorders_add(&r, 1, f);
+	refuses(&r, odd, 6);
+	assert_int_equal(gmem_file_convert(f, &conversion), -EAGAIN);
+	assert_int_equal(conversion.error_offset, MB);
+	assert_int_equal(conversion.nr_refused, 0);
+	refuses(&r, large, 2);
+	conversion = ask_all(MB, MB, MAX_REFUSED);
+	assert_int_equal(gmem_file_convert(f, &conversion), -EAGAIN);
+	assert_int_equal(conversion.error_offset, MB);
+	assert_int_equal(conversion.nr_refused, 2);
+	assert_true(told[0].offset == MB && told[0].size == PAGE);
+	assert_true(told[1].offset == 2 * MB - PAGE && told[1].size == PAGE);
+	recorders_remove(&r, 1);
+	close_file(f);
+}
+
 static void another_error_than_a_refusal_ends_the_asking(void **state)
 {
 	static const struct gmem_refused pin = { 5 * PAGE, PAGE };
@@ -449,6 +476,7 @@ int main(void)
 		cmocka_unit_test(the_last_begins_last_and_ends_first),
 		cmocka_unit_test(all_refusals_are_told_in_one_call),
 		cmocka_unit_test(a_begin_may_refuse_and_all_is_undone),
+		cmocka_unit_test(a_refusal_outside_the_change_is_cut_or_does_not_count),
 		cmocka_unit_test(another_error_than_a_refusal_ends_the_asking),
 		cmocka_unit_test(no_memory_for_the_refusals_is_told),
 		cmocka_unit_test(a_signal_ends_a_long_conversion_before_anything_happens),
