@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * What is hidden and how, and the choice between the ways. Order matters where a call can fail in the middle:
- * what has to be remembered is reserved first, and a mark is remembered before it is set, so that the
+ * a mark is remembered before it is set, so that the
  * handler of a SIGBUS that comes of it finds the page hidden.
  */
 #include "map/guard.h"
@@ -10,7 +10,6 @@
 #include <linux/mman.h>
 #include <sys/mman.h>
 
-#include "core/attr_map.h"
 #include "os/os.h"
 #include "os/window.h"
 
@@ -21,24 +20,16 @@
 int guard_init(struct guard *g)
 {
 	uint64_t max = os_window_max();
-	int err;
 
 	g->empty_fd = g->marks_fd = -1;
 	g->limit = max / 8 * 3;
 	g->large_limit = max / 2;
-	err = attr_map_create(ATTR_PRIVATE, 0, &g->overlaid);
-	if (err)
-		return err;
-	err = attr_map_create(ATTR_PRIVATE, 0, &g->marked);
-	if (err)
-		attr_map_destroy(g->overlaid);
-	return err;
+	return guard_pages_create(&g->pages);
 }
 
 void guard_destroy(struct guard *g)
 {
-	attr_map_destroy(g->overlaid);
-	attr_map_destroy(g->marked);
+	guard_pages_destroy(g->pages);
 	while (guard_ballast_drop(g))
 		;
 	if (g->empty_fd >= 0)
@@ -62,97 +53,14 @@ void guard_set_limits(struct guard *g, uint64_t limit, uint64_t large_limit)
 	g->large_limit = large_limit;
 }
 
-/* ---- what is known by address ---------------------------------------------------------------- */
-
-uint64_t guard_run_of(struct attr_map *map, uint64_t addr, uint64_t size, bool *set)
-{
-	uint32_t value;
-	uint64_t nr = attr_map_run(map, addr >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, &value);
-
-	*set = value;
-	return nr << OS_PAGE_SHIFT;
-}
-
-bool guard_none(struct attr_map *map, uint64_t addr, uint64_t size)
-{
-	uint32_t value;
-
-	return attr_map_uniform(map, addr >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, &value) &&
-	       !value;
-}
-
-static int reserve(struct attr_map *map, uint64_t addr, uint64_t size)
-{
-	return attr_map_reserve(map, addr >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT);
-}
-
-static void set(struct attr_map *map, uint64_t addr, uint64_t size, bool value)
-{
-	attr_map_set(map, addr >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, value ? ATTR_PRIVATE : 0);
-}
-
-int guard_note(struct attr_map *map, uint64_t addr, uint64_t size, bool value)
-{
-	int err;
-
-	if (!value && guard_none(map, addr, size))
-		return 0;
-	err = reserve(map, addr, size);
-	if (!err)
-		set(map, addr, size, value);
-	return err;
-}
-
-static bool is_set(struct attr_map *map, uint64_t addr)
-{
-	return attr_map_get(map, addr >> OS_PAGE_SHIFT);
-}
-
 bool guard_is_hidden(struct guard *g, uint64_t addr)
 {
-	return is_set(g->overlaid, addr) || is_set(g->marked, addr);
-}
-
-uint64_t guard_marked_run(struct guard *g, uint64_t addr, uint64_t size, bool *marked)
-{
-	return guard_run_of(g->marked, addr, size, marked);
-}
-
-uint64_t guard_run(struct guard *g, uint64_t addr, uint64_t size, bool *hidden)
-{
-	uint64_t done = 0;
-
-	*hidden = guard_is_hidden(g, addr);
-	while (done < size) {
-		bool over, mark;
-		uint64_t left = size - done;
-		uint64_t nr = guard_run_of(g->overlaid, addr + done, left, &over);
-
-		if (!over) {
-			uint64_t nr_mark = guard_run_of(g->marked, addr + done, nr, &mark);
-
-			nr = nr_mark;
-		} else {
-			mark = true;
-		}
-		if ((over || mark) != *hidden)
-			break;
-		done += nr;
-	}
-	return done;
-}
-
-int guard_reserve(struct guard *g, uint64_t addr, uint64_t size)
-{
-	int err = reserve(g->overlaid, addr, size);
-
-	return err ? err : reserve(g->marked, addr, size);
+	return guard_pages_get(g->pages, addr) != PAGE_OPEN;
 }
 
 void guard_clear(struct guard *g, uint64_t addr, uint64_t size)
 {
-	set(g->overlaid, addr, size, false);
-	set(g->marked, addr, size, false);
+	guard_pages_set(g->pages, addr, size, PAGE_OPEN);
 }
 
 /* The parent's descriptor would set marks in the parent. */
@@ -162,11 +70,15 @@ void guard_forked(struct guard *g)
 		os_fd_close(g->marks_fd);
 	g->marks_fd = -1;
 	g->nr_mappings = 0;
-	attr_map_set(g->overlaid, 0, ATTR_MAP_MAX_INDEX + 1, 0);
-	attr_map_set(g->marked, 0, ATTR_MAP_MAX_INDEX + 1, 0);
+	guard_pages_reset(g->pages);
 }
 
 /* ---- counting mappings ----------------------------------------------------------------------- */
+
+static bool is_overlaid(struct guard *g, uint64_t addr)
+{
+	return guard_pages_get(g->pages, addr) == PAGE_OVERLAID;
+}
 
 /* Places inside [addr, addr + size) where an overlay begins or ends. */
 static uint64_t edges_inside(struct guard *g, uint64_t addr, uint64_t size)
@@ -175,7 +87,7 @@ static uint64_t edges_inside(struct guard *g, uint64_t addr, uint64_t size)
 	bool over;
 
 	for (;;) {
-		addr += guard_run_of(g->overlaid, addr, end - addr, &over);
+		addr += guard_pages_run(g->pages, addr, end - addr, IS_OVERLAID, &over);
 		if (addr >= end)
 			return nr;
 		nr++;
@@ -194,14 +106,14 @@ int64_t guard_growth(struct guard *g, const struct guard_window *w, uint64_t add
 	int64_t growth = -(int64_t)edges_inside(g, addr, size);
 
 	if (addr > w->addr) {
-		bool before = is_set(g->overlaid, addr - OS_PAGE_SIZE);
+		bool before = is_overlaid(g, addr - OS_PAGE_SIZE);
 
-		growth += (before != overlay) - (before != is_set(g->overlaid, addr));
+		growth += (before != overlay) - (before != is_overlaid(g, addr));
 	}
 	if (end < w->addr + w->size) {
-		bool behind = is_set(g->overlaid, end);
+		bool behind = is_overlaid(g, end);
 
-		growth += (behind != overlay) - (behind != is_set(g->overlaid, end - OS_PAGE_SIZE));
+		growth += (behind != overlay) - (behind != is_overlaid(g, end - OS_PAGE_SIZE));
 	}
 	return growth;
 }
@@ -279,19 +191,13 @@ static uint64_t offset_of(const struct guard_window *w, uint64_t addr)
 int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
 	int64_t growth = guard_growth(g, w, addr, size, true);
-	int err = guard_reserve(g, addr, size);
-	long ret;
+	long ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, g->empty_fd,
+				 offset_of(w, addr));
 
-	if (err)
-		return err;
-	ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, g->empty_fd,
-			    offset_of(w, addr));
 	if (ret < 0)
 		return (int)ret;
 	count(g, growth);
-	set(g->overlaid, addr, size, true);
-	if (!guard_none(g->marked, addr, size))
-		set(g->marked, addr, size, false);
+	guard_pages_set(g->pages, addr, size, PAGE_OVERLAID);
 	if (w->advice || w->lock || w->pkey > 0)
 		guard_dress(w, addr, size, false);
 	return 0;
@@ -301,19 +207,14 @@ int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64
 static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
 	int64_t growth = guard_growth(g, w, addr, size, false);
-	int err = guard_reserve(g, addr, size);
-	long ret;
+	long ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, w->store_fd,
+				 offset_of(w, addr));
+	int err;
 
-	if (err)
-		return err;
-	ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, w->store_fd,
-			    offset_of(w, addr));
 	if (ret < 0)
 		return (int)ret;
 	count(g, growth);
-	set(g->overlaid, addr, size, false);
-	if (!guard_none(g->marked, addr, size))
-		set(g->marked, addr, size, false);
+	guard_pages_set(g->pages, addr, size, PAGE_OPEN);
 	err = guard_dress(w, addr, size, true);
 	if (!err && w->watched)
 		err = guard_watch_again(g, w, addr, size);
@@ -324,12 +225,11 @@ static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint6
 
 int guard_add(struct guard *g, struct guard_window *w)
 {
-	int err = guard_reserve(g, w->addr, w->size);
+	int err = guard_pages_reserve(g->pages, w->addr, w->size);
 
 	if (err)
 		return err;
-	set(g->overlaid, w->addr, w->size, true);
-	set(g->marked, w->addr, w->size, false);
+	guard_pages_set(g->pages, w->addr, w->size, PAGE_OVERLAID);
 	g->nr_mappings++;
 	return 0;
 }
@@ -340,12 +240,7 @@ static bool hidden_whole(struct guard *g, uint64_t addr, uint64_t size)
 {
 	bool hidden;
 
-	return guard_run(g, addr, size, &hidden) == size && hidden;
-}
-
-static bool open_whole(struct guard *g, uint64_t addr, uint64_t size)
-{
-	return guard_none(g->overlaid, addr, size) && guard_none(g->marked, addr, size);
+	return guard_pages_run(g->pages, addr, size, IS_HIDDEN, &hidden) == size && hidden;
 }
 
 int guard_hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
@@ -364,19 +259,19 @@ int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t 
 	int err = -ENOMEM;
 	int64_t growth;
 
-	if (open_whole(g, addr, size))
+	if (guard_pages_none(g->pages, addr, size, IS_HIDDEN))
 		return 0;
 	if (w->store_fd < 0)
 		return -EIO;
 	growth = guard_growth(g, w, addr, size, false);
-	if (w->watched && guard_none(g->overlaid, addr, size))
+	if (w->watched && guard_pages_none(g->pages, addr, size, IS_OVERLAID))
 		err = guard_unmark(g, w, addr, size);
 	else if (growth <= 0 || has_room(g, growth, size))
 		err = restore(g, w, addr, size);
 	if (err == -ENOMEM)
 		err = guard_remake(g, w, addr, size);
 	if (!err && w->watched && g->nr_mappings < g->limit / 2 &&
-	    guard_none(g->marked, w->addr, w->size))
+	    guard_pages_none(g->pages, w->addr, w->size, IS_MARKED))
 		guard_unwatch(g, w);
 	return err;
 }

@@ -32,7 +32,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct attr_map;
+#include "map/guard_pages.h"
 
 /* A mapping as the program sees it: one range, one way it was mapped, protected, locked and advised. */
 struct guard_window {
@@ -53,10 +53,10 @@ struct guard {
 	int empty_fd; /* -1: not made */
 	int marks_fd; /* -1: not open */
 	bool marks_refused;
-	bool no_new_fds;		    /* a filter may kill for it */
-	struct attr_map *overlaid, *marked; /* by page of the address space */
-	uint64_t nr_mappings;		    /* that the windows are made of */
-	uint64_t limit, large_limit;	    /* of those, for runs below and from 2 MiB */
+	bool no_new_fds; /* a filter may kill for it */
+	struct guard_pages *pages;
+	uint64_t nr_mappings;		 /* that the windows are made of */
+	uint64_t limit, large_limit;	 /* of those, for runs below and from 2 MiB */
 	uint64_t ballast[GUARD_BALLAST]; /* mappings held to be let go of when none is to be had */
 	unsigned int nr_ballast;
 };
@@ -73,8 +73,6 @@ void guard_forked(struct guard *g);
 
 /* A window is there, all of it just mapped from the empty file, or is about to go. -ENOMEM. */
 int guard_add(struct guard *g, struct guard_window *w);
-/* [addr, end) of the address space: later guard_clear() cannot fail. -ENOMEM. */
-int guard_reserve(struct guard *g, uint64_t addr, uint64_t size);
 /* Is mapped no more, or by others. Mappings are counted by guard_count(). */
 void guard_clear(struct guard *g, uint64_t addr, uint64_t size);
 /* The mappings a window is made of. */
@@ -91,10 +89,6 @@ void guard_close(struct guard *g, struct guard_window *w, uint64_t addr, uint64_
 /* As guard_show(), with what is held in reserve. */
 int guard_open_again(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
 
-/* How many pages from addr on, at most up to addr + size, are hidden, or are not, as the first is. Bytes. */
-uint64_t guard_run(struct guard *g, uint64_t addr, uint64_t size, bool *hidden);
-/* The same for marks alone. */
-uint64_t guard_marked_run(struct guard *g, uint64_t addr, uint64_t size, bool *marked);
 /* Any thread, any time, also a signal handler. */
 bool guard_is_hidden(struct guard *g, uint64_t addr);
 
@@ -107,10 +101,6 @@ void guard_set_limits(struct guard *g, uint64_t limit, uint64_t large_limit);
 uint8_t guard_advice_bit(int advice, uint8_t *clear);
 /* Gives a fresh mapping of the window what the others have. store: it is one of the store. */
 int guard_dress(const struct guard_window *w, uint64_t addr, uint64_t size, bool store);
-/* Runs of equal value in one of the two maps, bytes. */
-uint64_t guard_run_of(struct attr_map *map, uint64_t addr, uint64_t size, bool *set);
-int guard_note(struct attr_map *map, uint64_t addr, uint64_t size, bool set);
-bool guard_none(struct attr_map *map, uint64_t addr, uint64_t size);
 /* The mappings that w has more once the range is overlaid, or shown. */
 int64_t guard_growth(struct guard *g, const struct guard_window *w, uint64_t addr, uint64_t size,
 		     bool overlay);

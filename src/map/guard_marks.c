@@ -12,7 +12,6 @@
 #include <linux/mman.h>
 #include <sys/mman.h>
 
-#include "core/attr_map.h"
 #include "os/os.h"
 #include "os/window.h"
 
@@ -66,7 +65,7 @@ static int each_store_run(struct guard *g, const struct guard_window *w,
 
 	while (!err && addr < end) {
 		bool over;
-		uint64_t size = guard_run_of(g->overlaid, addr, end - addr, &over);
+		uint64_t size = guard_pages_run(g->pages, addr, end - addr, IS_OVERLAID, &over);
 
 		if (!over)
 			err = fn(g->marks_fd, addr, size);
@@ -124,10 +123,9 @@ static int mark_stubborn(struct guard *g, struct guard_window *w, uint64_t addr)
 static int mark_run(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
 	uint64_t end = addr + size, done;
-	int err = guard_note(g->marked, addr, size, true);
+	int err = 0;
 
-	if (err)
-		return err;
+	guard_pages_set(g->pages, addr, size, PAGE_MARKED);
 	drop(addr, size);
 	while (!err && addr < end) {
 		err = os_mark(g->marks_fd, addr, end - addr, &done);
@@ -148,7 +146,7 @@ int guard_mark(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t 
 
 	while (!err && addr < end) {
 		bool hidden;
-		uint64_t nr = guard_run(g, addr, end - addr, &hidden);
+		uint64_t nr = guard_pages_run(g->pages, addr, end - addr, IS_HIDDEN, &hidden);
 
 		if (!hidden)
 			err = mark_run(g, w, addr, nr);
@@ -159,12 +157,11 @@ int guard_mark(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t 
 
 int guard_unmark(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
-	int err = guard_reserve(g, addr, size);
+	int err = (int)drop(addr, size);
 
-	if (err)
-		return err;
-	err = (int)drop(addr, size);
-	return err ? err : guard_note(g->marked, addr, size, false);
+	if (!err)
+		guard_pages_set(g->pages, addr, size, PAGE_OPEN);
+	return err;
 }
 
 /* ---- a chunk made again ---------------------------------------------------------------------- */
@@ -192,7 +189,7 @@ static int each_hidden(const struct remake *r,
 			addr = r->shown_end;
 			continue;
 		}
-		nr = guard_run(r->g, addr, stop - addr, &hidden);
+		nr = guard_pages_run(r->g->pages, addr, stop - addr, IS_HIDDEN, &hidden);
 		if (hidden)
 			err = fn(r, addr, nr);
 		addr += nr;
@@ -249,7 +246,8 @@ static int build_aside(struct remake *r)
 
 static int note_hidden(const struct remake *r, uint64_t addr, uint64_t size)
 {
-	return guard_note(r->g->marked, addr, size, true);
+	guard_pages_set(r->g->pages, addr, size, PAGE_MARKED);
+	return 0;
 }
 
 /* One page is enough to know: what can take marks away takes whole page tables. */
@@ -290,19 +288,12 @@ static void close_hole(struct remake *r)
 	guard_close(r->g, r->w, r->addr, r->size);
 }
 
-/* Marks are remembered before the overlays are gone, as everywhere. */
 static int put_in_place(struct remake *r)
 {
 	struct guard *g = r->g;
 	int64_t growth = guard_growth(g, r->w, r->addr, r->size, false);
-	int err = each_hidden(r, note_hidden);
-	long ret;
-
-	if (!err)
-		err = guard_reserve(g, r->addr, r->size);
-	if (err)
-		return err;
-	ret = os_window_move(r->aside, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, r->addr);
+	long ret =
+		os_window_move(r->aside, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, r->addr);
 	if (ret < 0) {
 		close_hole(r);
 		return (int)ret;
@@ -310,8 +301,8 @@ static int put_in_place(struct remake *r)
 	if (dumped(r->w))
 		os_window_advise(r->addr, r->size, MADV_DODUMP);
 	g->nr_mappings += (uint64_t)growth;
-	guard_note(g->overlaid, r->addr, r->size, false);
-	guard_note(g->marked, r->shown, r->shown_end - r->shown, false);
+	guard_pages_set(g->pages, r->shown, r->shown_end - r->shown, PAGE_OPEN);
+	each_hidden(r, note_hidden);
 	guard_dress(r->w, r->addr, r->size, true);
 	return 0;
 }
@@ -345,7 +336,7 @@ int guard_remake(struct guard *g, struct guard_window *w, uint64_t addr, uint64_
 			chunk_end = window_end;
 		r.size = chunk_end - r.addr;
 		r.shown_end = end < chunk_end ? end : chunk_end;
-		if (guard_none(g->overlaid, r.shown, r.shown_end - r.shown))
+		if (guard_pages_none(g->pages, r.shown, r.shown_end - r.shown, IS_OVERLAID))
 			err = guard_unmark(g, w, r.shown, r.shown_end - r.shown);
 		else
 			err = remake_chunk(&r);

@@ -68,14 +68,14 @@ static int make_ready(struct host_map *m, const struct request *r)
 	int err = guard_ready(&m->guard);
 
 	if (!err && replaces(r))
-		err = pieces_ready(m, r->addr, range_end(r->addr, r->size), 1);
+		err = pieces_reserve(m, 3);
 	return err;
 }
 
 /* Also where nothing was to be replaced there may be a piece: of a mapping that went without our being told. */
 static int note(struct host_map *m, const struct request *r, uint64_t at, struct piece **out)
 {
-	int err = pieces_ready(m, at, at + r->size, 1);
+	int err = pieces_reserve(m, 3);
 	struct piece p = {
 		.w = { .addr = at,
 		       .size = r->size,
@@ -121,7 +121,8 @@ static void populate(struct host_map *m, const struct piece *p)
 
 	while (addr < piece_end(p)) {
 		bool hidden;
-		uint64_t nr = guard_run(&m->guard, addr, piece_end(p) - addr, &hidden);
+		uint64_t nr = guard_pages_run(m->guard.pages, addr, piece_end(p) - addr, IS_HIDDEN,
+					      &hidden);
 
 		if (!hidden)
 			os_window_advise(addr, nr,
@@ -187,7 +188,7 @@ long host_map_replace(struct host_map *m, uint64_t addr, uint64_t size, int prot
 	long ret;
 
 	os_mutex_lock(&m->lock);
-	ret = pieces_ready(m, addr, end, 0);
+	ret = pieces_reserve(m, 2);
 	if (!ret)
 		ret = os_window_map(addr, size, prot, flags, fd, offset);
 	if (ret == (long)addr)
@@ -202,7 +203,7 @@ long host_map_munmap(struct host_map *m, uint64_t addr, uint64_t size)
 	long ret;
 
 	os_mutex_lock(&m->lock);
-	ret = pieces_ready(m, addr, end, 0);
+	ret = pieces_reserve(m, 2);
 	if (!ret)
 		ret = os_window_unmap(addr, size);
 	if (!ret)

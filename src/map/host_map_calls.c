@@ -231,7 +231,7 @@ static long drop_window(const struct call *c, struct host_map *m, struct piece *
 
 	while (!ret && addr < end) {
 		bool marked;
-		uint64_t nr = guard_marked_run(&m->guard, addr, end - addr, &marked);
+		uint64_t nr = guard_pages_run(m->guard.pages, addr, end - addr, IS_MARKED, &marked);
 
 		if (!marked)
 			ret = os_window_advise(addr, nr, c->advice);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "core/attr_map.h"
 #include "map/host_map_private.h"
 #include "os/window.h"
 
@@ -28,7 +27,8 @@ static bool fill_holes(struct host_map *m, struct piece *p)
 
 	while (addr < piece_end(p)) {
 		bool over;
-		uint64_t nr = guard_run_of(m->guard.overlaid, addr, piece_end(p) - addr, &over);
+		uint64_t nr = guard_pages_run(m->guard.pages, addr, piece_end(p) - addr,
+					      IS_OVERLAID, &over);
 
 		if (!over && os_window_map(addr, nr, p->w.prot, MAP_SHARED | MAP_FIXED_NOREPLACE,
 					   m->guard.empty_fd, piece_offset(p, addr)) != (long)addr)
@@ -50,7 +50,8 @@ static void unmap_overlays(struct host_map *m, struct piece *p)
 
 	while (addr < piece_end(p)) {
 		bool over;
-		uint64_t nr = guard_run_of(m->guard.overlaid, addr, piece_end(p) - addr, &over);
+		uint64_t nr = guard_pages_run(m->guard.pages, addr, piece_end(p) - addr,
+					      IS_OVERLAID, &over);
 
 		if (over)
 			os_window_unmap(addr, nr);

@@ -109,10 +109,8 @@ static long move_plain(struct host_map *m, const struct move *v)
 {
 	uint64_t end = range_end(v->addr, v->old_size);
 	size_t nr = 6 + pieces_in(m, v->addr, end + 1);
-	long ret = pieces_ready(m, v->addr, end, nr);
+	long ret = pieces_reserve(m, nr);
 
-	if (!ret && (v->flags & MREMAP_FIXED))
-		ret = pieces_ready(m, v->to, range_end(v->to, v->size), nr);
 	if (!ret)
 		ret = os_window_move(v->addr, v->old_size, v->size, v->flags, v->to);
 	if (is_error(ret))
@@ -148,7 +146,7 @@ static long make(struct host_map *m, const struct piece *p, uint64_t addr, uint6
 	n.w.size = size;
 	n.w.offset = offset;
 	n.w.watched = false;
-	err = pieces_ready(m, n.w.addr, n.w.addr + size, 1);
+	err = pieces_reserve(m, 3);
 	if (!err)
 		pieces_drop(m, n.w.addr, n.w.addr + size);
 	if (!err)
@@ -170,7 +168,7 @@ static long make(struct host_map *m, const struct piece *p, uint64_t addr, uint6
 static long shrink(struct host_map *m, const struct move *v)
 {
 	uint64_t from = v->addr + v->size, to = v->addr + v->old_size;
-	long ret = pieces_ready(m, from, to, 0);
+	long ret = pieces_reserve(m, 2);
 
 	if (!ret)
 		ret = os_window_unmap(from, to - from);
@@ -201,22 +199,19 @@ static long move_away(struct host_map *m, const struct move *v, const struct pie
 	uint64_t old_end = v->addr + v->old_size;
 	bool fixed = v->flags & MREMAP_FIXED;
 	bool hint = v->flags & MREMAP_DONTUNMAP;
-	long at = 0;
+	long at;
 
-	if (!stays)
-		at = pieces_ready(m, v->addr, old_end, 6);
-	if (!at && fixed)
-		at = pieces_ready(m, v->to, range_end(v->to, v->size), 6);
+	/* For all that is made, split and dropped here: what follows the new window cannot be refused. */
+	at = pieces_reserve(m, 8);
 	if (!at)
 		at = make(m, p, fixed || hint ? v->to : 0, v->size, fixed ? MAP_FIXED : 0,
 			  piece_offset(p, v->addr));
 	if (is_error(at))
 		return at;
 	pieces_join(m, (uint64_t)at, (uint64_t)at + v->size);
-	/* What has just been made may have taken the room for forgetting the old: then it stays, which the
-	 * program cannot tell from an address that it does not use. */
-	if (!stays && !pieces_ready(m, v->addr, old_end, 0) &&
-	    !os_window_unmap(v->addr, v->old_size))
+	/* It may be the middle of a window, and no mapping left for that: then the old one stays, hidden or
+	 * shown as the new one. */
+	if (!stays && !os_window_unmap(v->addr, v->old_size))
 		pieces_drop(m, v->addr, old_end);
 	return at;
 }

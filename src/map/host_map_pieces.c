@@ -165,18 +165,8 @@ void pieces_join(struct host_map *m, uint64_t addr, uint64_t end)
 	}
 }
 
-int pieces_ready(struct host_map *m, uint64_t addr, uint64_t end, size_t nr_more)
-{
-	int err = pieces_reserve(m, nr_more + 2);
-
-	return err || !pieces_any_guarded(m, addr, end)
-		       ? err
-		       : guard_reserve(&m->guard, addr, end - addr);
-}
-
 void pieces_drop(struct host_map *m, uint64_t addr, uint64_t end)
 {
-	bool guarded = pieces_any_guarded(m, addr, end);
 	size_t i;
 
 	pieces_split(m, addr);
@@ -184,10 +174,10 @@ void pieces_drop(struct host_map *m, uint64_t addr, uint64_t end)
 	i = pieces_behind(m, addr);
 	while (i < m->nr && m->pieces[i].w.addr < end) {
 		uncounted(m, &m->pieces[i]);
+		if (m->pieces[i].guarded)
+			guard_clear(&m->guard, m->pieces[i].w.addr, m->pieces[i].w.size);
 		remove_at(m, i);
 	}
-	if (guarded)
-		guard_clear(&m->guard, addr, end - addr);
 }
 
 void host_map_unlock(struct host_map *m)

@@ -80,11 +80,8 @@ struct piece *pieces_insert(struct host_map *m, const struct piece *piece);
 void pieces_split(struct host_map *m, uint64_t addr);
 /* Makes one of neighbours that continue each other, from the piece before addr to the one behind end. */
 void pieces_join(struct host_map *m, uint64_t addr, uint64_t end);
-/* Nothing of ours is in [addr, end) any more. Room for one piece, and in the guard, has been reserved. */
+/* Nothing of ours is in [addr, end) any more. Room for two pieces has been reserved. */
 void pieces_drop(struct host_map *m, uint64_t addr, uint64_t end);
-/* What pieces_drop() of this range and nr_more new pieces need. -ENOMEM. */
-int pieces_ready(struct host_map *m, uint64_t addr, uint64_t end, size_t nr_more);
-
 /* Takes the lock off, then puts the owners of what was dropped. */
 void host_map_unlock(struct host_map *m);
 

@@ -45,7 +45,7 @@ struct t_fault t_write(struct t *t, volatile uint8_t *p, uint8_t value);
 /* Every page of the window shows what the file's state and the store say, by CPU and read(2). */
 void t_check_window(struct t *t, const uint8_t *window, uint64_t page, uint64_t nr_pages);
 
-/* Mappings of this process. */
+/* Mappings of this process that are of a memfd. */
 uint64_t t_nr_mappings(void);
 
 _Noreturn void t_fail(const char *file, int line, const char *what, long long a, long long b);
