@@ -110,8 +110,15 @@ miniguest_start:
 
 2:	scene	SCENE_BARE
 	mov	$BARE_GPA, %r14d
-	convert	%r14, 0, 1, PRIVATE
-	write	%r14, 0, "well, shared then"
+	mov	%r14, %rbx
+	mov	$1, %ecx
+	mov	$PRIVATE, %edx
+	call	hypercall
+	test	%rax, %rax
+	jz	1f
+	say	"the host says that it cannot be\n"
+	hlt
+1:	write	%r14, 0, "well, shared then"
 	say	"my write went through at last: "
 	show	%r14, 0
 	say	"\n"
@@ -120,17 +127,21 @@ miniguest_start:
 
 	/* rbx, rcx, rdx as above. Without an answer of 0 there is no going on. */
 map_gpa_range:
+	call	hypercall
+	test	%rax, %rax
+	jz	1f
+	say	"the hypercall failed\n"
+	hlt
+1:	ret
+
+hypercall:
 	mov	$12, %eax
 	test	%r15d, %r15d
 	jnz	1f
 	vmcall
-	jmp	2f
+	ret
 1:	vmmcall
-2:	test	%rax, %rax
-	jz	3f
-	say	"the hypercall failed\n"
-	hlt
-3:	ret
+	ret
 
 	/* The text at rsi, to the console. Byte by byte: KVM does string output itself, through the
 	 * host's side of a page, which for a private page is another one. */

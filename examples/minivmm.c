@@ -8,6 +8,9 @@
  * second memory, which the host maps: a page has two copies, and a conversion throws one away. With
  * share=on there is the guest_memfd alone: the host maps it and can touch none of its pages.
  *
+ * Where guest_memfds convert in place, a region is the guest_memfd alone, whatever share says: the host has it
+ * mapped, can touch its shared pages, and gets SIGBUS on its private ones.
+ *
  * It speaks to /dev/kvm and to nothing else. The guest is miniguest.S; it converts pages by
  * hypercall and tells which scene it plays, and the host draws a map of the pages.
  */
@@ -62,6 +65,8 @@ static void create_vm(struct vmm *v)
 	v->vm = check(ioctl(v->kvm, KVM_CREATE_VM, (unsigned long)KVM_X86_SW_PROTECTED_VM),
 		      "KVM_CREATE_VM of a VM with private memory (KVM_X86_SW_PROTECTED_VM)");
 	check(ioctl(v->vm, KVM_ENABLE_CAP, &cap), "KVM_ENABLE_CAP(KVM_CAP_EXIT_HYPERCALL)");
+	v->in_place = ioctl(v->vm, KVM_CHECK_EXTENSION,
+			    (unsigned long)KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES) > 0;
 }
 
 static void add_slot(struct vmm *v, uint32_t slot, uint64_t gpa, size_t size, void *host,
@@ -86,6 +91,10 @@ static void create_region(struct vmm *v, struct region *r, uint64_t gpa)
 		.flags = r->share ? GUEST_MEMFD_FLAG_MMAP : 0,
 	};
 
+	if (v->in_place) {
+		r->share = true;
+		create.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	}
 	r->gpa = gpa;
 	r->guest_memfd = check(ioctl(v->vm, KVM_CREATE_GUEST_MEMFD, &create),
 			       r->share ? "KVM_CREATE_GUEST_MEMFD(GUEST_MEMFD_FLAG_MMAP)"
@@ -188,6 +197,22 @@ static struct region *find_region(struct vmm *v, uint64_t gpa)
 	return NULL;
 }
 
+/* The page has one copy, and who may touch it changes. Somebody may hold it for a moment. */
+static void convert_in_place(struct region *r, uint64_t offset, uint64_t size, bool is_private)
+{
+	struct kvm_memory_attributes2 attributes = {
+		.offset = offset,
+		.size = size,
+		.attributes = is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+	int result;
+
+	do {
+		result = ioctl(r->guest_memfd, KVM_SET_MEMORY_ATTRIBUTES2, &attributes);
+	} while (result < 0 && (errno == EAGAIN || errno == EINTR));
+	check(result, "KVM_SET_MEMORY_ATTRIBUTES2");
+}
+
 static void set_attributes(struct vmm *v, uint64_t gpa, uint64_t size, bool is_private)
 {
 	struct kvm_memory_attributes attributes = {
@@ -215,7 +240,10 @@ static void convert(struct vmm *v, uint64_t gpa, uint64_t size, bool is_private)
 {
 	struct region *r = find_region(v, gpa);
 
-	set_attributes(v, gpa, size, is_private);
+	if (v->in_place)
+		convert_in_place(r, gpa - r->gpa, size, is_private);
+	else
+		set_attributes(v, gpa, size, is_private);
 	if (!r)
 		return; /* plain memory; the guest will see what it gets by that */
 	drop_other_copy(r, gpa - r->gpa, size, is_private);
@@ -224,11 +252,11 @@ static void convert(struct vmm *v, uint64_t gpa, uint64_t size, bool is_private)
 }
 
 /* KVM has looked at nothing but alignment; the range must lie within one region or in the plain
- * memory. */
+ * memory, of which nothing can convert in place. */
 static bool is_convertible(struct vmm *v, uint64_t gpa, uint64_t size)
 {
 	struct region *r = find_region(v, gpa);
-	uint64_t end = r ? r->gpa + r->size : PLAIN_SIZE;
+	uint64_t end = r ? r->gpa + r->size : v->in_place ? 0 : PLAIN_SIZE;
 
 	return gpa < end && size <= end - gpa;
 }

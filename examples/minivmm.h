@@ -62,7 +62,8 @@ struct vmm {
 	size_t run_size;
 	struct region regions[REGIONS_MAX];
 	size_t nr_regions;
-	char *plain; /* the first 64 KiB */
+	char *plain;   /* the first 64 KiB */
+	bool in_place; /* a page has one copy, which converts; the guest_memfd says what it is */
 	unsigned int nr_hypercalls, nr_exits;
 	bool at_line_start;
 };

@@ -92,6 +92,30 @@ static void answer_attributes(const struct seen *s, const struct question *q, ch
 	    ioctl(s->vm, KVM_SET_MEMORY_ATTRIBUTES, &attributes) == 0 ? "yes" : strerror(errno));
 }
 
+/* Two versions of the series have two numbers. */
+static void answer_in_place_cap(const struct seen *s, const struct question *q, char *out)
+{
+	const struct question old = { .number = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES_V7 };
+
+	if (ioctl(s->kvm, KVM_CHECK_EXTENSION, (long)q->number) > 0)
+		answer_cap(s, q, out);
+	else
+		answer_cap(s, &old, out);
+}
+
+static void answer_in_place(const struct seen *s, const struct question *q, char *out)
+{
+	struct kvm_create_guest_memfd create = { .size = 0x1000 };
+	struct kvm_memory_attributes2 attributes = { .size = 0x1000 };
+	int fd = ioctl(s->vm, KVM_CREATE_GUEST_MEMFD, &create);
+
+	put(out, fd >= 0 && ioctl(fd, KVM_SET_MEMORY_ATTRIBUTES2, &attributes) == 0
+			 ? "yes"
+			 : strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static const struct question questions[] = {
 	{ "/dev/kvm opens", answer_open },
 	{ "API version", answer_version },
@@ -104,6 +128,8 @@ static const struct question questions[] = {
 	{ "guest_memfd (GUEST_MEMFD)", answer_cap, KVM_CAP_GUEST_MEMFD },
 	{ "guest_memfd flags (1 mmap, 2 shared first)", answer_cap, KVM_CAP_GUEST_MEMFD_FLAGS },
 	{ "memory attributes (8 = private)", answer_cap, KVM_CAP_MEMORY_ATTRIBUTES },
+	{ "conversion in place (8 = private)", answer_in_place_cap,
+	  KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES },
 	{ "memory fault exits (MEMORY_FAULT_INFO)", answer_cap, KVM_CAP_MEMORY_FAULT_INFO },
 	{ "conversion hypercall exits (EXIT_HYPERCALL)", answer_cap, KVM_CAP_EXIT_HYPERCALL },
 	{ "prefault of guest memory", answer_cap, KVM_CAP_PRE_FAULT_MEMORY },
@@ -114,6 +140,7 @@ static const struct question questions[] = {
 	{ "tried: create a guest_memfd", answer_create, 0 },
 	{ "tried: create one that can be mapped", answer_create, GUEST_MEMFD_FLAG_MMAP },
 	{ "tried: make a page private", answer_attributes },
+	{ "tried: convert a page in place", answer_in_place },
 };
 
 #define NR_QUESTIONS (sizeof(questions) / sizeof(questions[0]))

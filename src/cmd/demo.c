@@ -14,30 +14,46 @@ static const struct opt opts[] = {
 	{ 0 },
 };
 
-static void become_vmm(const struct cmd *cmd, char *vmm, bool under_gmem)
+static void become_vmm(const struct cmd *cmd, char *vmm, const struct launch *l)
 {
 	char *argv[] = { vmm, NULL };
 
-	if (under_gmem)
-		_exit(launch_exec(cmd, &launch, argv));
+	if (l)
+		_exit(launch_exec(cmd, l, argv));
 	execv(vmm, argv);
 	_exit(EXIT_NOT_FOUND);
 }
 
-/* Its exit status, or that of a shell when a signal killed it. */
-static int run_vmm(const struct cmd *cmd, char *vmm, bool under_gmem)
+/* l NULL: not under gmem. Its exit status, or that of a shell when a signal killed it. */
+static int run_vmm(const struct cmd *cmd, char *vmm, const struct launch *l)
 {
 	int status = 0;
 	pid_t pid;
 
-	printf("\n$ %sminivmm\n", under_gmem ? "gmem run -- " : "");
+	printf("\n$ %s", l ? "gmem run " : "");
+	if (l && l->profile)
+		printf("--profile %s ", l->profile);
+	puts(l ? "-- minivmm" : "minivmm");
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0)
-		become_vmm(cmd, vmm, under_gmem);
+		become_vmm(cmd, vmm, l);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return EXIT_FAILED;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The kernel of tomorrow, unless another one was asked for. */
+static int run_in_place(const struct cmd *cmd, char *vmm)
+{
+	const struct launch in_place = { .profile = "in-place", .quiet = true };
+
+	if (launch.profile)
+		return EXIT_OK;
+	puts("\nThat was two copies of each page, or one that the host never sees. No released kernel can\n"
+	     "convert a page in place: one copy, and SIGBUS for the host while it is private. gmem can, as\n"
+	     "the kernel series has it:");
+	return run_vmm(cmd, vmm, &in_place);
 }
 
 static int demo(const struct cmd *cmd, int argc, char **argv)
@@ -55,10 +71,11 @@ static int demo(const struct cmd *cmd, int argc, char **argv)
 	}
 	puts("minivmm is a VMM of 400 lines that keeps its guest's memory in a guest_memfd. It knows\n"
 	     "/dev/kvm and nothing of gmem. First on this host's own kernel:");
-	status = run_vmm(cmd, vmm, false);
+	status = run_vmm(cmd, vmm, NULL);
 	puts(status == 0 ? "\nThis kernel has all of it by itself. Now under gmem:"
 			 : "\nThat was all. The same program, unchanged, under gmem:");
-	return run_vmm(cmd, vmm, true);
+	status = run_vmm(cmd, vmm, &launch);
+	return status ? status : run_in_place(cmd, vmm);
 }
 
 const struct cmd cmd_demo = {
