@@ -81,6 +81,15 @@ static int hide_everywhere(struct host_file *f, const struct gmem_change *ch)
 	return err;
 }
 
+/* What was shared before stays open. */
+static void hide_again(struct host_file *f, const struct gmem_change *ch)
+{
+	uint64_t at = 0, offset, size;
+
+	while (gmem_change_next(ch, &at, &offset, &size))
+		host_map_hide_again(f->map, f, offset, size);
+}
+
 static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 {
 	struct host_file *f = file_of(c);
@@ -92,18 +101,10 @@ static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 		return hide_everywhere(f, ch);
 	err = host_map_show(f->map, f, ch->offset, ch->size);
 	if (!err && !share_commit(ch)) {
-		host_map_hide_again(f->map, f, ch->offset, ch->size);
+		hide_again(f, ch);
 		err = obs_refuse(-EAGAIN, "who asked for the conversion has given up waiting");
 	}
 	return err;
-}
-
-static void hide_again(struct host_file *f, const struct gmem_change *ch)
-{
-	uint64_t at = 0, offset, size;
-
-	while (gmem_change_next(ch, &at, &offset, &size))
-		host_map_hide_again(f->map, f, offset, size);
 }
 
 static void end(struct gmem_consumer *c, const struct gmem_change *ch)
