@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The system calls alone, for the bench: what hiding and showing cost whoever knows by himself what to hide,
- * in one process. Ranges are overlaid by an empty file; alternating pages are marked, since no process
- * may have as many mappings as overlays of them need.
+ * in one process. Ranges are overlaid by an empty file; alternating pages are marked where no process may have
+ * as many mappings as overlays of them need.
  */
 #include "cmd/bench.h"
 #include "os/os.h"
@@ -101,7 +101,8 @@ static int open_window(struct bench_way *w, struct raw *r, const struct bench_ro
 		mmap((void *)NOWHERE, w->size, PROT, MAP_SHARED | MAP_FIXED_NOREPLACE, r->store, 0);
 	if (w->window == MAP_FAILED || madvise(w->window, w->size, MADV_DONTFORK))
 		return -errno;
-	r->marking = row->shape == BENCH_ALTERNATING;
+	/* Overlays of single pages take two mappings each; half of what there may be is the limit. */
+	r->marking = row->shape == BENCH_ALTERNATING && w->size / BENCH_PAGE > os_window_max() / 2;
 	return r->marking ? open_marks(w, r) : 0;
 }
 

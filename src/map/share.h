@@ -84,6 +84,21 @@ void share_count_pins(struct host_file *f, int by);
  * when something was done, so the access is worth another try. No lock of ours may be held. */
 bool share_run_pending(void);
 
+/* ---- for who only looks (gmem map): share_list.c ------------------------------------------------ */
+
+struct share_listed {
+	uint64_t id, size;
+	uint32_t flags; /* GMEM_FILE_* */
+};
+/* The next share that process pid is the home of, from its descriptor *fd (0 at first) on, which moves past it.
+ * -ENOENT: no more, or no such process; -EACCES: it may not be looked at. The link is never given back. */
+int share_list_open(uint32_t pid, int *fd, struct share_link **out);
+/* The first file of it whose number is at least from. -ENOENT: no more; -EAGAIN, -EIO, -ENOSPC. */
+int share_list_next(struct share_link *l, uint64_t from, struct share_listed *out);
+/* Runs of one as host_file_query(), a few at a time: *nr of them. -ESTALE: it went. */
+int share_list_query(struct share_link *l, uint64_t id, uint64_t offset, uint64_t size,
+		     struct gmem_run *runs, uint32_t max, uint32_t *nr);
+
 /* ---- fork ---------------------------------------------------------------------------------------- */
 
 /* These call those of host_map.h, too. The shim's mapping lock and what else is above is the caller's. A child

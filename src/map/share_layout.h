@@ -49,7 +49,7 @@ enum share_request_kind {
 	SHARE_PUNCH,
 	SHARE_ALLOCATE,
 	SHARE_QUERY,
-	SHARE_NEXT, /* LIST: the first file whose number is at least file */
+	SHARE_NEXT, /* share_list.c: the first file whose number is at least file */
 };
 struct share_file {
 	uint64_t id, size;
@@ -193,6 +193,12 @@ struct share_link {
 	uint32_t child_slot;
 };
 extern _Atomic(struct share_link *) share_links;
+/* 0: r is to be filled in and asked, share_end_request() must follow. -EIO: the home is gone; -EAGAIN; -ENOSPC. */
+int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
+			struct share_request **out);
+/* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
+int share_ask(struct share_link *l, struct share_request *r);
+void share_end_request(struct share_link *l);
 struct share_link *share_link_new(struct share *s, int fd);
 void share_link_after_fork(void);
 

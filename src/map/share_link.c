@@ -188,9 +188,9 @@ static bool wait_free(struct share_link *l, struct share_request *r)
 	return true;
 }
 
-/* Filled in next. 0: end_request() must follow. */
-static int begin_request(struct share_link *l, uint32_t kind, uint64_t file,
-			 struct share_request **out)
+/* Filled in next. 0: share_end_request() must follow. */
+int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
+			struct share_request **out)
 {
 	struct share_request *r;
 	int err;
@@ -213,7 +213,7 @@ static int begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 	return 0;
 }
 
-static void end_request(struct share_link *l)
+void share_end_request(struct share_link *l)
 {
 	struct share_request *r = &share_link_slot(l)->request;
 	uint32_t done = SHARE_DONE;
@@ -271,7 +271,7 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 }
 
 /* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
-static int ask(struct share_link *l, struct share_request *r)
+int share_ask(struct share_link *l, struct share_request *r)
 {
 	struct share_slot *s = share_link_slot(l);
 	struct patience p;
@@ -319,29 +319,29 @@ int share_inform(struct host_file *f)
 {
 	struct share_request *r;
 	struct share_file info;
-	int err = begin_request(f->link, SHARE_INFO, f->id, &r);
+	int err = share_begin_request(f->link, SHARE_INFO, f->id, &r);
 
 	if (err)
 		return err == -EIO ? -ESTALE : err;
-	err = ask(f->link, r);
+	err = share_ask(f->link, r);
 	info = r->info;
-	end_request(f->link);
+	share_end_request(f->link);
 	return err ? err : take_info(f, &info);
 }
 
 static int load(struct host_file *f)
 {
 	struct share_request *r;
-	int err = begin_request(f->link, SHARE_ATTACH, f->id, &r);
+	int err = share_begin_request(f->link, SHARE_ATTACH, f->id, &r);
 
 	if (err)
 		return err;
 	err = agent_start(f->link);
 	if (!err)
-		err = ask(f->link, r);
+		err = share_ask(f->link, r);
 	if (!err)
 		atomic_store(&f->attached, true);
-	end_request(f->link);
+	share_end_request(f->link);
 	return err;
 }
 
@@ -393,33 +393,33 @@ int share_convert(struct host_file *f, struct gmem_conversion *c)
 	c->error_offset = c->offset;
 	c->nr_refused = 0;
 	share_load(f);
-	err = begin_request(f->link, SHARE_CONVERT, f->id, &r);
+	err = share_begin_request(f->link, SHARE_CONVERT, f->id, &r);
 	if (err)
 		return err;
 	r->offset = c->offset;
 	r->size = c->size;
 	r->attributes = c->attributes;
 	r->max = c->refused ? c->max_refused : 0;
-	err = ask(f->link, r);
+	err = share_ask(f->link, r);
 	if (err == -EINPROGRESS)
 		err = 0;
 	else if (err == r->result)
 		take_refused(c, r);
-	end_request(f->link);
+	share_end_request(f->link);
 	return err;
 }
 
 static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)
 {
 	struct share_request *r;
-	int err = begin_request(f->link, kind, f->id, &r);
+	int err = share_begin_request(f->link, kind, f->id, &r);
 
 	if (err)
 		return err;
 	r->offset = offset;
 	r->size = size;
-	err = ask(f->link, r);
-	end_request(f->link);
+	err = share_ask(f->link, r);
+	share_end_request(f->link);
 	return err;
 }
 
@@ -447,18 +447,18 @@ static int ask_runs(struct host_file *f, uint64_t offset, uint64_t size, struct 
 		    uint32_t max, uint32_t *nr)
 {
 	struct share_request *r;
-	int err = begin_request(f->link, SHARE_QUERY, f->id, &r);
+	int err = share_begin_request(f->link, SHARE_QUERY, f->id, &r);
 
 	if (err)
 		return err;
 	r->offset = offset;
 	r->size = size;
 	r->max = max;
-	err = ask(f->link, r);
+	err = share_ask(f->link, r);
 	*nr = r->nr < SHARE_NR_RUNS ? r->nr : SHARE_NR_RUNS;
 	if (!err)
 		__builtin_memcpy(runs, r->runs, *nr * sizeof(*runs));
-	end_request(f->link);
+	share_end_request(f->link);
 	return err;
 }
 
