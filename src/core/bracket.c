@@ -6,12 +6,14 @@
 #include "core/file_private.h"
 
 /* All are asked, so that the lowest page that any of them refuses is known. */
-int bracket_prepare(struct gmem_file *f, const struct gmem_change *ch)
+int bracket_prepare(struct gmem_file *f, struct gmem_change *ch)
 {
 	struct gmem_consumer *c;
 	int refused = 0;
 
 	os_assert(ch->kind == GMEM_CHANGE_CONVERT);
+	/* The number that it will have if it gets as far as begin. */
+	ch->generation = f->generation + 1;
 	for (c = f->consumers; c; c = c->next) {
 		int err = c->ops->prepare ? c->ops->prepare(c, ch) : 0;
 

@@ -68,7 +68,7 @@ static bool trim(struct gmem_file *f, struct gmem_change *ch)
 }
 
 /* Everything that may refuse before anything is touched. */
-static int get_ready(struct gmem_file *f, const struct gmem_change *ch)
+static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 {
 	int err = 0;
 

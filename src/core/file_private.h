@@ -46,7 +46,7 @@ struct gmem_file {
  *	... the change ...	asserts f->changing
  *	bracket_end()
  */
-int bracket_prepare(struct gmem_file *f, const struct gmem_change *ch);
+int bracket_prepare(struct gmem_file *f, struct gmem_change *ch);
 int bracket_begin(struct gmem_file *f, struct gmem_change *ch);
 void bracket_end(struct gmem_file *f, struct gmem_change *ch);
 

@@ -48,8 +48,9 @@ struct gmem_change {
 	/* GMEM_FILTER_*: the state that a conversion leaves; of a discard and a release both, for a file without
 	 * IN_PLACE what its pages are. */
 	uint32_t filter;
-	uint64_t generation; /* counts the changes of the file */
-	bool aborted;	     /* to end(): the change did not happen */
+	uint64_t
+		generation; /* counts the changes of the file that began; in prepare the number it would have */
+	bool aborted; /* to end(): the change did not happen */
 	struct gmem_file *file;
 	struct gmem_conversion *conversion; /* what was asked; CONVERT only */
 };

@@ -296,6 +296,7 @@ static void a_begin_may_refuse_and_all_is_undone(void **state)
 	r[0].nr_refuse = 2;
 	assert_int_equal(gmem_file_convert(f, &conversion), -EAGAIN);
 	assert_string_equal(diary(), "ap bp bb ab bx");
+	assert_int_equal(r[1].last.generation, gmem_file_generation(f));
 	assert_true(r[1].last.aborted);
 	assert_int_equal(r[1].nr_parts, 1);
 	assert_int_equal(conversion.error_offset, 2 * MB + 2 * PAGE);
@@ -416,6 +417,32 @@ static void a_signal_ends_a_long_conversion_before_anything_happens(void **state
 	close_file(f);
 }
 
+static void each_change_has_its_number(void **state)
+{
+	static const struct gmem_refused pin = { 0, PAGE };
+	struct gmem_file *f = file_of(MB, 0);
+	struct recorder r;
+	uint64_t nr;
+
+	recorders_add(&r, 1, f);
+	for (nr = 0; nr < 6; nr += 2) {
+		assert_int_equal(gmem_file_generation(f), nr);
+		assert_int_equal(convert(f, 0, PAGE, 0), 0);
+		assert_int_equal(r.last.generation, nr + 1);
+		refuses(&r, &pin, 1);
+		assert_int_equal(convert(f, 0, PAGE, P), -EAGAIN);
+		assert_int_equal(r.last.generation, nr + 2);
+		assert_int_equal(gmem_file_generation(f), nr + 1);
+		r.refuse_prepare = 0;
+		assert_int_equal(convert(f, 0, PAGE, P), 0);
+		assert_int_equal(r.last.generation, nr + 2);
+	}
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), 0);
+	assert_int_equal(r.last.generation, nr + 1);
+	recorders_remove(&r, 1);
+	close_file(f);
+}
+
 static void a_begin_may_be_interrupted(void **state)
 {
 	struct gmem_file *f = file_of(MB, GMEM_FILE_INIT_SHARED);
@@ -480,6 +507,7 @@ int main(void)
 		cmocka_unit_test(another_error_than_a_refusal_ends_the_asking),
 		cmocka_unit_test(no_memory_for_the_refusals_is_told),
 		cmocka_unit_test(a_signal_ends_a_long_conversion_before_anything_happens),
+		cmocka_unit_test(each_change_has_its_number),
 		cmocka_unit_test(a_begin_may_be_interrupted),
 		cmocka_unit_test(attributes_cost_no_more_than_the_bound),
 	};
