@@ -320,6 +320,74 @@ static void a_consumer_hears_whole_brackets(void **state)
 	close_file();
 }
 
+/* ---- a VM type ---------------------------------------------------------------------------------- */
+
+/* What the hardware has of each page. Plain: prepare and the others never run beside each other. */
+static bool prepared[NR_PAGES];
+static uint64_t nr_prepared, nr_undone;
+
+static int prepare(void *type, uint64_t offset, uint64_t size)
+{
+	wrong_unless(!prepared[offset / PAGE]);
+	wrong_unless(gmem_file_is_private(mmu.file, offset));
+	prepared[offset / PAGE] = true;
+	nr_prepared++;
+	return 0;
+}
+
+static void make_private(void *type, uint64_t offset, uint64_t size)
+{
+	uint64_t i;
+
+	for (i = offset / PAGE; i < (offset + size) / PAGE; i++)
+		wrong_unless(!prepared[i]);
+}
+
+static void undo(void *type, uint64_t offset, uint64_t size)
+{
+	uint64_t i;
+
+	for (i = offset / PAGE; i < (offset + size) / PAGE; i++)
+		prepared[i] = false;
+	nr_undone++;
+}
+
+static void preparer(void *arg)
+{
+	struct rng rng = { 400 + (uintptr_t)arg };
+
+	while (!atomic_load(&stop)) {
+		uint64_t i = rng_below(&rng, NR_PAGES);
+		void *addr = NULL;
+
+		gmem_file_fault_begin(mmu.file);
+		if (gmem_file_is_private(mmu.file, i * PAGE)) {
+			wrong_unless(!store_address(gmem_file_store(mmu.file), i * PAGE, &addr));
+			atomic_fetch_or((_Atomic uint8_t *)addr, 1);
+			wrong_unless(!gmem_file_prepare(mmu.file, i * PAGE));
+			wrong_unless(prepared[i]);
+		}
+		gmem_file_fault_end(mmu.file);
+	}
+}
+
+static void a_page_is_prepared_when_it_is_used_and_once(void **state)
+{
+	static const struct gmem_type_ops type = { prepare, make_private, undo, undo };
+
+	open_file();
+	gmem_file_set_type(mmu.file, &type, NULL);
+	memset(prepared, 0, sizeof(prepared));
+	start(preparer, NR_FAULTERS);
+	start(changer, NR_CHANGERS);
+	run_for(RUN_NS / 2);
+	stop_all();
+	print_message("%llu pages prepared, %llu times undone\n", (unsigned long long)nr_prepared,
+		      (unsigned long long)nr_undone);
+	assert_true(nr_prepared > 100 && nr_undone > 100);
+	close_file();
+}
+
 /* ---- release ----------------------------------------------------------------------------------- */
 
 static bool fault_until_released(uint64_t i)
@@ -371,6 +439,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_old_translation_survives_a_change),
 		cmocka_unit_test(a_consumer_hears_whole_brackets),
+		cmocka_unit_test(a_page_is_prepared_when_it_is_used_and_once),
 		cmocka_unit_test(nothing_is_left_after_a_release),
 	};
 
