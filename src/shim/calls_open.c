@@ -40,12 +40,30 @@ static bool open_ours(int dirfd, const char *name, int flags, int *fd)
 	return true;
 }
 
-/* A number that was closed behind our back may come back. */
-static inline int fresh(int fd)
+/* The name of another process's descriptor may lead to a guest_memfd, and that has no way to be opened anew. */
+static int refuse_handle(int fd, int flags)
 {
-	if (fd >= 0)
-		fdtable_fresh(fd);
-	return fd;
+	if (flags & O_PATH || !handle_is_any(fd))
+		return fd;
+	os_sys1(SYS_close, fd);
+	errno = ENXIO;
+	return -1;
+}
+
+static bool ends_in_digit(const char *name)
+{
+	char last = name[strlen(name) - (*name != '\0')];
+
+	return last >= '0' && last <= '9';
+}
+
+/* A number that was closed behind our back may come back. */
+static inline int fresh(int fd, const char *name, int flags)
+{
+	if (fd < 0)
+		return fd;
+	fdtable_fresh(fd);
+	return __builtin_expect(ends_in_digit(name), 0) ? refuse_handle(fd, flags) : fd;
 }
 
 SHIM_EXPORT int open(const char *name, int flags, ...)
@@ -56,7 +74,7 @@ SHIM_EXPORT int open(const char *name, int flags, ...)
 	if (open_ours(AT_FDCWD, name, flags, &fd))
 		return fd;
 	TAKE_MODE(flags, mode);
-	return fresh(real()->open(name, flags, mode));
+	return fresh(real()->open(name, flags, mode), name, flags);
 }
 
 SHIM_EXPORT int open64(const char *name, int flags, ...)
@@ -67,7 +85,7 @@ SHIM_EXPORT int open64(const char *name, int flags, ...)
 	if (open_ours(AT_FDCWD, name, flags, &fd))
 		return fd;
 	TAKE_MODE(flags, mode);
-	return fresh(real()->open64(name, flags, mode));
+	return fresh(real()->open64(name, flags, mode), name, flags);
 }
 
 SHIM_EXPORT int openat(int dirfd, const char *name, int flags, ...)
@@ -78,7 +96,7 @@ SHIM_EXPORT int openat(int dirfd, const char *name, int flags, ...)
 	if (open_ours(dirfd, name, flags, &fd))
 		return fd;
 	TAKE_MODE(flags, mode);
-	return fresh(real()->openat(dirfd, name, flags, mode));
+	return fresh(real()->openat(dirfd, name, flags, mode), name, flags);
 }
 
 SHIM_EXPORT int openat64(int dirfd, const char *name, int flags, ...)
@@ -89,7 +107,7 @@ SHIM_EXPORT int openat64(int dirfd, const char *name, int flags, ...)
 	if (open_ours(dirfd, name, flags, &fd))
 		return fd;
 	TAKE_MODE(flags, mode);
-	return fresh(real()->openat64(dirfd, name, flags, mode));
+	return fresh(real()->openat64(dirfd, name, flags, mode), name, flags);
 }
 
 /* What gcc makes of open() without a mode under -D_FORTIFY_SOURCE. */
