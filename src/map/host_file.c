@@ -30,14 +30,31 @@ static bool to_private(const struct gmem_change *ch)
 	return ch->attributes & ATTR_PRIVATE;
 }
 
-static void refuse(void *change, uint64_t offset, uint64_t size)
+struct look {
+	const struct gmem_change *change;
+	bool refused;
+};
+
+/* Of a pinned range what is private already may be pinned. */
+static void refuse(void *arg, uint64_t offset, uint64_t size)
 {
-	gmem_change_refuse(change, offset, size);
+	struct look *l = arg;
+	uint64_t at = (offset - l->change->offset) >> OS_PAGE_SHIFT, end = offset + size;
+	uint64_t part, part_size;
+
+	while (gmem_change_next(l->change, &at, &part, &part_size) && part < end) {
+		gmem_change_refuse(l->change, part,
+				   part_size < end - part ? part_size : end - part);
+		l->refused = true;
+	}
 }
 
 static int look_at_pins(struct host_file *f, const struct gmem_change *ch)
 {
-	if (!pins_check(f, ch->offset, ch->size, refuse, (void *)ch))
+	struct look l = { .change = ch };
+
+	pins_check(f, ch->offset, ch->size, refuse, &l);
+	if (!l.refused)
 		return 0;
 	return obs_refuse(-EAGAIN, "a page of the range is held (a pipe, a pin)");
 }

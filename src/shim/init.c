@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* The start of the library in a program: what kvm/ needs of us, the profile, handlers of faults and
  * forks. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "map/pins.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/exec.h"
@@ -101,6 +103,14 @@ static void set_profile(const char *profile)
 		       profile);
 }
 
+/* What the program may do by system calls of its own is guessed from the libraries that it is linked with. */
+static void set_pins(const char *pins)
+{
+	if ((pins && strcmp(pins, "exact") == 0) || dlsym(RTLD_DEFAULT, "io_setup") ||
+	    dlsym(RTLD_DEFAULT, "io_uring_queue_init"))
+		pins_say_unseen();
+}
+
 /* Before the program's constructors, and those of its libraries that come after us. */
 __attribute__((constructor(101))) void shim_init(void)
 {
@@ -111,6 +121,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	real_find();
 	set_log_level(getenv("GMEM_LOG"));
 	set_profile(getenv("GMEM_PROFILE"));
+	set_pins(getenv("GMEM_PINS"));
 	kvm_set_fd_ops(&fd_ops);
 	exec_init();
 	fork_init();
