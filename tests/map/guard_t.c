@@ -212,6 +212,7 @@ static bool run(const struct t_case *c, enum mode mode)
 {
 	static const char *const modes[] = { "overlaid", "marked" };
 	static struct t t;
+	uint64_t start = os_clock_ns();
 	int status;
 	pid_t pid;
 
@@ -227,7 +228,8 @@ static bool run(const struct t_case *c, enum mode mode)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
 		printf("ok - %s, %s # skipped\n", c->name, modes[mode]);
 	else
-		printf("%s - %s, %s\n", status ? "not ok" : "ok", c->name, modes[mode]);
+		printf("%s - %s, %s (%llu ms)\n", status ? "not ok" : "ok", c->name, modes[mode],
+		       (unsigned long long)(os_clock_ns() - start) / 1000000);
 	if (status && !WIFEXITED(status))
 		printf("# killed by signal %d\n", WTERMSIG(status));
 	return !status || (WIFEXITED(status) && WEXITSTATUS(status) == 77);
