@@ -5,6 +5,7 @@
  */
 #include "map/host_map.h"
 #include "map/share_layout.h"
+#include "os/spare.h"
 
 static int own_child_fd = -1;
 static uint32_t own_child_slot;
@@ -83,8 +84,14 @@ static void claim_elsewhere(struct share_link *l)
 
 void share_before_fork(struct host_map *m)
 {
-	bool windows = host_map_any(m);
+	/* In the jail the child can have no thread that hears of conversions: it starts without a slot and sees
+	 * nothing of them, and they do not wait for it. */
+	bool windows = host_map_any(m) && !os_jailed();
 
+	if (host_map_any(m) && !windows)
+		os_log(OS_LOG_WARN,
+		       "a child of a process that has filtered its system calls: its windows "
+		       "of guest_memfds stay hidden");
 	host_file_freeze();
 	own_child_fd = -1;
 	claim_at_home(windows);

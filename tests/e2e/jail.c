@@ -2,7 +2,8 @@
 /*
  * A VMM that forbids itself what it needs no longer, once its VM is there: from then on userfaultfd,
  * memfd_create, socket, socketpair, clone and clone3 kill. All that KVM offers goes on as before.
- * argv: how the filter is installed, "prctl" or "seccomp" (of all threads).
+ * argv: how the filter is installed, "prctl" or "seccomp" (of all threads); "fork": one that lets clone pass;
+ * "alone": with no other process before it.
  */
 #include "guest.h"
 #include "window.h"
@@ -13,6 +14,7 @@
 #include <linux/falloc.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,8 +29,9 @@
 #define NR_VCPUS 4
 
 static struct guest guest;
-static bool by_prctl;
+static bool of_all_threads, may_fork, is_alone;
 static int to_child, from_child; /* ends of two socketpairs */
+static int pair[2];
 static pid_t child;
 
 /* ---- the filter -------------------------------------------------------------------------- */
@@ -52,7 +55,10 @@ static long install_filter(void)
 {
 	struct sock_fprog program = { .len = sizeof(rules) / sizeof(rules[0]), .filter = rules };
 
-	if (by_prctl)
+	for (unsigned int i = 0; may_fork && i < program.len; i++)
+		if (rules[i].k == SYS_clone)
+			rules[i].k = SYS_userfaultfd;
+	if (!of_all_threads)
 		return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
 }
@@ -70,7 +76,7 @@ static void ask_about_filters(void)
 
 /* ---- another process that was there before ----------------------------------------------- */
 
-static void send_descriptor(int fd)
+static void send_descriptor(int to, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 }, c = 0;
 	struct iovec iov = { &c, 1 };
@@ -84,7 +90,7 @@ static void send_descriptor(int fd)
 	head->cmsg_type = SCM_RIGHTS;
 	head->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(head), &fd, sizeof(int));
-	assert_int_equal(sendmsg(to_child, &msg, 0), 1);
+	assert_int_equal(sendmsg(to, &msg, 0), 1);
 }
 
 static int receive_descriptor(int from)
@@ -132,6 +138,8 @@ static void start_child(void)
 	child = fork();
 	if (child == 0) {
 		close(down[1]);
+		close(pair[0]);
+		close(pair[1]);
 		_exit(child_main(down[0], up[1]));
 	}
 	assert_true(child > 0);
@@ -141,11 +149,21 @@ static void start_child(void)
 	from_child = up[0];
 }
 
+static void end_child(void)
+{
+	int status;
+
+	close(to_child);
+	close(from_child);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void expect_child_sees(int fd, uint8_t first, uint8_t second)
 {
 	uint8_t answer[2];
 
-	send_descriptor(fd);
+	send_descriptor(to_child, fd);
 	assert_int_equal(read(from_child, answer, 2), 2);
 	assert_int_equal(answer[0], first);
 	assert_int_equal(answer[1], second);
@@ -249,6 +267,8 @@ static void descriptors_are_sent(void **state)
 	struct window *w;
 	void *window;
 
+	if (is_alone)
+		skip();
 	window_setup(&window);
 	w = window;
 	window_hide(w, 1, 1);
@@ -256,6 +276,60 @@ static void descriptors_are_sent(void **state)
 	window_show(w, 1, 1);
 	window_hide(w, 0, 1);
 	expect_child_sees(w->fd, 0xff, 2);
+	window_teardown(&window);
+}
+
+/* Files in memory that stand behind what we have. */
+static size_t nr_held(void)
+{
+	char name[32], link[64];
+	size_t nr = 0;
+
+	for (int fd = 0; fd < 20000; fd++) {
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		if (readlink(name, link, sizeof(link)) > 0)
+			nr += memcmp(link, "/memfd:gmem", 11) == 0;
+	}
+	return nr;
+}
+
+/* The last copy of a descriptor is in a message that nobody will read. */
+static void a_last_close_elsewhere_is_seen(void **state)
+{
+	int fd = guest_gmem(&guest, PAGE, 0), tries = 0;
+	size_t before;
+
+	send_descriptor(pair[0], fd);
+	close(fd);
+	guest_sleep_us(50000);
+	before = nr_held();
+	close(pair[0]);
+	close(pair[1]);
+	while (nr_held() == before && tries++ < 200)
+		guest_sleep_us(10000);
+	assert_true(nr_held() < before);
+}
+
+/* It could hear of no conversion: so it sees nothing, and no conversion waits for it. */
+static void a_child_sees_nothing(void **state)
+{
+	struct window *w;
+	void *window;
+	int status;
+	pid_t pid;
+
+	if (!may_fork)
+		skip();
+	window_setup(&window);
+	w = window;
+	pid = fork();
+	if (pid == 0)
+		_exit(window_read(w->map) == SIGBUS ? 0 : 1);
+	window_hide(w, 0, 1);
+	window_show(w, 0, 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	expect_shown(w->map, 1);
 	window_teardown(&window);
 }
 
@@ -275,12 +349,8 @@ static void there_is_an_end(void **state)
 
 static void all_is_closed(void **state)
 {
-	int status;
-
-	close(to_child);
-	close(from_child);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	if (!is_alone)
+		end_child();
 	guest_free(&guest);
 }
 
@@ -290,7 +360,9 @@ static int set_up(void **state)
 {
 	guest_make(&guest, KVM_X86_SW_PROTECTED_VM);
 	window_vm = guest.vm;
-	start_child();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	if (!is_alone)
+		start_child();
 	ask_about_filters();
 	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	assert_int_equal(install_filter(), 0);
@@ -301,15 +373,23 @@ static int set_up(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(with_overlays),	 cmocka_unit_test(with_marks),
-		cmocka_unit_test(guest_memfds_are_made), cmocka_unit_test(vcpus_are_made),
-		cmocka_unit_test(a_vm_is_made),		 cmocka_unit_test(the_guest_runs),
-		cmocka_unit_test(descriptors_are_sent),	 cmocka_unit_test(there_is_an_end),
+		cmocka_unit_test(with_overlays),
+		cmocka_unit_test(with_marks),
+		cmocka_unit_test(guest_memfds_are_made),
+		cmocka_unit_test(vcpus_are_made),
+		cmocka_unit_test(a_vm_is_made),
+		cmocka_unit_test(the_guest_runs),
+		cmocka_unit_test(descriptors_are_sent),
+		cmocka_unit_test(a_child_sees_nothing),
+		cmocka_unit_test(a_last_close_elsewhere_is_seen),
+		cmocka_unit_test(there_is_an_end),
 		cmocka_unit_test(all_is_closed),
 	};
 
 	window_init(0, NULL);
 	close(window_vm);
-	by_prctl = argc > 1 && strcmp(argv[1], "prctl") == 0;
+	of_all_threads = argc > 1 && strcmp(argv[1], "seccomp") == 0;
+	may_fork = argc > 1 && strcmp(argv[1], "fork") == 0;
+	is_alone = argc > 1 && strcmp(argv[1], "alone") == 0;
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
