@@ -160,7 +160,7 @@ static void sum_up(struct sample *s)
 	qsort(s->ns, s->nr, sizeof(s->ns[0]), compare);
 	s->min = s->ns[0];
 	s->median = s->nr % 2 ? s->ns[s->nr / 2] : (s->ns[s->nr / 2 - 1] + s->ns[s->nr / 2]) / 2;
-	s->p90 = s->ns[(s->nr - 1) * 9 / 10];
+	s->p90 = s->ns[(s->nr * 9 + 9) / 10 - 1];
 }
 
 /* Other processes are forked when the library's window is there for them to inherit. */

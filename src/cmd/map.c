@@ -169,7 +169,7 @@ static int complain(const struct cmd *cmd, int pid, int err)
 		cmd_complain(cmd, "process %d is not yours to look at: %s", pid, strerror(-err));
 		break;
 	case EAGAIN:
-		cmd_complain(cmd, "process %d does not answer: is it stopped?", pid);
+		cmd_complain(cmd, "process %d is stopped, or does not answer", pid);
 		break;
 	case ENOSPC:
 		cmd_complain(cmd, "process %d serves as many processes as it can", pid);

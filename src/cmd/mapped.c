@@ -11,6 +11,7 @@
 #include "map/share.h"
 
 #define NR_RUNS 64
+#define PATIENCE_MS 5000
 
 /* ---- growing lists ----------------------------------------------------------------------------- */
 
@@ -171,6 +172,24 @@ static void read_name(struct mapped *m)
 	fclose(f);
 }
 
+/* Asking it would take as long as we have patience. */
+static bool is_stopped(int pid)
+{
+	char path[32], line[256] = "";
+	const char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	end = strrchr(line, ')'); /* of the name */
+	return end && (end[2] == 'T' || end[2] == 't');
+}
+
 int mapped_read(int pid, uint64_t id, bool with_runs, struct mapped *m)
 {
 	int err;
@@ -179,7 +198,10 @@ int mapped_read(int pid, uint64_t id, bool with_runs, struct mapped *m)
 	m->pid = pid;
 	if (kill(pid, 0) && errno == ESRCH)
 		return -ESRCH;
+	if (is_stopped(pid))
+		return -EAGAIN;
 	read_name(m);
+	gmem_set_patience(PATIENCE_MS);
 	err = read_shares(pid, id, with_runs, m);
 	if (err)
 		mapped_free(m);

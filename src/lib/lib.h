@@ -10,7 +10,7 @@
  * Locks, outermost first: lib_lock_windows() (the program's changes of windows, and fork) -> file invalidate
  * and what follows it below. The list of files has one of its own, a leaf.
  *
- * This layer may use libc for pthread_atfork() alone.
+ * Of libc this layer uses pthread_atfork(), getenv() and pure functions.
  */
 #ifndef GMEM_LIB_LIB_H
 #define GMEM_LIB_LIB_H
