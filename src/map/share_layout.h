@@ -186,6 +186,7 @@ struct share_link {
 	_Atomic bool has_slot;
 	uint32_t slot;
 	_Atomic bool gone;	 /* the home: for good */
+	bool refused;		 /* a slot; said so */
 	struct os_mutex request; /* one at a time */
 	struct os_mutex apply;	 /* over each command, in order */
 	struct os_thread *agent;

@@ -147,8 +147,10 @@ static int join(struct share_link *l)
 		return -ESTALE;
 	err = share_claim(l->share, l->fd, &l->slot);
 	if (err) {
-		os_log(OS_LOG_WARN,
-		       "a guest_memfd has too many processes: all of it stays hidden here");
+		if (!l->refused)
+			os_log(OS_LOG_WARN, "a guest_memfd has too many processes: all of it stays "
+					    "hidden here");
+		l->refused = true;
 		return err;
 	}
 	s = share_link_slot(l);
