@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The registry without memory: an add changes nothing, a hole keeps more pinned than need be. */
+/* The registry without memory: a call that would need some changes nothing. */
 #include "map/host_map.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
+#include "core/attr_map.h"
 #include "os/os.h"
 
 #define PAGE ((uint64_t)4096)
-#define BASE ((uint64_t)1 << 40)
+#define RW (PROT_READ | PROT_WRITE)
 
 static bool no_memory;
 static int pins;
@@ -36,45 +38,85 @@ static void put(void *owner)
 
 static const struct host_map_ops ops = { .get = get, .put = put };
 
-static int add(struct host_map *m, uint64_t page, uint64_t nr)
+static int map(struct host_map *m, struct host_file *f, uint64_t addr, uint64_t nr)
 {
-	return host_map_add(m, BASE + page * PAGE, nr * PAGE, NULL, &pins, 0);
+	uint64_t at;
+
+	return host_map_mmap(m, f, &pins, addr, nr * PAGE, RW, MAP_SHARED | (addr ? MAP_FIXED : 0),
+			     0, &at);
+}
+
+static void make_file(struct host_file *f, unsigned int flags)
+{
+	f->size = 64 * PAGE;
+	f->flags = GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED | flags;
+	assert_int_equal(os_memfd_create("file", f->size, &f->store_fd), 0);
+	assert_int_equal(attr_map_create(ATTR_PRIVATE, 0, &f->state), 0);
+}
+
+static void nothing_is_lost(unsigned int flags)
+{
+	uint64_t base =
+		(uintptr_t)mmap(NULL, 1024 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct host_file f = { 0 };
+	struct host_map_range r;
+	struct host_map *m;
+	uint64_t nr = 0;
+
+	make_file(&f, flags);
+	assert_int_equal(host_map_create(&ops, &m), 0);
+	assert_int_equal(map(m, &f, base, 10), 0);
+	no_memory = true;
+	/* As many as there is room for, and then no more. */
+	while (!map(m, &f, base + (100 + 2 * nr) * PAGE, 1))
+		nr++;
+	assert_int_equal(pins, nr + 1);
+	assert_int_equal(map(m, &f, base, 5), -ENOMEM);
+	assert_int_equal(map(m, &f, 0, 5), -ENOMEM);
+	assert_int_equal(host_map_mremap(m, base, 5 * PAGE, 5 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+					 base + 50 * PAGE),
+			 -ENOMEM);
+	assert_int_equal(host_map_munmap(m, base + 2 * PAGE, PAGE), -ENOMEM);
+	if (flags)
+		assert_int_equal(host_map_mprotect(m, base + 2 * PAGE, PAGE, PROT_READ, -1),
+				 -ENOMEM);
+	assert_true(host_map_find(m, base, 1, &r));
+	assert_int_equal(r.size, 10 * PAGE);
+	put(r.owner);
+	((volatile uint8_t *)base)[2 * PAGE] = 1;
+	/* What exists is converted all the same. */
+	if (flags) {
+		no_memory = false;
+		assert_int_equal(attr_map_reserve(f.state, 0, 64), 0);
+		no_memory = true;
+		assert_int_equal(host_map_hide(m, &f, 0, 64 * PAGE), 0);
+		assert_true(host_map_is_hidden(m, base + PAGE));
+		assert_int_equal(host_map_show(m, &f, 0, 64 * PAGE), 0);
+		assert_false(host_map_is_hidden(m, base + PAGE));
+	}
+	no_memory = false;
+	assert_int_equal(host_map_munmap(m, base, 1024 * PAGE), 0);
+	assert_int_equal(pins, 0);
+	host_map_destroy(m);
+	os_fd_close(f.store_fd);
+	attr_map_destroy(f.state);
 }
 
 static void without_memory_nothing_is_lost(void **state)
 {
-	struct host_map_range r;
-	struct host_map *m;
-	int nr = 0;
+	nothing_is_lost(0);
+}
 
-	assert_int_equal(host_map_create(&ops, &m), 0);
-	assert_int_equal(add(m, 0, 10), 0);
-	no_memory = true;
-	/* As many as there is room for, and then no more. */
-	while (!add(m, 100 + 2 * (uint64_t)nr, 1))
-		nr++;
-	assert_int_equal(pins, nr + 1);
-	assert_int_equal(add(m, 0, 5), -ENOMEM);
-	assert_int_equal(host_map_move(m, BASE, 5 * PAGE, BASE + 50 * PAGE, 5 * PAGE, false),
-			 -ENOMEM);
-	assert_true(host_map_find(m, BASE, 1, &r));
-	assert_int_equal(r.size, 10 * PAGE);
-	put(r.owner);
-	/* The room kept for a split is used up by the first. */
-	host_map_remove(m, BASE + 2 * PAGE, PAGE);
-	host_map_remove(m, BASE + 5 * PAGE, PAGE);
-	assert_true(host_map_find(m, BASE + 5 * PAGE, PAGE, &r));
-	put(r.owner);
-	no_memory = false;
-	host_map_remove(m, BASE, 1000 * PAGE);
-	assert_int_equal(pins, 0);
-	host_map_destroy(m);
+static void without_memory_no_window_is_lost(void **state)
+{
+	nothing_is_lost(GMEM_FILE_IN_PLACE);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_memory_nothing_is_lost),
+		cmocka_unit_test(without_memory_no_window_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
