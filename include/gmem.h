@@ -143,7 +143,7 @@ struct gmem;
 
 /*
  * What a kind of VM wants to be told about pages of its file, as hardware that guards pages
- * itself needs it; the series has these for SNP and TDX. Only of pages that are backed by memory,
+ * itself needs it; the series has these for SNP and TDX. Only of pages that have been touched,
  * cut to the range that changes. Called with the file's invalidate lock held: see "consumers" for
  * what that forbids. data is gmem_create_args.type_data.
  */
@@ -291,10 +291,9 @@ struct gmem_convert_args {
  * series takes the whole range again). If all are: 0 at once.
  *	-EINVAL	 in this order, as KVM: flags; attributes; size 0, or offset + size wraps; offset or
  *		 size not a multiple of GMEM_PAGE_SIZE; past the end of the file
- *	-EAGAIN	 to private: a page is pinned (gmem_pin(), a pipe that was not drained), a consumer
- *		 refuses, or another process did not hide the range within the patience. Nothing has
- *		 changed, and nothing was unmapped before the pins were looked at. error_offset and
- *		 refused say where
+ *	-EAGAIN	 to private: a page is pinned (see "pins"), a consumer refuses, or another process
+ *		 did not hide the range within the patience. Nothing has changed, and nothing was
+ *		 unmapped before the pins were looked at. error_offset and refused say where
  *	-EINTR	 gmem_interrupt(): only where nothing has changed
  *	-ENOMEM	 as everywhere; error_offset is offset
  * Excludes faults, punches, allocations and other conversions of the file while it runs.
@@ -462,6 +461,18 @@ GMEM_API void gmem_pin_trim(struct gmem_pinned *pin, uint64_t size);
 /* NULL is allowed. */
 GMEM_API void gmem_unpin(struct gmem_pinned *pin);
 
+/*
+ * From now on a conversion to private by a file's home also asks the kernel who references its
+ * pages, and refuses with -EAGAIN what anybody holds without telling: pipes (vmsplice), O_DIRECT,
+ * AIO, io_uring, zero-copy sends, of any process. Without it the library knows of pins that
+ * gmem_pin() was told of and of no others: put one around a vmsplice() until the pipe is drained,
+ * and around I/O until it is done. For the life of the process, for all of its files; a conversion
+ * of touched pages takes longer.
+ *	-EPERM	 the process may not look (CAP_BPF and CAP_PERFMON, or root), or this kernel does
+ *		 not let it: as before, nothing but gmem_pin() is known
+ */
+GMEM_API int gmem_count_references(void);
+
 /* ---- bindings: whose guest memory it is ---------------------------------------------------- */
 
 /* A range of the file that an owner (a memory slot) has for itself. */
@@ -613,8 +624,8 @@ struct gmem_stats {
 	uint64_t size;		/* bytes of the file */
 	uint64_t backed_bytes;	/* bytes of memory that its pages have */
 	uint64_t private_bytes; /* bytes that are private; the rest is shared */
-	/* Memory for the attributes (elsewhere: for this process's copy of them): about 1 bit a
-	 * page at most, some KiB while they are uniform. */
+	/* Memory for the attributes (elsewhere: for this process's copy of them): at most a
+	 * seventh of a byte for each page of the file, and 320 KiB. */
 	uint64_t attribute_bytes;
 };
 

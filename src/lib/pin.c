@@ -105,3 +105,11 @@ void gmem_unpin(struct gmem_pinned *p)
 	gmem_put(p->file);
 	os_free(p, sizeof(*p));
 }
+
+int gmem_count_references(void)
+{
+	if (!pins_are_exact())
+		return obs_refuse(-EPERM, "the kernel does not tell who references a page");
+	pins_say_unseen();
+	return 0;
+}
