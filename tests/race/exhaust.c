@@ -30,10 +30,10 @@ static void limit(int what, rlim_t soft)
 	struct rlimit r;
 
 	if (getrlimit(what, &r))
-		die("getrlimit: %m");
+		die("getrlimit: errno %d", errno);
 	r.rlim_cur = soft == RLIM_INFINITY ? r.rlim_max : soft;
 	if (setrlimit(what, &r))
-		die("setrlimit: %m");
+		die("setrlimit: errno %d", errno);
 }
 
 /* ---- mappings ---- */
@@ -43,7 +43,7 @@ static uint8_t *fill_mappings(void)
 	uint8_t *p = mmap(NULL, FILL_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
-		die("the filling: %m");
+		die("the filling: errno %d", errno);
 	for (uint64_t i = 1; i < FILL_PAGES; i += 2) {
 		if (mprotect(p + i * PAGE, PAGE, PROT_READ))
 			return p;
@@ -174,14 +174,14 @@ static void with_so_many_left(unsigned int left)
 	limit(RLIMIT_NOFILE, (rlim_t)before + left);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0 && errno != EMFILE)
-		die("/dev/kvm with %u descriptors left: %m", left);
+		die("/dev/kvm with %u descriptors left: errno %d", left, errno);
 	vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 	if (kvm >= 0 && vm < 0 && errno != EMFILE && errno != ENOMEM)
-		die("a VM with %u descriptors left: %m", left);
+		die("a VM with %u descriptors left: errno %d", left, errno);
 	if (vm >= 0)
 		fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &c);
 	if (vm >= 0 && fd < 0 && errno != EMFILE && errno != ENOMEM)
-		die("a guest_memfd with %u descriptors left: %m", left);
+		die("a guest_memfd with %u descriptors left: errno %d", left, errno);
 	for (int i = 0; i < 3; i++) {
 		int f = (int[]){ fd, vm, kvm }[i];
 
@@ -213,7 +213,7 @@ static void scenario_no_locked_memory(void)
 	bench_make(&b);
 	limit(RLIMIT_MEMLOCK, size);
 	if (mlock(b.w.host, size))
-		die("mlock of a window: %m");
+		die("mlock of a window: errno %d", errno);
 	bench_try_much(&b);
 	limit(RLIMIT_MEMLOCK, 0);
 	bench_try_much(&b);
@@ -221,7 +221,7 @@ static void scenario_no_locked_memory(void)
 	bench_try_fork(&b);
 	printf("  at the limit: %u done, %u refused\n", b.nr_done, b.nr_refused);
 	if (munlock(b.w.host, size))
-		die("munlock of a window: %m");
+		die("munlock of a window: errno %d", errno);
 	limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
 	bench_relieved(&b);
 }
@@ -271,7 +271,7 @@ static void become_nobody(void)
 	if (getuid())
 		return;
 	if (setgid(NOBODY) || setuid(NOBODY) || prctl(PR_SET_DUMPABLE, 1))
-		die("an ordinary user: %m");
+		die("an ordinary user: errno %d", errno);
 }
 
 static bool ends_well(const struct scenario *s, bool ordinary)
@@ -282,7 +282,7 @@ static bool ends_well(const struct scenario *s, bool ordinary)
 	fflush(stdout);
 	pid = fork();
 	if (pid < 0)
-		die("fork: %m");
+		die("fork: errno %d", errno);
 	if (!pid) {
 		alarm(120);
 		if (ordinary)
@@ -292,7 +292,7 @@ static bool ends_well(const struct scenario *s, bool ordinary)
 		_exit(0);
 	}
 	if (waitpid(pid, &status, 0) != pid)
-		die("waitpid: %m");
+		die("waitpid: errno %d", errno);
 	if (status)
 		printf("  FAILED, status 0x%x\n", (unsigned int)status);
 	return !status;

@@ -96,15 +96,15 @@ void bench_try_window(struct bench *b)
 
 	if (p == MAP_FAILED) {
 		if (errno != ENOMEM)
-			die("mmap of a window: %m");
+			die("mmap of a window: errno %d", errno);
 		return;
 	}
 	bench_look(b, p, true);
 	/* A hole in it needs a mapping more. */
 	if (munmap((uint8_t *)p + 5 * PAGE, PAGE) && errno != ENOMEM)
-		die("munmap in a window: %m");
+		die("munmap in a window: errno %d", errno);
 	if (munmap(p, BENCH_PAGES * PAGE))
-		die("munmap of a window: %m");
+		die("munmap of a window: errno %d", errno);
 }
 
 void bench_try_fork(struct bench *b)
@@ -113,7 +113,7 @@ void bench_try_fork(struct bench *b)
 
 	if (pid < 0) {
 		if (errno != ENOMEM && errno != EAGAIN)
-			die("fork: %m");
+			die("fork: errno %d", errno);
 		return;
 	}
 	if (!pid) {

@@ -34,7 +34,7 @@ void filter_calls(const int *calls, unsigned int nr, int error)
 	code[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
-		die("a filter: %m");
+		die("a filter: errno %d", errno);
 }
 
 /* Odd pages to private until it is refused or enough; how many are private. */
@@ -89,7 +89,7 @@ static void must_have_room(void)
 	memset(p, 1, 1 << 20);
 	errno = pthread_create(&thread, NULL, nothing, NULL);
 	if (errno)
-		die("pthread_create: %m");
+		die("pthread_create: errno %d", errno);
 	pthread_join(thread, NULL);
 	free(p);
 }

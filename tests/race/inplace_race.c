@@ -158,7 +158,7 @@ static void start_workers(struct table *t, const struct world *w, int table_fd)
 	for (unsigned int i = 0; i < NR_WORKERS; i++) {
 		errno = pthread_create(&workers[i].thread, NULL, work[i], &workers[i]);
 		if (errno)
-			die("pthread_create: %m");
+			die("pthread_create: errno %d", errno);
 	}
 }
 
@@ -170,7 +170,7 @@ static struct table *table_make(uint64_t seed, bool alternating, int *fd)
 
 	*fd = memfd_create("table", MFD_CLOEXEC);
 	if (*fd < 0 || ftruncate(*fd, sizeof(*t)))
-		die("the table: %m");
+		die("the table: errno %d", errno);
 	t = table_map(*fd);
 	t->seed = seed;
 	t->is_alternating = alternating;

@@ -20,7 +20,7 @@ struct table *table_map(int table_fd)
 	void *p = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, MAP_SHARED, table_fd, 0);
 
 	if (p == MAP_FAILED)
-		die("the table: %m");
+		die("the table: errno %d", errno);
 	return p;
 }
 
@@ -159,7 +159,7 @@ int start_child_that_stays(struct table *t, int fd, uint8_t *inherited)
 	int pid = fork();
 
 	if (pid < 0)
-		die("fork: %m");
+		die("fork: errno %d", errno);
 	if (pid)
 		return pid;
 	run_staying(t, CHILD, fd, inherited, accessor);
@@ -174,10 +174,10 @@ int start_peer(const char *self, int *sock)
 	int pair[2], pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
-		die("socketpair: %m");
+		die("socketpair: errno %d", errno);
 	pid = fork();
 	if (pid < 0)
-		die("fork: %m");
+		die("fork: errno %d", errno);
 	if (!pid) {
 		close(pair[0]);
 		snprintf(arg, sizeof(arg), "%d", pair[1]);

@@ -83,19 +83,19 @@ void world_make_vm(struct world *w, unsigned long type)
 	w->gmem = -1;
 	w->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (w->kvm < 0)
-		die("/dev/kvm: %m");
+		die("/dev/kvm: errno %d", errno);
 	if (!world_converts(w->kvm, &w->is_v7))
 		die("no conversion in place here: run with gmem run --profile in-place");
 	w->vm = ioctl(w->kvm, KVM_CREATE_VM, type);
 	if (w->vm < 0)
-		die("KVM_CREATE_VM: %m");
+		die("KVM_CREATE_VM: errno %d", errno);
 	w->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (w->ram == MAP_FAILED)
-		die("guest RAM: %m");
+		die("guest RAM: errno %d", errno);
 	page_tables(w->ram);
 	memcpy(w->ram + CODE, code_begin, (size_t)(code_end - code_begin));
 	if (world_bind(w, 0, 0, RAM_SIZE, w->ram, -1, 0))
-		die("slot 0: %m");
+		die("slot 0: errno %d", errno);
 }
 
 int world_gmem(const struct world *w, uint64_t size, uint64_t flags)
@@ -127,7 +127,7 @@ uint8_t *world_map(int fd, uint64_t offset, uint64_t size)
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
 
 	if (p == MAP_FAILED)
-		die("mmap of a guest_memfd: %m");
+		die("mmap of a guest_memfd: errno %d", errno);
 	return p;
 }
 
@@ -189,7 +189,7 @@ static void set_cpuid(const struct guest *g)
 
 	c->nent = (uint32_t)nr;
 	if (ioctl(g->world->kvm, KVM_GET_SUPPORTED_CPUID, c) || ioctl(g->fd, KVM_SET_CPUID2, c))
-		die("CPUID: %m");
+		die("CPUID: errno %d", errno);
 	free(c);
 }
 
@@ -201,7 +201,7 @@ static void set_long_mode(const struct guest *g)
 	struct kvm_sregs s;
 
 	if (ioctl(g->fd, KVM_GET_SREGS, &s))
-		die("KVM_GET_SREGS: %m");
+		die("KVM_GET_SREGS: errno %d", errno);
 	data.selector = 0x10;
 	s.ds = s.es = s.fs = s.gs = s.ss = data;
 	s.cs = data;
@@ -214,7 +214,7 @@ static void set_long_mode(const struct guest *g)
 	s.cr0 = 1ul << 31 | 1;	   /* PG, PE */
 	s.efer = 1 << 8 | 1 << 10; /* LME, LMA */
 	if (ioctl(g->fd, KVM_SET_SREGS, &s))
-		die("KVM_SET_SREGS: %m");
+		die("KVM_SET_SREGS: errno %d", errno);
 }
 
 static size_t run_size(const struct guest *g)
@@ -231,10 +231,10 @@ void guest_make(struct guest *g, const struct world *w, unsigned int id)
 	*g = (struct guest){ .world = w, .id = id };
 	g->fd = ioctl(w->vm, KVM_CREATE_VCPU, id);
 	if (g->fd < 0)
-		die("KVM_CREATE_VCPU: %m");
+		die("KVM_CREATE_VCPU: errno %d", errno);
 	g->run = mmap(NULL, run_size(g), PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
 	if (g->run == MAP_FAILED)
-		die("struct kvm_run: %m");
+		die("struct kvm_run: errno %d", errno);
 	g->save = (void *)buffers;
 	g->look = (void *)(buffers + PAGE);
 	set_cpuid(g);
@@ -253,7 +253,7 @@ static int operate(struct guest *g, const uint8_t *code, struct kvm_regs *regs)
 	regs->rip = CODE + (uint64_t)(code - code_begin);
 	regs->rflags = 2;
 	if (ioctl(g->fd, KVM_SET_REGS, regs))
-		die("KVM_SET_REGS: %m");
+		die("KVM_SET_REGS: errno %d", errno);
 	while (ioctl(g->fd, KVM_RUN, 0)) {
 		if (errno != EINTR)
 			return -errno;
@@ -261,7 +261,7 @@ static int operate(struct guest *g, const uint8_t *code, struct kvm_regs *regs)
 	if (g->run->exit_reason != KVM_EXIT_HLT)
 		return 1;
 	if (ioctl(g->fd, KVM_GET_REGS, regs))
-		die("KVM_GET_REGS: %m");
+		die("KVM_GET_REGS: errno %d", errno);
 	return 0;
 }
 
@@ -269,7 +269,7 @@ void guest_complete(struct guest *g)
 {
 	g->run->immediate_exit = 1;
 	if (ioctl(g->fd, KVM_RUN, 0) != -1 || errno != EINTR)
-		die("a KVM_RUN that exits at once: %m");
+		die("a KVM_RUN that exits at once: errno %d", errno);
 	g->run->immediate_exit = 0;
 }
 
@@ -402,7 +402,7 @@ static void each_line(const char *path, void (*line)(const char *text, void *arg
 	ssize_t n;
 
 	if (fd < 0)
-		die("%s: %m", path);
+		die("%s: errno %d", path, errno);
 	while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
 		for (ssize_t i = 0; i < n; i++) {
 			if (buffer[i] != '\n') {
