@@ -5,7 +5,7 @@
     symbols.py LAYER LIBRARY [LIBRARY-BELOW...]
 
 core and mmu: nothing but os_*, obs_* and the four mem functions, and no data that can be written.
-map, cpu and kvm: also pure functions of libc. None of them has thread-local data.
+map, cpu, kvm and lib: also pure functions of libc. None of them but lib has thread-local data.
 """
 import re
 import sys
@@ -23,8 +23,11 @@ PURE = (r'str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn)|memchr|memrchr|bsearch|l?
 COMPILER = (r'__(asan|ubsan|tsan|sanitizer|gcov|llvm|lsan)_.*|_GLOBAL_OFFSET_TABLE_|__gcov_.*|'
             r'__start___sancov.*|__stop___sancov.*|__tls_get_addr|__popcountdi2|__udivti3|'
             r'__umodti3|__divti3|__modti3|__udivmodti4')
-BY_LAYER = {'core': '', 'mmu': '', 'map': PURE, 'cpu': PURE + r'|Zydis\w+|Zyan\w+', 'kvm': PURE}
+BY_LAYER = {'core': '', 'mmu': '', 'map': PURE, 'cpu': PURE + r'|Zydis\w+|Zyan\w+', 'kvm': PURE,
+            'lib': PURE + '|getenv|pthread_atfork|__register_atfork'}
 NO_GLOBALS = {'core', 'mmu'}
+# Of a thread that gmem_interrupt() finds inside a call.
+THREAD_LOCAL = {'lib'}
 
 
 def judge_needed(layer, library, below):
@@ -37,7 +40,7 @@ def judge_needed(layer, library, below):
 
 def judge_data(layer, library):
     for name, (member, section) in sorted(house.symbols(library, undefined=False).items()):
-        if re.match(r'^\.t(data|bss)', section):
+        if re.match(r'^\.t(data|bss)', section) and layer not in THREAD_LOCAL:
             yield f'{member}: {name} is thread-local'
         if layer in NO_GLOBALS and re.match(r'^(\.data(?!\.rel\.ro)|\.bss|\*COM\*)', section):
             yield f'{member}: {name} is a global that can be written'
