@@ -13,9 +13,9 @@
 
 bool window_marked;
 int window_vm;
-siginfo_t window_info;
+__thread siginfo_t window_info;
 
-static sigjmp_buf out;
+static __thread sigjmp_buf out;
 
 static void leave(int signo, siginfo_t *info, void *context)
 {

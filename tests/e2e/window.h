@@ -45,7 +45,7 @@ void window_hide(const struct window *w, size_t page, size_t nr);
 void window_show(const struct window *w, size_t page, size_t nr);
 
 /* The signal that an access to this address gives, 0: none; what came with it. */
-extern siginfo_t window_info;
+extern __thread siginfo_t window_info;
 int window_read(const volatile uint8_t *p);
 int window_write(volatile uint8_t *p, uint8_t value);
 /* The signal that comes when info is sent to this thread. */
