@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "ioctl_args.h"
 
+#include <gmem/ioctl.h>
+
 static const unsigned long requests[] = {
 	KVM_GET_API_VERSION,
 	KVM_CREATE_VM,
@@ -16,6 +18,9 @@ static const unsigned long requests[] = {
 	KVM_CREATE_GUEST_MEMFD,
 	KVM_SET_MEMORY_ATTRIBUTES,
 	KVM_SET_MEMORY_ATTRIBUTES2,
+	KVM_SET_MEMORY_ATTRIBUTES2, /* as often as all that it has to do with */
+	GMEM_CONVERT,
+	GMEM_GET_ATTRIBUTES,
 	KVM_GET_DIRTY_LOG,
 	KVM_CLEAR_DIRTY_LOG,
 	KVM_RESET_DIRTY_RINGS,
@@ -222,6 +227,36 @@ static void make_mask(struct thread *t, uint8_t *at)
 	at[4 + (SIGUSR1 - 1) / 8] &= (uint8_t) ~(1 << ((SIGUSR1 - 1) % 8));
 }
 
+/* Requests to a guest_memfd, most of them legal: the place of their first three fields is the same. */
+static void make_conversion(struct thread *t, unsigned long req, uint8_t *at, size_t len)
+{
+	uint64_t *word = (uint64_t *)(void *)at;
+
+	memset(at, 0, len);
+	word[0] = rng_below(&t->r, 64) * PG;
+	word[1] = (rng_below(&t->r, 32) + 1) * PG;
+	word[2] = rng_below(&t->r, 2) * 8;
+	if (req == GMEM_CONVERT && rng_one_in(&t->r, 2)) {
+		struct gmem_ioctl_convert *c = (void *)at;
+
+		c->refused = (uintptr_t)t->buffer + rng_below(&t->r, BUFFER);
+		c->max_refused = (uint32_t)rng_below(&t->r, 8);
+	} else if (req == GMEM_GET_ATTRIBUTES) {
+		struct gmem_ioctl_attributes *q = (void *)at;
+
+		q->runs = (uintptr_t)t->buffer + rng_below(&t->r, BUFFER);
+		q->max_runs = (uint32_t)rng_below(&t->r, 8);
+	}
+	if (rng_one_in(&t->r, 8))
+		at[rng_below(&t->r, len)] ^= (uint8_t)(1 << rng_below(&t->r, 8));
+}
+
+static bool is_conversion(unsigned long req)
+{
+	return req == KVM_SET_MEMORY_ATTRIBUTES2 || req == GMEM_CONVERT ||
+	       req == GMEM_GET_ATTRIBUTES;
+}
+
 static void fill(struct thread *t, unsigned long req, uint8_t *at, size_t len)
 {
 	if (rng_one_in(&t->r, 2))
@@ -240,6 +275,8 @@ static void fill(struct thread *t, unsigned long req, uint8_t *at, size_t len)
 		make_log(t, at, req == KVM_CLEAR_DIRTY_LOG);
 	} else if (req == KVM_SET_SIGNAL_MASK) {
 		make_mask(t, at);
+	} else if (is_conversion(req) && rng_one_in(&t->r, 2)) {
+		make_conversion(t, req, at, len);
 	} else if (req == KVM_SET_MEMORY_ATTRIBUTES && rng_one_in(&t->r, 2)) {
 		((uint64_t *)(void *)at)[0] = rng_below(&t->r, 64) * PG;
 		((uint64_t *)(void *)at)[1] = (rng_below(&t->r, 64) + 1) * PG;
