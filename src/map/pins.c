@@ -276,7 +276,7 @@ static void tell_pages(void *arg, uint64_t pgoff, uint64_t nr)
 	tell(t, pgoff << OS_PAGE_SHIFT, (pgoff + nr) << OS_PAGE_SHIFT);
 }
 
-/* The home asks for all: a page is the same one in every process. */
+/* Whoever has given a sign asks; a page is the same one in every process. */
 static void tell_unseen(struct teller *t, struct host_file *f)
 {
 	int ret;
@@ -294,7 +294,7 @@ static void tell_unseen(struct teller *t, struct host_file *f)
 
 static bool asks_unseen(const struct host_file *f)
 {
-	return pins_unseen_possible() && f->file && f->store_fd >= 0;
+	return pins_unseen_possible() && f->store_fd >= 0;
 }
 
 uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,

@@ -14,6 +14,7 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/io_uring.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SO_ZEROCOPY
@@ -209,6 +211,42 @@ static void give_sign(int in)
 	}
 }
 
+/* The child gives the sign, and what it may hold is looked at there. */
+static void a_page_that_a_child_holds_unseen_is_found_after_its_sign(void **state)
+{
+	int p[2], go[2], status;
+	uint64_t where;
+	pid_t child;
+	char c;
+
+	if (!may_look() || from_the_start())
+		skip();
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(pipe(go), 0);
+	child = fork();
+	if (!child) {
+		struct iovec iov = { t.host + PAGE, PAGE };
+		bool right = raw_vmsplice(p[1], &iov) == (long)PAGE;
+
+		open("/proc/self/exe", O_RDONLY | O_DIRECT);
+		right = right && write(go[1], "x", 1) == 1;
+		while (right)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(go[0], &c, 1), 1);
+	assert_int_equal(inplace_convert(t.fd, 0, 4 * PAGE, PRIVATE, &where), -EAGAIN);
+	assert_int_equal(where, PAGE);
+	expect_shared(&t, 1, 'b', 'x', 'y');
+	close(p[0]);
+	close(p[1]);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	inplace_set(&t, 0, 4, PRIVATE);
+	close(go[0]);
+	close(go[1]);
+}
+
 static void a_page_that_is_held_unseen_is_found_after_a_sign(void **state)
 {
 	struct iovec iov = { t.host + 2 * PAGE, PAGE }, seen = { t.host, PAGE };
@@ -273,6 +311,7 @@ int main(int argc, char **argv)
 		TEST(io_under_way_is_not_seen_and_ends_in_the_private_page),
 	};
 	const struct CMUnitTest with[] = {
+		TEST(a_page_that_a_child_holds_unseen_is_found_after_its_sign),
 		TEST(a_page_that_is_held_unseen_is_found_after_a_sign),
 		TEST(io_under_way_is_refused),
 	};
