@@ -100,6 +100,7 @@ static void fallocate_rules(void **state)
 struct shared {
 	int vm;
 	_Atomic int gmem;
+	uint64_t flags; /* of the guest_memfds */
 };
 
 static void *change_slots(void *arg)
@@ -130,13 +131,33 @@ static void *change_attributes(void *arg)
 	return NULL;
 }
 
+/* The descriptor may be closed by now, or another one's. */
+static void *convert_in_place(void *arg)
+{
+	struct shared *s = arg;
+	int i;
+
+	for (i = 0; i < 4 * ROUNDS; i++) {
+		struct kvm_memory_attributes2 a = {
+			.offset = (uint64_t)(i % 7) * PAGE,
+			.size = 33 * PAGE,
+			.attributes = i & 1 ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		};
+		long r = call(s->gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a);
+
+		if (r && r != -EBADF && r != -ENOTTY && r != -EINVAL)
+			abort();
+	}
+	return NULL;
+}
+
 static void *change_files(void *arg)
 {
 	struct shared *s = arg;
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		int old = s->gmem, fresh = make_gmem(s->vm, 512 * PAGE, 0);
+		int old = s->gmem, fresh = make_gmem(s->vm, 512 * PAGE, s->flags);
 
 		if (fresh < 0)
 			abort();
@@ -162,15 +183,14 @@ static void *prefault(void *arg)
 	return NULL;
 }
 
-static void slots_files_attributes_and_faults_race(void **state)
+static void race(void *(*change)(void *), uint64_t flags)
 {
-	void *(*const actors[])(void *) = { change_slots, change_attributes, change_files,
-					    prefault };
-	struct shared s = { .vm = make_vm(KVM_X86_SW_PROTECTED_VM) };
+	void *(*const actors[])(void *) = { change_slots, change, change_files, prefault };
+	struct shared s = { .vm = make_vm(KVM_X86_SW_PROTECTED_VM), .flags = flags };
 	pthread_t threads[4];
 	unsigned int i;
 
-	s.gmem = make_gmem(s.vm, 512 * PAGE, 0);
+	s.gmem = make_gmem(s.vm, 512 * PAGE, flags);
 	for (i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, actors[i], &s), 0);
 	for (i = 0; i < 4; i++)
@@ -178,6 +198,18 @@ static void slots_files_attributes_and_faults_race(void **state)
 	fixture_close(s.gmem);
 	fixture_close(s.vm);
 	fixture_end();
+}
+
+static void slots_files_attributes_and_faults_race(void **state)
+{
+	race(change_attributes, 0);
+}
+
+static void slots_files_conversions_in_place_and_faults_race(void **state)
+{
+	fixture_start("in-place");
+	race(convert_in_place, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+	fixture_start(NULL);
 }
 
 static int start(void **state)
@@ -194,6 +226,7 @@ int main(void)
 		cmocka_unit_test(prefault_fails_or_makes_progress),
 		cmocka_unit_test(fallocate_rules),
 		cmocka_unit_test(slots_files_attributes_and_faults_race),
+		cmocka_unit_test(slots_files_conversions_in_place_and_faults_race),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);
