@@ -297,15 +297,28 @@ static bool asks_unseen(const struct host_file *f)
 	return pins_unseen_possible() && f->store_fd >= 0;
 }
 
+/* Only where it matters the pipes are asked, which costs some microseconds each. */
+static bool meets_any(struct host_file *f, uint64_t from, uint64_t to)
+{
+	bool any;
+
+	if (!atomic_load(&f->pins.nr))
+		return false;
+	os_mutex_lock(&lock);
+	any = find_hits(f, from, to);
+	os_mutex_unlock(&lock);
+	return any;
+}
+
 uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 		    void (*refuse)(void *arg, uint64_t offset, uint64_t size), void *arg)
 {
 	struct teller t = { .refuse = refuse, .arg = arg, .from = offset, .to = offset + size };
-	bool exactly = asks_unseen(f);
+	bool exactly = asks_unseen(f), any = meets_any(f, t.from, t.to);
 
-	if (!exactly && !atomic_load(&f->pins.nr))
+	if (!exactly && !any)
 		return 0;
-	if (atomic_load(&f->pins.nr))
+	if (any)
 		pipes_look(f);
 	if (exactly)
 		os_mutex_lock(&exact_lock);

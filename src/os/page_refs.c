@@ -186,26 +186,49 @@ static void tell(struct teller *t, uint64_t pgoff, uint64_t nr)
 	t->nr = nr;
 }
 
-/* One run: pages [pgoff, end) of one node; returns where to go on. */
+/* Where what is known now of [pgoff, end) ends. */
+static uint64_t end_of_look(const struct os_page_refs *r, uint64_t pgoff, uint64_t end)
+{
+	uint64_t covered = r->look->single ? ((uint64_t)1 << r->look->shift) - 1 : SLOTS - 1;
+	uint64_t last = pgoff | covered;
+
+	return last < end - 1 ? last + 1 : end;
+}
+
+static bool judge_all(const struct os_page_refs *r, uint64_t pgoff, uint64_t end,
+		      enum verdict v[SLOTS])
+{
+	bool all_none = true;
+
+	for (uint64_t i = pgoff; i < end; i++) {
+		v[i - pgoff] = judge(r, i, i % SLOTS);
+		all_none = all_none && v[i - pgoff] == NONE;
+	}
+	return all_none;
+}
+
+/* After one run; returns where to go on. */
 static uint64_t look_at_node(struct os_page_refs *r, int fd, uint64_t pgoff, uint64_t end,
 			     struct teller *t)
 {
-	uint64_t base = pgoff & ~(uint64_t)(SLOTS - 1), covered;
 	enum verdict v[SLOTS];
 
-	covered = ((uint64_t)1 << r->look->shift) - 1;
+	end = end_of_look(r, pgoff, end);
 	if (r->look->single) {
-		end = (pgoff | covered) < end ? (pgoff | covered) + 1 : end;
 		v[0] = judge(r, pgoff, 0);
 		if (v[0] != NONE && look_at(r, fd, pgoff, v[0]))
 			tell(t, pgoff, end - pgoff);
 		return end;
 	}
-	end = end < base + SLOTS ? end : base + SLOTS;
+	if (judge_all(r, pgoff, end, v))
+		return end;
+	/* Often many at once wait for the same. */
+	if (!r->drained_here) {
+		drain_here(r);
+		return pgoff;
+	}
 	for (uint64_t i = pgoff; i < end; i++)
-		v[i - base] = judge(r, i, i - base);
-	for (uint64_t i = pgoff; i < end; i++)
-		if (v[i - base] != NONE && look_at(r, fd, i, v[i - base]))
+		if (v[i - pgoff] != NONE && look_at(r, fd, i, v[i - pgoff]))
 			tell(t, i, 1);
 	return end;
 }
