@@ -462,12 +462,12 @@ GMEM_API void gmem_pin_trim(struct gmem_pinned *pin, uint64_t size);
 GMEM_API void gmem_unpin(struct gmem_pinned *pin);
 
 /*
- * From now on a conversion to private by a file's home also asks the kernel who references its
- * pages, and refuses with -EAGAIN what anybody holds without telling: pipes (vmsplice), O_DIRECT,
- * AIO, io_uring, zero-copy sends, of any process. Without it the library knows of pins that
- * gmem_pin() was told of and of no others: put one around a vmsplice() until the pipe is drained,
- * and around I/O until it is done. For the life of the process, for all of its files; a conversion
- * of touched pages takes longer.
+ * From now on, whoever converts a page of a file of this process to private, here or in another
+ * process, this one asks the kernel who references it, and refuses with -EAGAIN what anybody
+ * holds without telling: pipes (vmsplice), O_DIRECT, AIO, io_uring, zero-copy sends. Without it
+ * the library knows of pins that gmem_pin() was told of and of no others: put one around a
+ * vmsplice() until the pipe is drained, and around I/O until it is done. For the life of the
+ * process, for all of its files; a conversion of touched pages takes longer.
  *	-EPERM	 the process may not look (CAP_BPF and CAP_PERFMON, or root), or this kernel does
  *		 not let it: as before, nothing but gmem_pin() is known
  */
@@ -571,8 +571,8 @@ GMEM_API int gmem_change_describe(const struct gmem_change *change, struct gmem_
 
 /*
  * In prepare and begin of a conversion (and in an aborted end): the parts of the range that do
- * not have the new attributes yet, in order. Start with *at = 0; false: there are no more. The
- * others stay as they are and need not be dropped.
+ * not have the new attributes yet, in order. Start with *at = 0; false: there are no more (or it
+ * is another kind of change). The others stay as they are and need not be dropped.
  */
 GMEM_API bool gmem_change_next_part(const struct gmem_change *change, uint64_t *at,
 				    uint64_t *offset, uint64_t *size);

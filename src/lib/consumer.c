@@ -139,28 +139,27 @@ int gmem_change_describe(const struct gmem_change *change, struct gmem_change_in
 	return lib_args_out(info, &i, sizeof(i), INFO_MIN);
 }
 
+/* A consumer that does not look at the kind asks in a punch, too. */
+static bool is_conversion(const struct gmem_change *change)
+{
+	return change->kind == GMEM_CHANGE_CONVERT;
+}
+
 bool gmem_change_next_part(const struct gmem_change *change, uint64_t *at, uint64_t *offset,
 			   uint64_t *size)
 {
-	return gmem_change_next(change, at, offset, size);
+	return is_conversion(change) && gmem_change_next(change, at, offset, size);
 }
 
 void gmem_change_refuse_part(const struct gmem_change *change, uint64_t offset, uint64_t size)
 {
-	uint64_t from = offset & ~(uint64_t)(OS_PAGE_SIZE - 1);
-	uint64_t to = size > UINT64_MAX - OS_PAGE_SIZE - offset ? change->offset + change->size
-								: offset + size + OS_PAGE_SIZE - 1;
-
-	to &= ~(uint64_t)(OS_PAGE_SIZE - 1);
-	from = from < change->offset ? change->offset : from;
-	to = to > change->offset + change->size ? change->offset + change->size : to;
-	if (from < to)
-		gmem_change_refuse(change, from, to - from);
+	if (is_conversion(change))
+		gmem_change_refuse(change, offset, size);
 }
 
 bool gmem_change_wants_every_part(const struct gmem_change *change)
 {
-	return gmem_change_wants_all(change);
+	return is_conversion(change) && gmem_change_wants_all(change);
 }
 
 /* ---- bindings ---------------------------------------------------------------------------------- */

@@ -6,13 +6,11 @@
 #include "lib/lib.h"
 #include "map/pins.h"
 #include "obs/obs.h"
-#include "os/process.h"
 
 struct gmem_pinned {
-	struct pin *pin; /* gone in a forked child */
+	struct pin *pin; /* of no file in a forked child */
 	struct gmem *file;
 	uint64_t size;
-	uint64_t home; /* of the process that pinned */
 };
 
 /* At home under the invalidate lock, so no conversion is half done; elsewhere a replica, which changes before the
@@ -73,14 +71,8 @@ int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned 
 	gmem_get(g);
 	p->file = g;
 	p->size = size;
-	p->home = os_home_token();
 	*out = p;
 	return 0;
-}
-
-static bool is_ours(const struct gmem_pinned *p)
-{
-	return p->home == os_home_token();
 }
 
 void gmem_pin_trim(struct gmem_pinned *p, uint64_t size)
@@ -92,16 +84,14 @@ void gmem_pin_trim(struct gmem_pinned *p, uint64_t size)
 	if (size >= p->size)
 		return;
 	p->size = size;
-	if (is_ours(p))
-		pin_settle(p->pin, size);
+	pin_settle(p->pin, size);
 }
 
 void gmem_unpin(struct gmem_pinned *p)
 {
 	if (!p)
 		return;
-	if (is_ours(p))
-		pin_drop(p->pin);
+	pin_drop(p->pin);
 	gmem_put(p->file);
 	os_free(p, sizeof(*p));
 }

@@ -31,7 +31,8 @@ static void note(struct told *t, enum call call, const struct gmem_change *chang
 	assert_int_equal(gmem_change_describe(change, info), 0);
 	t->calls[t->nr] = call;
 	gmem_attributes(t->g, info->offset, &t->states[t->nr]);
-	while (info->kind == GMEM_KIND_CONVERT && (call != END || info->aborted) &&
+	/* Asked in every kind, as who does not look would. */
+	while ((call != END || info->aborted) &&
 	       gmem_change_next_part(change, &at, &offset, &size)) {
 		if (!t->nr_parts[t->nr]++)
 			t->parts[t->nr] = (struct gmem_range){ offset, size };
@@ -61,7 +62,7 @@ static int on_begin(void *data, const struct gmem_change *change)
 	struct told *t = data;
 
 	note(t, BEGIN, change);
-	if (t->begin_error && t->infos[t->nr - 1].kind == GMEM_KIND_CONVERT)
+	if (t->begin_error)
 		refuse(t, change);
 	return t->begin_error;
 }
@@ -167,6 +168,7 @@ static void who_has_begun_is_told_of_the_abort(void **state)
 	struct gmem_consumer *a = add(&bad, g), *b = add(&good, g);
 
 	bad.begin_error = -ENOMEM;
+	bad.refuse[0] = (struct gmem_range){ 0, PAGE };
 	assert_int_equal(gmem_make_private(g, 0, PAGE, NULL), -ENOMEM);
 	/* Whichever order they are told in: each has as many ends as it has begun. */
 	assert_int_equal(bad.nr, 2);
@@ -184,6 +186,7 @@ static void who_has_begun_is_told_of_the_abort(void **state)
 	/* A punch is not to be refused. */
 	assert_int_equal(gmem_punch(g, 0, PAGE), 0);
 	assert_int_equal(bad.infos[bad.nr - 1].kind, GMEM_KIND_DISCARD);
+	assert_int_equal(bad.nr_parts[bad.nr - 1], 0);
 	gmem_consumer_remove(g, a);
 	gmem_consumer_remove(g, b);
 	gmem_unmap(window, 4 * PAGE);
@@ -376,6 +379,19 @@ static void a_type_is_told_of_pages_that_are_there(void **state)
 
 /* ---- the guest's side ------------------------------------------------------------------------ */
 
+static void a_translation_ends_with_the_file(void **state)
+{
+	struct gmem *g = t_create(5, BOTH);
+	uint64_t size = 0;
+	void *at;
+
+	assert_int_equal(gmem_fault_begin(g), 0);
+	assert_int_equal(gmem_page(g, 2 * PAGE, &at, &size), 0);
+	gmem_fault_end(g);
+	assert_in_range(size, PAGE, 3 * PAGE);
+	gmem_put(g);
+}
+
 static void a_page_has_the_size_of_what_is_alike(void **state)
 {
 	struct gmem *g = t_create(1024 + 5, BOTH);
@@ -410,6 +426,7 @@ int main(void)
 		cmocka_unit_test(a_consumer_needs_begin_and_end),
 		cmocka_unit_test(a_page_has_one_owner),
 		cmocka_unit_test(a_type_is_told_of_pages_that_are_there),
+		cmocka_unit_test(a_translation_ends_with_the_file),
 		cmocka_unit_test(a_page_has_the_size_of_what_is_alike),
 	};
 

@@ -190,6 +190,8 @@ static void a_punch_frees_and_changes_no_state(void **state)
 	assert_int_equal(gmem_punch(g, 3 * PAGE, 100 * PAGE), 0);
 	assert_int_equal(gmem_punch(g, 0, 0), -EINVAL);
 	assert_int_equal(gmem_punch(g, 1, PAGE), -EINVAL);
+	assert_int_equal(gmem_punch(g, PAGE, UINT64_MAX - 4095), -EINVAL);
+	assert_int_equal(gmem_punch(g, UINT64_MAX - 4095, PAGE), -EINVAL);
 	assert_int_equal(gmem_punch(NULL, 0, PAGE), -EINVAL);
 	gmem_unmap(window, 4 * PAGE);
 	gmem_put(g);
@@ -255,7 +257,10 @@ static void a_long_conversion_is_interrupted_before_it_changes_anything(void **s
 	struct gmem_consumer *c;
 	int nr_asked = 0;
 
+	/* Outside of a call it is for nothing. */
 	gmem_interrupt();
+	assert_int_equal(gmem_make_private(g, 0, nr_pages * PAGE, NULL), 0);
+	t_shared(g, 0, nr_pages);
 	assert_int_equal(gmem_consumer_add(g, &callbacks, &nr_asked, &c), 0);
 	assert_int_equal(gmem_make_private(g, PAGE, (nr_pages - 1) * PAGE, &where), -EINTR);
 	assert_int_equal(where, PAGE);

@@ -166,6 +166,7 @@ static void live_once(void)
 	struct gmem *g = t_create(64, BOTH);
 	char *window = t_map(g, 0, 64);
 	struct gmem_pinned *pin;
+	void *now;
 	int fd;
 
 	memset(window, 1, 64 * PAGE);
@@ -174,10 +175,12 @@ static void live_once(void)
 	gmem_unpin(pin);
 	t_private(g, 3, 5);
 	t_guest(g, 4);
+	assert_int_equal(gmem_advise(window, PAGE, MADV_REMOVE), 0);
+	assert_int_equal(gmem_remap(window, 64 * PAGE, 32 * PAGE, 0, NULL, &now), 0);
 	close(fd);
 	gmem_get(g);
 	gmem_put(g);
-	assert_int_equal(gmem_unmap(window, 64 * PAGE), 0);
+	assert_int_equal(gmem_unmap(window, 32 * PAGE), 0);
 	gmem_put(g);
 }
 
