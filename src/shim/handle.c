@@ -11,6 +11,7 @@
 #include "os/peer.h"
 #include "os/spare.h"
 #include "shim/fdname.h"
+#include "shim/jail.h"
 #include "shim/shim.h"
 
 _Atomic uint32_t handle_count;
@@ -93,6 +94,7 @@ static void start(struct handle *h, const struct stat *st)
 	atomic_store(&h->open, true);
 	atomic_store(&h->waited_for, false);
 	atomic_fetch_add(&handle_count, 1);
+	jail_note_object();
 	atomic_store_explicit(&h->refs, 1, memory_order_release);
 }
 

@@ -12,7 +12,6 @@
 #include "shim/exec.h"
 #include "shim/fdtable.h"
 #include "shim/fork.h"
-#include "shim/jail.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
@@ -26,7 +25,6 @@ static int reserve(bool cloexec, const char *name, int *fd)
 
 	if (ret)
 		return ret;
-	jail_note_object();
 	ret = fdtable_set(*fd, h);
 	if (ret) {
 		os_sys1(SYS_close, *fd);

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-/* Something of ours has been made in this process. */
+/* Something of ours is, or was, in this process: /dev/kvm, a VM, a guest_memfd from elsewhere. */
 void jail_note_object(void);
 
 /* The system call with this number, prctl or seccomp, as the program makes it. */

@@ -14,6 +14,8 @@
  *	path         names that are ours: /dev/kvm, /sys/module/kvm, /proc/self/fd/N
  *	signal       the program's handlers, and how they wait while a thread is inside gmem
  *	fork         what a child process begins with
+ *	jail         what is made before the program filters its system calls
+ *	map_change   the frame of every change of a mapping
  *	exec         other programs run under gmem too
  *	real         the C library's functions behind ours
  *
