@@ -158,9 +158,40 @@ static bool run(struct share_link *l)
 	return any || behind;
 }
 
+struct unloaded {
+	uint64_t id;
+	const struct share_link *link;
+};
+
+static void find_unloaded(struct host_file *f, void *arg)
+{
+	struct unloaded *u = arg;
+
+	if (!f->file && f->link && host_file_converts(f) && !atomic_load(&f->attached) &&
+	    !atomic_load(&f->link->gone))
+		*u = (struct unloaded){ f->id, f->link };
+}
+
+/* The home did not answer when this was first asked for. */
+static bool load_one(void)
+{
+	struct unloaded u = { 0 };
+	struct host_file *f;
+	bool loaded;
+
+	host_file_for_each(find_unloaded, &u);
+	f = u.link ? host_file_find(u.id, u.link) : NULL;
+	if (!f)
+		return false;
+	share_load(f);
+	loaded = atomic_load(&f->attached);
+	host_file_put(f);
+	return loaded;
+}
+
 bool share_run_pending(void)
 {
-	bool any = false;
+	bool any = load_one();
 
 	for (struct share_link *l = atomic_load(&share_links); l; l = l->next)
 		if (l->agent)

@@ -131,26 +131,42 @@ static int renew(int fd)
 	return own;
 }
 
-static void settle_link(struct share_link *l, int parent_fd)
+static void take_child_slot(struct share_link *l)
 {
 	struct share_slot *s;
 
-	os_mutex_init(&l->request);
-	os_mutex_init(&l->apply);
-	l->agent = NULL;
-	atomic_store(&l->has_slot, l->child_fd >= 0);
-	if (l->child_fd < 0) {
-		l->fd = renew(parent_fd);
-		return;
-	}
-	if (parent_fd >= 0)
-		os_fd_close(parent_fd);
 	l->fd = l->child_fd;
 	l->slot = l->child_slot;
 	l->child_fd = -1;
 	s = share_link_slot(l);
 	atomic_store(&s->pid_namespace, os_peer_namespace());
 	atomic_store(&s->pid, os_peer_self());
+	if (!agent_start(l)) {
+		atomic_store(&l->has_slot, true);
+		return;
+	}
+	/* Nobody would hear what becomes private: nothing is shown, and nobody waits for us. */
+	os_log(OS_LOG_WARN, "no thread in a child: what it maps of a guest_memfd stays hidden");
+	l->fd = renew(l->fd);
+}
+
+/* The agent waits until the state is whole: apply is held. */
+static void settle_link(struct share_link *l)
+{
+	int parent_fd = l->fd;
+
+	os_mutex_init(&l->request);
+	os_mutex_init(&l->apply);
+	os_mutex_lock(&l->apply);
+	l->agent = NULL;
+	atomic_store(&l->has_slot, false);
+	if (l->child_fd < 0) {
+		l->fd = renew(parent_fd);
+		return;
+	}
+	if (parent_fd >= 0)
+		os_fd_close(parent_fd);
+	take_child_slot(l);
 }
 
 /* What was our parent's own is elsewhere for us. */
@@ -225,11 +241,9 @@ void share_after_fork_in_child(struct host_map *m)
 	share_home_after_fork();
 	share_service_after_fork();
 	for (struct share_link *l = atomic_load(&share_links); l; l = l->next)
-		settle_link(l, l->fd);
+		settle_link(l);
 	for (struct host_file *f = host_file_first(); f; f = f->next)
 		settle_file(f, parent);
 	for (struct share_link *l = atomic_load(&share_links); l; l = l->next)
-		if (atomic_load(&l->has_slot) && agent_start(l))
-			os_log(OS_LOG_WARN, "no thread to hear what becomes private: conversions "
-					    "wait for this process");
+		os_mutex_unlock(&l->apply);
 }

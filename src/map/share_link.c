@@ -257,7 +257,8 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 	struct share_slot *s = share_link_slot(l);
 	uint64_t now = os_clock_ns();
 
-	if (os_signal_pending() && take_back(r))
+	/* What only asks must not come back with nothing: the pages would be hidden. */
+	if (r->kind == SHARE_CONVERT && os_signal_pending() && take_back(r))
 		return -EINTR;
 	if (now >= p->look) {
 		p->look = now + LOOK_NS;

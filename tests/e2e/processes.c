@@ -596,6 +596,7 @@ static void when_the_home_is_gone(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	home.pid = fork();
 	if (!home.pid) {
+		close(pair[0]);
 		vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 		if (make(FLAGS) || map_it(PROT_READ | PROT_WRITE, MAP_SHARED) || poke(1, 2) ||
 		    poke(0, 1) || convert(0, 1, true))
