@@ -129,6 +129,64 @@ static void a_child_asks_and_converts(void **state)
 	inplace_free(&t);
 }
 
+/* ---- the process that made the file is gone ----------------------------------------------------- */
+
+static int use_orphan(struct inplace *t, pid_t home)
+{
+	uint64_t where;
+	uint8_t value;
+
+	while (getppid() == home)
+		guest_sleep_us(1000);
+	if (inplace_convert(t->fd, PAGE, PAGE, PRIVATE, &where) != -EIO)
+		return 1;
+	if (where != PAGE)
+		return 2;
+	if (inplace_convert(t->fd, 0, PAGE, 0, &where) != -EIO)
+		return 3;
+	if (host_read(t->host, &value) != SIGBUS)
+		return 4;
+	if (host_read(t->host + PAGE, &value) || value != 'x')
+		return 5;
+	if (inplace_convert(t->fd, 1, PAGE, 0, &where) != -EINVAL || where != UNTOLD)
+		return 6;
+	return 0;
+}
+
+/* Makes the file, leaves a child behind, and ends. */
+static void be_home(int result)
+{
+	struct inplace t;
+	pid_t home = getpid();
+	int r;
+
+	inplace_make(&t, 2, SHARED_FIRST);
+	t.host[PAGE] = 'x';
+	inplace_set(&t, 0, 1, PRIVATE);
+	if (fork())
+		_exit(0);
+	r = use_orphan(&t, home);
+	_exit(write(result, &r, sizeof(r)) != sizeof(r));
+}
+
+static void a_file_whose_home_is_gone_stays_as_it_was(void **state)
+{
+	int ends[2], status, r = -1;
+	pid_t home;
+
+	assert_int_equal(pipe(ends), 0);
+	home = fork();
+	assert_true(home >= 0);
+	if (!home)
+		be_home(ends[1]);
+	assert_int_equal(waitpid(home, &status, 0), home);
+	assert_int_equal(status, 0);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &r, sizeof(r)), sizeof(r));
+	assert_int_equal(r, 0);
+	close(ends[0]);
+}
+
 /* ---- VM by VM ---------------------------------------------------------------------------------- */
 
 static int ask_in_place(int vm)
@@ -177,6 +235,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest in_place[] = {
 		cmocka_unit_test(two_calls_however_many_pages_are_held),
 		cmocka_unit_test(a_child_asks_and_converts),
+		cmocka_unit_test(a_file_whose_home_is_gone_stays_as_it_was),
 	};
 	const struct CMUnitTest per_vm[] = {
 		cmocka_unit_test(two_vms_in_two_modes),
