@@ -22,6 +22,10 @@ static int library(void)
 	struct gmem_create_args args = { .args_size = sizeof(args), .size = SIZE };
 	struct gmem *g, *private;
 
+	/* One that has gone: its number is nobody's. */
+	if (gmem_create(&args, &g))
+		return 1;
+	gmem_put(g);
 	args.flags = GMEM_MMAP | GMEM_INIT_SHARED;
 	if (gmem_create(&args, &g))
 		return 1;

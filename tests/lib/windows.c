@@ -147,6 +147,9 @@ static void a_window_moves_with_what_is_hidden(void **state)
 	assert_ptr_equal(now, at);
 	assert_int_equal(t_touch(at + 2 * PAGE, 0), SIGSEGV);
 	assert_int_equal(gmem_remap(window, PAGE, 2 * PAGE, MREMAP_MAYMOVE, NULL, &now), -EFAULT);
+	place = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_int_equal(gmem_remap(place, PAGE, 2 * PAGE, MREMAP_MAYMOVE, NULL, &now), -EFAULT);
+	munmap(place, PAGE);
 	assert_int_equal(gmem_remap(at, PAGE, PAGE, 4, NULL, &now), -EINVAL);
 	assert_int_equal(gmem_remap(at, PAGE, PAGE, 0, NULL, NULL), -EINVAL);
 	gmem_unmap(at, 2 * PAGE);
