@@ -69,7 +69,7 @@ static int demo(const struct cmd *cmd, int argc, char **argv)
 		cmd_complain(cmd, "the example minivmm is not built");
 		return EXIT_FAILED;
 	}
-	puts("minivmm is a VMM of 400 lines that keeps its guest's memory in a guest_memfd. It knows\n"
+	puts("minivmm is a VMM of some 400 lines that keeps its guest's memory in a guest_memfd. It knows\n"
 	     "/dev/kvm and nothing of gmem. First on this host's own kernel:");
 	status = run_vmm(cmd, vmm, NULL);
 	puts(status == 0 ? "\nThis kernel has all of it by itself. Now under gmem:"
