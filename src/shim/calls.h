@@ -30,8 +30,8 @@ long calls_fstatfs(int fd, uint64_t out);
 bool calls_access_ours(int dirfd, uint64_t name, int mode, long *ret);
 long calls_readlinkat(int dirfd, uint64_t name, uint64_t text, uint64_t size);
 
-/* May userfaultfd have the range in this struct uffdio_register of the program? */
-bool calls_may_register(uint64_t uffdio_register);
+/* May userfaultfd have the range, or let go of it, at the start of this structure of the program? */
+bool calls_may_register(uint64_t uffdio_range);
 long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset);
 long calls_munmap(uint64_t addr, uint64_t size);
 long calls_mremap(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to);

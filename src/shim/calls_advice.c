@@ -295,16 +295,16 @@ SHIM_EXPORT int msync(void *addr, size_t size, int flags)
 	return answered ? (int)shim_return(ret) : real()->msync(addr, size, flags);
 }
 
-bool calls_may_register(uint64_t uffdio_register)
+bool calls_may_register(uint64_t uffdio_range)
 {
-	struct uffdio_register reg;
+	struct uffdio_range range;
 	bool may = true;
 
 	if (!change_map_any())
 		return true;
 	shim_enter();
-	if (os_copy_in(&reg, uffdio_register, sizeof(reg)) == 0)
-		may = !meets_gmem(reg.range.start, reg.range.len);
+	if (os_copy_in(&range, uffdio_range, sizeof(range)) == 0)
+		may = !meets_gmem(range.start, range.len);
 	shim_leave();
 	return may;
 }

@@ -368,7 +368,7 @@ long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
 		h = take_over_host_kvm(fd);
 	if (h)
 		return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
-	if (cmd == UFFDIO_REGISTER && !calls_may_register(arg))
+	if ((cmd == UFFDIO_REGISTER || cmd == UFFDIO_UNREGISTER) && !calls_may_register(arg))
 		return -EINVAL;
 	return os_sys3(SYS_ioctl, fd, cmd, arg);
 }

@@ -6,8 +6,11 @@
 #include "window.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -152,6 +155,27 @@ static void a_process_can_advise_itself(void **state)
 	close(self);
 }
 
+/* It could take away what hides a page. */
+static void a_userfaultfd_of_the_program_has_no_part_in_it(void **state)
+{
+	struct window *w = *state;
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* of user mode only */);
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .range = { (uintptr_t)w->map, 4 * PAGE },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	if (uffd < 0)
+		skip();
+	window_hide(w, 2, 2);
+	assert_int_equal(ioctl(uffd, UFFDIO_API, &api), 0);
+	assert_int_equal(ioctl(uffd, UFFDIO_REGISTER, &reg), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(ioctl(uffd, UFFDIO_UNREGISTER, &reg.range), -1);
+	assert_int_equal(errno, EINVAL);
+	close(uffd);
+	expect_as_before(w);
+}
+
 /* Of the mapping at p: VmFlags has "lo". */
 static bool is_locked(const void *p)
 {
@@ -258,6 +282,7 @@ int main(int argc, char **argv)
 		WINDOW_TEST(pages_can_be_had_in_advance_unless_hidden),
 		WINDOW_TEST(removed_pages_are_punched),
 		WINDOW_TEST(a_process_can_advise_itself),
+		WINDOW_TEST(a_userfaultfd_of_the_program_has_no_part_in_it),
 		WINDOW_TEST(what_is_locked_stays_locked),
 		WINDOW_TEST(a_hidden_page_cannot_be_locked_in),
 		WINDOW_TEST(all_is_locked_and_unlocked),
