@@ -16,7 +16,7 @@
 #include "os/sanitize.h"
 
 #define NR 8
-#define FLIPS (OS_TSAN || OS_ASAN ? 30000 : 300000)
+#define FLIPS (OS_TSAN || OS_ASAN ? 15000 : 160000)
 
 enum phase { SHOWN, HIDING, HIDDEN, SHOWING, NR_PHASES };
 
