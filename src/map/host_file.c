@@ -265,12 +265,10 @@ void host_file_freeze(void)
 	for (struct host_file *f = files; f; f = f->next)
 		if (f->file)
 			gmem_file_fault_begin(f->file);
-	os_mutex_lock(&files_lock);
 }
 
 void host_file_thaw(void)
 {
-	os_mutex_unlock(&files_lock);
 	for (struct host_file *f = files; f; f = f->next)
 		if (f->file)
 			gmem_file_fault_end(f->file);

@@ -172,6 +172,8 @@ static void take_over(struct share *s, uint32_t nr)
 	share_set_live(s, nr, false);
 	for (unsigned int i = 0; i < SHARE_NR_FILES / 64; i++)
 		atomic_store(&slot->files[i], 0);
+	/* Who waits for the one before looks again, at us. */
+	atomic_fetch_add(&slot->owner, 1);
 	drain(s, slot);
 	atomic_store(&slot->pid, 0);
 	atomic_store(&slot->pid_namespace, 0);

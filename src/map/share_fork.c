@@ -92,11 +92,14 @@ void share_before_fork(struct host_map *m)
 		os_log(OS_LOG_WARN,
 		       "a child of a process that has filtered its system calls: its windows "
 		       "of guest_memfds stay hidden");
+	/* An agent in the middle of a command may put the last count of a file: it is waited for first. */
+	share_link_lock();
+	for (struct share_link *l = atomic_load(&share_links); l; l = l->next)
+		os_mutex_lock(&l->apply);
 	host_file_freeze();
 	own_child_fd = -1;
 	claim_at_home(windows);
 	for (struct share_link *l = atomic_load(&share_links); l; l = l->next) {
-		os_mutex_lock(&l->apply);
 		l->child_fd = -1;
 		if (windows)
 			claim_elsewhere(l);
@@ -107,14 +110,15 @@ void share_before_fork(struct host_map *m)
 void share_after_fork_in_parent(struct host_map *m)
 {
 	host_map_after_fork_in_parent(m);
+	if (own_child_fd >= 0)
+		os_fd_close(own_child_fd);
+	host_file_thaw();
 	for (struct share_link *l = atomic_load(&share_links); l; l = l->next) {
 		if (l->child_fd >= 0)
 			os_fd_close(l->child_fd);
 		os_mutex_unlock(&l->apply);
 	}
-	if (own_child_fd >= 0)
-		os_fd_close(own_child_fd);
-	host_file_thaw();
+	share_link_unlock();
 }
 
 /* ---- the child --------------------------------------------------------------------------------- */

@@ -112,11 +112,14 @@ static void fall_behind(struct share *s, uint32_t slot)
 	share_ring(&s->slots[slot].bell);
 }
 
-/* A slot nobody has any more must not be asked again. */
-static void bury(struct share *s, uint32_t slot)
+/* A slot nobody has any more must not be asked again. It may have been claimed just now: only under its lock. */
+static void bury(struct share *s, int fd, uint32_t slot)
 {
+	if (os_peer_lock(fd, slot))
+		return;
 	share_set_live(s, slot, false);
 	atomic_store(&late[slot], false);
+	os_peer_unlock(fd, slot);
 }
 
 /* ---- rounds: one command to everybody who has the file ------------------------------------------ */
@@ -133,12 +136,18 @@ static void set_posted(struct share_round *r, uint32_t slot, bool posted)
 	r->posted[slot / 64] = posted ? r->posted[slot / 64] | bit : r->posted[slot / 64] & ~bit;
 }
 
+/* A slot may change hands in the middle of a round: a child that is forked by one who has not been told. */
+static bool is_told(const struct share_round *r, struct share *s, uint32_t slot)
+{
+	return r->command[slot] == NO_PLACE && r->owner[slot] == atomic_load(&s->slots[slot].owner);
+}
+
 /* Is there something to tell him, or to wait for? */
 static bool owes(struct share_round *r, struct share *s, uint32_t slot)
 {
 	if (is_posted(r, slot))
 		return true;
-	if (r->command[slot] == NO_PLACE || !is_member(s, slot, r->file->id))
+	if (!is_member(s, slot, r->file->id) || is_told(r, s, slot))
 		return false;
 	return r->kind != SHARE_PINS || atomic_load(&s->slots[slot].nr_pins);
 }
@@ -148,6 +157,8 @@ static void post_one(struct share_round *r, struct share *s, uint32_t slot)
 	struct gmem_refused run = { r->offset, r->size };
 	uint32_t place;
 
+	r->owner[slot] = atomic_load(&s->slots[slot].owner);
+	r->command[slot] = 0;
 	if (r->kind == SHARE_SHOW && is_late(s, slot)) {
 		fall_behind(s, slot);
 		r->command[slot] = NO_PLACE;
@@ -224,7 +235,7 @@ static void drop_dead(struct share_round *r, struct share *s, int fd)
 	for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++) {
 		if (!owes(r, s, i) || share_slot_lives(s, fd, i))
 			continue;
-		bury(s, i);
+		bury(s, fd, i);
 		leave_one(r, s, i);
 	}
 }

@@ -72,7 +72,8 @@ struct share_request {
 };
 
 struct share_slot {
-	_Atomic uint32_t pid; /* 0: a child that is just being made */
+	_Atomic uint32_t pid;	/* 0: a child that is just being made */
+	_Atomic uint32_t owner; /* counts those who have claimed it */
 	_Atomic uint64_t pid_namespace;
 	_Atomic uint32_t bell;	   /* rung by the home: look at commands and request */
 	_Atomic uint32_t behind;   /* set by the home: something was not told */
@@ -201,6 +202,9 @@ int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 int share_ask(struct share_link *l, struct share_request *r);
 void share_end_request(struct share_link *l);
 struct share_link *share_link_new(struct share *s, int fd);
+/* No link is made in between. */
+void share_link_lock(void);
+void share_link_unlock(void);
 void share_link_after_fork(void);
 
 /* agent.c */

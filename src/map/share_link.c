@@ -12,6 +12,16 @@
 _Atomic(struct share_link *) share_links;
 static struct os_mutex links_lock = OS_MUTEX_INIT;
 
+void share_link_lock(void)
+{
+	os_mutex_lock(&links_lock);
+}
+
+void share_link_unlock(void)
+{
+	os_mutex_unlock(&links_lock);
+}
+
 void share_link_after_fork(void)
 {
 	os_mutex_init(&links_lock);

@@ -159,6 +159,36 @@ static long convert_while_home_stops(uint64_t page, uint64_t nr)
 }
 
 static struct pin *pinned;
+struct stage *stage;
+
+static void look_often(uint64_t page)
+{
+	for (int i = 0; i < 30; i++) {
+		uint64_t hidden = atomic_load(&stage->hidden);
+		long seen = peek(page);
+
+		if (hidden % 2 == 0 || atomic_load(&stage->hidden) != hidden)
+			continue;
+		atomic_fetch_add(&stage->nr_looks, 1);
+		if (seen != BUS)
+			atomic_fetch_add(&stage->nr_wrong, 1);
+	}
+	_exit(0);
+}
+
+static long fork_storm(uint64_t page, uint64_t ms)
+{
+	uint64_t end = os_clock_ns() + ms * 1000000;
+
+	while (os_clock_ns() < end) {
+		pid_t pid = fork();
+
+		if (!pid)
+			look_often(page);
+		waitpid(pid, NULL, 0);
+	}
+	return (long)atomic_load(&stage->nr_wrong);
+}
 
 static long obey(const struct order *o, int other)
 {
@@ -197,6 +227,8 @@ static long obey(const struct order *o, int other)
 		ret = convert(o->page, o->nr, true);
 		os_signal_set_pending(false);
 		return ret;
+	case FORK_STORM:
+		return fork_storm(o->page, o->nr);
 	case EXEC:
 		execl("/bin/sleep", "sleep", "20", NULL);
 		return -errno;
@@ -374,6 +406,10 @@ uint64_t ms_since(uint64_t start_ns)
 
 int family_start(void **state)
 {
+	stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (stage == MAP_FAILED)
+		return -1;
 	if (host_map_create(&owner_ops, &map))
 		return -1;
 	return pthread_atfork(before, in_parent, in_child);

@@ -42,7 +42,14 @@ enum op {
 	UNPIN,
 	PRIVATE_WHILE_HOME_STOPS, /* its answer; page, nr */
 	PRIVATE_WITH_SIGNAL,
+	FORK_STORM, /* for nr ms; how many of its children saw page while stage->hidden said no */
 };
+/* Seen by all: odd while the page is private for sure. */
+struct stage {
+	_Atomic uint64_t hidden, nr_wrong, nr_looks;
+};
+extern struct stage *stage;
+
 struct child {
 	pid_t pid;
 	int sock;

@@ -183,6 +183,25 @@ static void a_signal_ends_a_request(void **state)
 	end_child(&c);
 }
 
+/* One that is forked by who has not been told yet must be told as well. */
+static void a_grandchild_is_made_while_a_page_is_hidden(void **state)
+{
+	struct child c = make_child();
+	uint64_t end = os_clock_ns() + 1900000000;
+
+	give_order(&c, FORK_STORM, 7, 2000, -1);
+	while (os_clock_ns() < end) {
+		assert_int_equal(convert(7, 1, true), 0);
+		atomic_fetch_add(&stage->hidden, 1);
+		usleep(300);
+		atomic_fetch_add(&stage->hidden, 1);
+		assert_int_equal(convert(7, 1, false), 0);
+	}
+	assert_int_equal(answer(&c), 0);
+	assert_true(atomic_load(&stage->nr_looks) > 100);
+	end_child(&c);
+}
+
 static void how_long_it_takes(void **state)
 {
 	uint64_t start, best[3] = { ~0ull, ~0ull, ~0ull };
@@ -224,6 +243,7 @@ int main(void)
 		T(without_windows_a_child_asks_when_it_needs),
 		T(what_a_child_has_pinned_stays_shared),
 		T(a_signal_ends_a_request),
+		T(a_grandchild_is_made_while_a_page_is_hidden),
 		T(how_long_it_takes),
 	};
 

@@ -99,7 +99,7 @@ static void a_killed_child_is_not_waited_for(void **state)
 	kill(c.pid, SIGKILL);
 	start = os_clock_ns();
 	assert_int_equal(convert(10, 1, true), 0);
-	assert_in_range(ms_since(start), 0, 200);
+	assert_in_range(ms_since(start), 0, 600);
 	assert_int_equal(tell(&other, PEEK, 10, 0), BUS);
 	end_child(&c);
 	end_child(&other);
@@ -134,7 +134,7 @@ static void a_child_that_execs_is_not_waited_for(void **state)
 	usleep(100000);
 	start = os_clock_ns();
 	assert_int_equal(convert(10, 1, true), 0);
-	assert_in_range(ms_since(start), 0, 200);
+	assert_in_range(ms_since(start), 0, 600);
 	end_child(&c);
 }
 
@@ -160,7 +160,7 @@ static void a_raw_child_keeps_nobody_waiting(void **state)
 	kill(c.pid, SIGKILL);
 	start = os_clock_ns();
 	assert_int_equal(convert(10, 1, true), 0);
-	assert_in_range(ms_since(start), 0, 200);
+	assert_in_range(ms_since(start), 0, 600);
 	end_child(&c);
 }
 
