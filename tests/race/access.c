@@ -19,7 +19,9 @@ bool actor_make(struct actor *a, struct table *t, enum place place, int fd)
 	int slot = slot_take(t, getpid());
 	bool ok;
 
-	*a = (struct actor){ .t = t, .place = place, .fd = fd, .slot = (unsigned int)slot };
+	*a = (struct actor){
+		.t = t, .place = place, .fd = fd, .slot = (unsigned int)slot, .born = now()
+	};
 	a->seed = t->seed ^ ((uint64_t)slot + 1) << 32 ^ (uint64_t)place << 40;
 	a->host =
 		mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)t->base);

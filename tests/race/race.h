@@ -130,6 +130,7 @@ struct actor {
 	unsigned int slot;
 	bool is_bulk; /* the one who writes the words from WORD_BULK on */
 	uint64_t seed;
+	double born;
 	int scratch; /* a memfd for read and write */
 	int pipe[2];
 };
