@@ -240,3 +240,15 @@ bool host_map_is_hidden(struct host_map *m, uint64_t addr)
 {
 	return host_map_any(m) && guard_is_hidden(&m->guard, addr);
 }
+
+bool host_map_is_window(struct host_map *m, uint64_t addr)
+{
+	bool is;
+
+	if (!host_map_any(m))
+		return false;
+	os_mutex_lock(&m->lock);
+	is = pieces_any_guarded(m, addr, addr + 1);
+	os_mutex_unlock(&m->lock);
+	return is;
+}

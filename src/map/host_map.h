@@ -72,6 +72,9 @@ bool host_map_find(struct host_map *m, uint64_t addr, uint64_t size, struct host
 bool host_map_any(struct host_map *m);
 /* Is addr a page of a window that is hidden now? For the handler of SIGBUS. */
 bool host_map_is_hidden(struct host_map *m, uint64_t addr);
+/* Is it a page of a window at all? A SIGBUS that a mark caused may be handled when the page has just been shown:
+ * BUS_MCEERR_AR of a window is BUS_ADRERR all the same. Takes the lock. */
+bool host_map_is_window(struct host_map *m, uint64_t addr);
 
 /* ---- conversion ---------------------------------------------------------------------------- */
 

@@ -45,7 +45,7 @@ static void on_fault(int signo, siginfo_t *info, void *ucontext)
 		       (long long)(uintptr_t)info->si_addr);
 	last = (struct t_fault){ signo, info->si_code, (uintptr_t)info->si_addr };
 	if (signo == SIGBUS && info->si_code == BUS_MCEERR_AR && current &&
-	    host_map_is_hidden(current->m, page))
+	    host_map_is_window(current->m, page))
 		last.code = BUS_ADRERR;
 	siglongjmp(env, 1);
 }
