@@ -234,6 +234,7 @@ static void out_of_a_pipe_into_a_window_holds_nothing(void **state)
 
 	make_pipe(p);
 	assert_int_equal(write(p[1], bytes, PAGE), PAGE);
+	assert_int_equal(write(p[1], bytes, PAGE), PAGE);
 	assert_int_equal(vmsplice(p[0], &v, 1, 0), PAGE);
 	assert_int_equal(held(), 0);
 	close_pipe(p);
