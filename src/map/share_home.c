@@ -112,7 +112,8 @@ static void fall_behind(struct share *s, uint32_t slot)
 	share_ring(&s->slots[slot].bell);
 }
 
-/* A slot nobody has any more must not be asked again. It may have been claimed just now: only under its lock. */
+/* A slot nobody has any more must not be asked again. It may have been claimed just now: only under
+ * its lock. */
 static void bury(struct share *s, int fd, uint32_t slot)
 {
 	if (os_peer_lock(fd, slot))
