@@ -158,7 +158,10 @@ static void post_one(struct share_round *r, struct share *s, uint32_t slot)
 	struct gmem_refused run = { r->offset, r->size };
 	uint32_t place;
 
+	/* Whose it is first: one who takes it over now is no member before he is ready to be told. */
 	r->owner[slot] = atomic_load(&s->slots[slot].owner);
+	if (!is_member(s, slot, r->file->id))
+		return;
 	r->command[slot] = 0;
 	if (r->kind == SHARE_SHOW && is_late(s, slot)) {
 		fall_behind(s, slot);

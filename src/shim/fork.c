@@ -43,7 +43,7 @@ void fork_before(void)
 	if (atomic_load(&handle_count))
 		fdtable_for_each(0, ~0u, arm_one);
 	calls_map_lock();
-	any = atomic_load(&handle_count) || change_map_any();
+	any = atomic_load(&handle_count) || change_map_any() || share_any();
 	/* Waits for conversions, so it is before the locks of a moment. */
 	if (any)
 		share_before_fork(kvm_host_map());
