@@ -40,6 +40,7 @@ struct share_round {
 	const struct gmem_change *change;
 	uint32_t kind;
 	uint64_t offset, size, deadline_ns;
+	bool open; /* there was somebody; what follows is valid */
 	uint64_t posted[SHARE_NR_SLOTS / 64];
 	uint32_t command[SHARE_NR_SLOTS]; /* place in the slot's ring */
 	uint32_t owner[SHARE_NR_SLOTS];	  /* of the slot, who was told */

@@ -213,14 +213,15 @@ static uint32_t collect(struct share_round *r, struct share *s)
 {
 	uint32_t nr = 0;
 
-	for (uint32_t i = 0; i < SHARE_NR_SLOTS; i++) {
-		if (!is_posted(r, i))
-			continue;
-		if (is_done(s, i, r->command[i]))
-			settle(r, s, i);
-		else
-			nr++;
-	}
+	for (uint32_t word = 0; word < SHARE_NR_SLOTS / 64; word++)
+		for (uint64_t bits = r->posted[word]; bits; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			if (is_done(s, slot, r->command[slot]))
+				settle(r, s, slot);
+			else
+				nr++;
+		}
 	return nr;
 }
 
@@ -258,40 +259,52 @@ static void give_up(struct share_round *r, struct share *s)
 	}
 }
 
-static void begin_round(struct share_round *r, struct share *s, struct host_file *f, uint32_t kind,
-			uint64_t offset, uint64_t size)
+/* False: nobody is there, which must cost nothing. */
+static bool open_round(struct share_round *r, struct share *s)
 {
+	if (r->open || share_next_live(s, 0) == SHARE_NR_SLOTS)
+		return r->open;
+	__builtin_memset(r->posted, 0, sizeof(r->posted));
+	__builtin_memset(r->command, 0, sizeof(r->command));
+	r->deadline_ns = os_clock_ns() + share_patience_ns();
+	r->open = true;
+	return true;
+}
+
+static void begin_round(struct share_round *r, struct host_file *f, uint32_t kind, uint64_t offset,
+			uint64_t size, const struct gmem_change *ch)
+{
+	struct share *s = share_own(NULL);
+
 	r->file = f;
+	r->change = ch;
 	r->kind = kind;
 	r->offset = offset;
 	r->size = size;
 	r->err = 0;
-	if (!s)
-		return;
-	__builtin_memset(r->posted, 0, sizeof(r->posted));
-	__builtin_memset(r->command, 0, sizeof(r->command));
-	r->deadline_ns = os_clock_ns() + share_patience_ns();
-	post_new(r, s);
+	r->open = false;
+	if (s && open_round(r, s))
+		post_new(r, s);
 }
 
-/* A child that was forked by one who had not done it yet is found by looking again. */
-static void finish_round(struct share_round *r)
+static void wait_for_answers(struct share_round *r, struct share *s, int fd)
 {
-	uint64_t look = os_clock_ns() + LOOK_NS;
-	int fd;
-	struct share *s = share_own(&fd);
-	uint32_t seen;
+	uint64_t look = 0;
 
-	while (s) {
-		seen = atomic_load(&s->answers);
+	for (;;) {
+		uint32_t seen = atomic_load(&s->answers);
+		uint64_t now;
+
 		if (!collect(r, s) && !post_new(r, s))
 			return;
-		if (os_clock_ns() >= look) {
+		now = os_clock_ns();
+		if (!look)
+			look = now + LOOK_NS;
+		if (now >= look || now >= r->deadline_ns) {
 			drop_dead(r, s, fd);
-			look = os_clock_ns() + LOOK_NS;
+			look = now + LOOK_NS;
 		}
-		if (os_clock_ns() >= r->deadline_ns) {
-			drop_dead(r, s, fd);
+		if (now >= r->deadline_ns) {
 			give_up(r, s);
 			return;
 		}
@@ -299,10 +312,19 @@ static void finish_round(struct share_round *r)
 	}
 }
 
+/* A child that was forked by one who had not done it yet is found by looking again. */
+static void finish_round(struct share_round *r)
+{
+	int fd;
+	struct share *s = share_own(&fd);
+
+	if (s && open_round(r, s))
+		wait_for_answers(r, s, fd);
+}
+
 void share_hide_begin(struct share_round *r, struct host_file *f, const struct gmem_change *ch)
 {
-	r->change = ch;
-	begin_round(r, share_own(NULL), f, SHARE_HIDE, ch->offset, ch->size);
+	begin_round(r, f, SHARE_HIDE, ch->offset, ch->size, ch);
 }
 
 int share_hide_end(struct share_round *r)
@@ -313,17 +335,17 @@ int share_hide_end(struct share_round *r)
 
 void share_show(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	struct share_round r = { 0 };
+	struct share_round r;
 
-	begin_round(&r, share_own(NULL), f, SHARE_SHOW, offset, size);
+	begin_round(&r, f, SHARE_SHOW, offset, size, NULL);
 	finish_round(&r);
 }
 
 int share_ask_pins(struct host_file *f, const struct gmem_change *ch)
 {
-	struct share_round r = { .change = ch };
+	struct share_round r;
 
-	begin_round(&r, share_own(NULL), f, SHARE_PINS, ch->offset, ch->size);
+	begin_round(&r, f, SHARE_PINS, ch->offset, ch->size, ch);
 	finish_round(&r);
 	return r.err;
 }
