@@ -50,6 +50,8 @@ long calls_vmsplice(int fd, uint64_t iov, uint64_t nr, unsigned int flags);
 long calls_splice(int in, uint64_t in_at, int out, uint64_t out_at, uint64_t size,
 		  unsigned int flags);
 long calls_tee(int in, int out, uint64_t size, unsigned int flags);
+/* process_vm_readv, process_vm_writev, with the arguments of the call. */
+long calls_process_vm(long nr, const uint64_t a[6]);
 /* Flags of an open file, options of a socket: with some of them I/O holds pages that we cannot see. */
 void calls_note_flags(int flags);
 void calls_note_zerocopy(int level, int option);

@@ -308,6 +308,10 @@ static bool on_pipes(const struct call *c, long *ret)
 	case SYS_tee:
 		*ret = calls_tee((int)a[0], (int)a[1], a[2], (unsigned int)a[3]);
 		return true;
+	case SYS_process_vm_readv:
+	case SYS_process_vm_writev:
+		*ret = calls_process_vm(c->nr, a);
+		return true;
 	default:
 		return false;
 	}

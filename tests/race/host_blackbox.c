@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,6 +178,64 @@ static void the_process_s_own_memory_file_gets_nothing(void **state)
 	assert_true(pwrite(mem, &value, 8, (off_t)(uintptr_t)b.w.host) <= 0);
 	assert_int_equal(guest_load(&b.g, 0), 0);
 	close(mem);
+	box_free(&b);
+}
+
+struct copy {
+	uint8_t *local, *remote;
+	bool write;
+	ssize_t ret;
+};
+
+static void *copy_one_page(void *arg)
+{
+	struct copy *c = arg;
+	struct iovec local = { c->local, PAGE }, remote = { c->remote, PAGE };
+
+	c->ret = c->write ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0)
+			  : process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	return NULL;
+}
+
+/* The copy waits in the middle, at a page of the other side that is not there, and holds ours. */
+static void wait_in_a_copy(struct box *b, int fd, bool write)
+{
+	uint8_t *hole =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register reg = { .range = { (uintptr_t)hole, PAGE },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)hole, PAGE } };
+	struct copy c = { hole, b->w.host, write, -1 };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t at = UNTOUCHED;
+	pthread_t thread;
+
+	assert_int_equal(ioctl(fd, UFFDIO_REGISTER, &reg), 0);
+	assert_int_equal(pthread_create(&thread, NULL, copy_one_page, &c), 0);
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(convert(b->w.gmem, 0, SIZE, true, &at), -EAGAIN);
+	assert_int_equal(at, 0);
+	assert_int_equal(ioctl(fd, UFFDIO_ZEROPAGE, &zero), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(c.ret, PAGE);
+	assert_int_equal(to_private(b, 0, PAGES), 0);
+	assert_int_equal(to_shared(b, 0, PAGES), 0);
+	munmap(hole, PAGE);
+}
+
+static void a_copy_under_way_holds_its_pages(void **state)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = { .api = UFFD_API };
+	struct box b;
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api))
+		skip(); /* an ordinary user may not catch the kernel's own faults */
+	box_make(&b, BOTH_FLAGS);
+	assert_int_equal(host_store(b.w.host, 'A'), TOUCHED);
+	wait_in_a_copy(&b, fd, false);
+	wait_in_a_copy(&b, fd, true);
+	close(fd);
 	box_free(&b);
 }
 
@@ -424,6 +484,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(system_calls_get_efault),
 		cmocka_unit_test(a_transfer_ends_where_a_page_is_private),
+		/* before direct I/O, after which references are counted where one may */
+		cmocka_unit_test(a_copy_under_way_holds_its_pages),
 		cmocka_unit_test(direct_io_gets_efault),
 		cmocka_unit_test(the_process_s_own_memory_file_gets_nothing),
 		cmocka_unit_test(mmap_is_refused_as_ever),
