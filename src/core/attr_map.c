@@ -30,7 +30,8 @@
 #include "os/os.h"
 
 #define FANOUT 512u
-#define ROOT_LEVEL 6 /* the root entry spans 512^6 pages */
+#define ROOT_LEVEL 6 /* the root entry of the largest map spans 512^6 pages */
+#define ROOT_LEVEL_MIN 2 /* mappings of 1 GiB are asked for */
 #define LEAF_WORDS (FANOUT / 64)
 #define MAX_PLANES 32 /* bits of a value */
 #define SPINS 64
@@ -58,6 +59,7 @@ struct attr_map {
 	entry_t root;
 	uint32_t planes;
 	uint32_t nr_planes;
+	int root_level; /* the root entry spans 512^root_level pages */
 	struct attr_pool nodes, leaves;
 	struct node *dropped; /* unhooked by the change in progress */
 };
@@ -263,7 +265,7 @@ static int find(struct attr_map *map, uint64_t index, uint32_t *value)
 {
 	uint64_t sequence = read_begin(map);
 	uintptr_t e = entry_load(&map->root);
-	int level = ROOT_LEVEL;
+	int level = map->root_level;
 
 	while (!moved(map, sequence)) {
 		if (is_value(e)) {
@@ -283,7 +285,7 @@ static int find_retry(struct attr_map *map, uint64_t index, uint32_t *value)
 {
 	int level;
 
-	os_assert(index <= ATTR_MAP_MAX_INDEX);
+	os_assert(index < attr_map_limit(map));
 	do {
 		level = find(map, index, value);
 	} while (level == MOVED);
@@ -343,9 +345,11 @@ static int uniform_entry(struct attr_map *map, const struct uniform *u, entry_t 
 	return ret;
 }
 
-static void check_range(uint64_t first, uint64_t nr)
+static void check_range(const struct attr_map *map, uint64_t first, uint64_t nr)
 {
-	os_assert(nr && first <= ATTR_MAP_MAX_INDEX && nr - 1 <= ATTR_MAP_MAX_INDEX - first);
+	uint64_t limit = attr_map_limit(map);
+
+	os_assert(nr && first < limit && nr <= limit - first);
 }
 
 bool attr_map_uniform(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t *value)
@@ -353,13 +357,13 @@ bool attr_map_uniform(struct attr_map *map, uint64_t first, uint64_t nr, uint32_
 	struct uniform u = { .first = first, .last = first + nr - 1 };
 	int ret;
 
-	check_range(first, nr);
+	check_range(map, first, nr);
 	do {
 		u.sequence = read_begin(map);
 		/* A value that is out of date shows in the walk: the sequence has moved. */
 		ret = find(map, first, &u.value);
 		if (ret != MOVED)
-			ret = uniform_entry(map, &u, &map->root, 0, ROOT_LEVEL);
+			ret = uniform_entry(map, &u, &map->root, 0, map->root_level);
 	} while (ret == MOVED);
 	if (ret)
 		*value = u.value;
@@ -372,7 +376,7 @@ static int64_t run_in_entry(struct attr_map *map, uint64_t sequence, uint64_t in
 			    uint32_t *value)
 {
 	uintptr_t e = entry_load(&map->root);
-	int level = ROOT_LEVEL;
+	int level = map->root_level;
 	uint32_t here;
 	int64_t nr;
 
@@ -413,7 +417,7 @@ uint64_t attr_map_run(struct attr_map *map, uint64_t first, uint64_t nr, uint32_
 {
 	int64_t length;
 
-	check_range(first, nr);
+	check_range(map, first, nr);
 	do {
 		length = run_try(map, first, nr, value);
 	} while (length == MOVED);
@@ -550,10 +554,10 @@ static void entry_set(struct attr_map *map, struct node *parent, entry_t *entry,
 
 void attr_map_set(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t value)
 {
-	check_range(first, nr);
+	check_range(map, first, nr);
 	os_assert(!(value & ~map->planes));
 	write_begin(map);
-	entry_set(map, NULL, &map->root, ROOT_LEVEL, first, first + nr - 1, value);
+	entry_set(map, NULL, &map->root, map->root_level, first, first + nr - 1, value);
 	write_end(map);
 	dropped_free(map);
 }
@@ -565,7 +569,7 @@ static void edge_needs(struct attr_map *map, uint64_t index, uint64_t other, uin
 	uintptr_t e = entry_load(&map->root);
 	int level;
 
-	for (level = ROOT_LEVEL; index % level_pages(level); level--) {
+	for (level = map->root_level; index % level_pages(level); level--) {
 		uint64_t span = level_pages(level);
 		bool counted = other / span == index / span && other % span;
 		bool missing = is_value(e) && !counted;
@@ -586,7 +590,7 @@ int attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr)
 	uint64_t leaves = 0;
 	int err;
 
-	check_range(first, nr);
+	check_range(map, first, nr);
 	/* A range changes form at its two edges only. The start of the map is an edge already. */
 	edge_needs(map, first, 0, &nodes, &leaves);
 	edge_needs(map, first + nr, first, &nodes, &leaves);
@@ -598,14 +602,23 @@ int attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr)
 
 int attr_map_create(uint32_t planes, uint32_t initial, struct attr_map **out)
 {
+	return attr_map_create_for(planes, initial, ATTR_MAP_MAX_INDEX + 1, out);
+}
+
+int attr_map_create_for(uint32_t planes, uint32_t initial, uint64_t nr_pages, struct attr_map **out)
+{
 	struct attr_map *map;
 
 	os_assert(planes && !(initial & ~planes));
+	os_assert(nr_pages && nr_pages - 1 <= ATTR_MAP_MAX_INDEX);
 	map = os_alloc(sizeof(*map));
 	if (!map)
 		return -ENOMEM;
 	map->planes = planes;
 	map->nr_planes = (uint32_t)popcount(planes);
+	map->root_level = ROOT_LEVEL_MIN;
+	while (level_pages(map->root_level) < nr_pages)
+		map->root_level++;
 	entry_store(&map->root, from_value(initial));
 	attr_pool_init(&map->nodes, sizeof(struct node));
 	attr_pool_init(&map->leaves, map->nr_planes * LEAF_WORDS * (uint32_t)sizeof(uint64_t));
@@ -613,9 +626,14 @@ int attr_map_create(uint32_t planes, uint32_t initial, struct attr_map **out)
 	return 0;
 }
 
+uint64_t attr_map_limit(const struct attr_map *map)
+{
+	return level_pages(map->root_level);
+}
+
 void attr_map_destroy(struct attr_map *map)
 {
-	child_drop(map, entry_load(&map->root), ROOT_LEVEL - 1);
+	child_drop(map, entry_load(&map->root), map->root_level - 1);
 	dropped_free(map);
 	attr_pool_destroy(&map->nodes);
 	attr_pool_destroy(&map->leaves);
@@ -647,8 +665,8 @@ static uint64_t entry_count(struct attr_map *map, uintptr_t e, int level, uint64
 
 uint64_t attr_map_count(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t value)
 {
-	check_range(first, nr);
-	return entry_count(map, entry_load(&map->root), ROOT_LEVEL, first, first + nr - 1, value);
+	check_range(map, first, nr);
+	return entry_count(map, entry_load(&map->root), map->root_level, first, first + nr - 1, value);
 }
 
 struct census {
@@ -687,7 +705,7 @@ void attr_map_check(struct attr_map *map)
 
 	os_assert(!(os_racy_load(&map->sequence) & 1));
 	os_assert(!map->dropped);
-	child_check(map, entry_load(&map->root), ROOT_LEVEL - 1, &census);
+	child_check(map, entry_load(&map->root), map->root_level - 1, &census);
 	os_assert(census.nodes + map->nodes.nr_free == map->nodes.nr_cells);
 	os_assert(census.leaves + map->leaves.nr_free == map->leaves.nr_cells);
 }

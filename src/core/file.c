@@ -22,7 +22,7 @@ int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 	f->flags = flags;
 	os_rwlock_init(&f->invalidate);
 	os_mutex_init(&f->prepare_lock);
-	err = attr_map_create(ATTR_PRIVATE, initial, &f->attributes);
+	err = attr_map_create_for(ATTR_PRIVATE, initial, size >> OS_PAGE_SHIFT, &f->attributes);
 	if (err)
 		goto free_file;
 	err = store_create_memfd(size, &f->store);
@@ -343,7 +343,7 @@ void gmem_file_release(struct gmem_file *f)
 
 void gmem_file_check(struct gmem_file *f)
 {
-	uint64_t nr_pages = f->size >> OS_PAGE_SHIFT;
+	uint64_t nr_pages = f->size >> OS_PAGE_SHIFT, limit = attr_map_limit(f->attributes);
 	struct gmem_consumer *c;
 	uint32_t value;
 
@@ -352,9 +352,10 @@ void gmem_file_check(struct gmem_file *f)
 	attr_map_check(f->attributes);
 	os_assert(attr_map_bytes(f->attributes) <= attr_map_bytes_bound(nr_pages));
 	/* Nothing past the end was ever converted. */
-	os_assert(attr_map_uniform(f->attributes, nr_pages, ATTR_MAP_MAX_INDEX - nr_pages + 1,
-				   &value));
-	os_assert(value == (f->flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE));
+	if (nr_pages < limit) {
+		os_assert(attr_map_uniform(f->attributes, nr_pages, limit - nr_pages, &value));
+		os_assert(value == (f->flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE));
+	}
 	type_check(f);
 	binding_check(&f->bindings, f->size);
 	os_assert(!f->released || !f->bindings.nr);

@@ -319,7 +319,7 @@ static int take_info(struct host_file *f, const struct share_file *info)
 	f->flags = info->flags;
 	if (!host_file_converts(f) && f->flags & GMEM_FILE_INIT_SHARED)
 		initial = 0;
-	err = attr_map_create(ATTR_PRIVATE, initial, &f->state);
+	err = attr_map_create_for(ATTR_PRIVATE, initial, f->size >> OS_PAGE_SHIFT, &f->state);
 	if (err)
 		return err;
 	err = os_peer_open(f->link->share->home_pid, info->store_fd, &f->store_fd);
