@@ -61,12 +61,6 @@ static int check_mode(const struct gmem *g)
 	return 0;
 }
 
-/* A home that went before this process has ever asked it is gone like any other. */
-static int of_the_home(int err)
-{
-	return err == -ESTALE ? -EIO : err;
-}
-
 /* ---- KVM_SET_MEMORY_ATTRIBUTES2 -------------------------------------------------------------------- */
 
 static int check_kvm(const struct gmem *g, const struct kvm_memory_attributes2 *a)
@@ -100,7 +94,7 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 	c.offset = c.error_offset = a.offset;
 	c.size = a.size;
 	c.attributes = (uint32_t)a.attributes;
-	err = of_the_home(host_file_convert(g->host, &c));
+	err = host_file_convert(g->host, &c);
 	if (!err)
 		return 0;
 	a.error_offset = c.error_offset;
@@ -147,7 +141,7 @@ static int tell_refused(const struct gmem_ioctl_convert *a, const struct gmem_co
 static long convert_and_tell(struct gmem *g, struct gmem_ioctl_convert *a,
 			     struct gmem_conversion *c)
 {
-	int err = of_the_home(host_file_convert(g->host, c));
+	int err = host_file_convert(g->host, c);
 
 	a->nr_refused = err ? c->nr_refused : 0;
 	a->error_offset = err ? c->error_offset : a->error_offset;
@@ -217,8 +211,7 @@ static int query(struct gmem *g, const struct gmem_ioctl_attributes *a, struct g
 		some = 0;
 		err = host_file_query(g->host, at, end - at, runs + *nr, a->max_runs - *nr, &some);
 		if (err)
-			return obs_refuse(of_the_home(err),
-					  "the attributes of the file cannot be asked");
+			return obs_refuse(err, "the attributes of the file cannot be asked");
 		os_assert(some);
 		at = runs[*nr + some - 1].offset + runs[*nr + some - 1].size;
 	}

@@ -62,9 +62,11 @@ static int look_at_pins(struct host_file *f, const struct gmem_change *ch)
 static int prepare(struct gmem_consumer *c, const struct gmem_change *ch)
 {
 	struct host_file *f = file_of(c);
-	int err = look_at_pins(f, ch);
+	int own = look_at_pins(f, ch);
+	/* A pin here does not spare the others the question: theirs may be lower, and all may be wanted. */
+	int others = share_ask_pins(f, ch);
 
-	return err ? err : share_ask_pins(f, ch);
+	return own ? own : others;
 }
 
 static void show_again(struct host_file *f, const struct gmem_change *ch)

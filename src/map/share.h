@@ -44,6 +44,7 @@ struct share_round {
 	uint64_t posted[SHARE_NR_SLOTS / 64];
 	uint32_t command[SHARE_NR_SLOTS]; /* place in the slot's ring */
 	uint32_t owner[SHARE_NR_SLOTS];	  /* of the slot, who was told */
+	uint64_t known; /* what is pinned is known up to here: an answer has room for so many */
 	int err;
 };
 void share_hide_begin(struct share_round *r, struct host_file *f, const struct gmem_change *ch);

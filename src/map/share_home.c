@@ -191,6 +191,16 @@ static uint32_t post_new(struct share_round *r, struct share *s)
 	return nr;
 }
 
+static void note_pinned(struct share_round *r, const struct share_command *c)
+{
+	uint32_t nr = c->nr < SHARE_NR_RUNS ? c->nr : SHARE_NR_RUNS;
+
+	for (uint32_t i = 0; i < nr; i++)
+		gmem_change_refuse(r->change, c->runs[i].offset, c->runs[i].size);
+	if (nr == SHARE_NR_RUNS && c->runs[nr - 1].offset + c->runs[nr - 1].size < r->known)
+		r->known = c->runs[nr - 1].offset + c->runs[nr - 1].size;
+}
+
 /* What came back. */
 static void settle(struct share_round *r, struct share *s, uint32_t slot)
 {
@@ -198,8 +208,7 @@ static void settle(struct share_round *r, struct share *s, uint32_t slot)
 	int result = c->result;
 
 	if (result == -EAGAIN && r->change)
-		for (uint32_t i = 0; i < c->nr && i < SHARE_NR_RUNS; i++)
-			gmem_change_refuse(r->change, c->runs[i].offset, c->runs[i].size);
+		note_pinned(r, c);
 	if (result && !r->err)
 		r->err = obs_refuse(result,
 				    "another process holds a page, or has no memory to hide it");
@@ -282,6 +291,7 @@ static void begin_round(struct share_round *r, struct host_file *f, uint32_t kin
 	r->offset = offset;
 	r->size = size;
 	r->err = 0;
+	r->known = offset + size;
 	r->open = false;
 	if (s && open_round(r, s))
 		post_new(r, s);
@@ -343,11 +353,19 @@ void share_show(struct host_file *f, uint64_t offset, uint64_t size)
 
 int share_ask_pins(struct host_file *f, const struct gmem_change *ch)
 {
+	uint64_t at = ch->offset, end = ch->offset + ch->size;
 	struct share_round r;
+	int err = 0;
 
-	begin_round(&r, f, SHARE_PINS, ch->offset, ch->size, ch);
-	finish_round(&r);
-	return r.err;
+	/* As often as it takes to hear of all, where the caller wants to know. */
+	do {
+		begin_round(&r, f, SHARE_PINS, at, end - at, ch);
+		finish_round(&r);
+		err = err ? err : r.err;
+		/* Who says more than he was asked for does not keep us here. */
+		at = r.known > at ? r.known : end;
+	} while (at < end && gmem_change_wants_all(ch));
+	return err;
 }
 
 /* ---- all that is shared, for one slot ----------------------------------------------------------- */

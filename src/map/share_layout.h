@@ -27,6 +27,8 @@
 #define SHARE_HOME_BYTE SHARE_NR_SLOTS
 #define SHARE_RING 8
 #define SHARE_NR_RUNS 64
+/* So many ranges that refused are told to another process; also the most that GMEM_CONVERT takes. */
+#define SHARE_MAX_REFUSED (1u << 20)
 /* Which files a slot has is kept by number modulo this: two that meet cost a wait, no more. */
 #define SHARE_NR_FILES 1024
 
@@ -50,6 +52,7 @@ enum share_request_kind {
 	SHARE_ALLOCATE,
 	SHARE_QUERY,
 	SHARE_NEXT, /* share_list.c: the first file whose number is at least file */
+	SHARE_REFUSED, /* what else refused the conversion before: from the one with number offset on */
 };
 struct share_file {
 	uint64_t id, size;

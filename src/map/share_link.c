@@ -154,7 +154,7 @@ static int join(struct share_link *l)
 	if (atomic_load(&l->has_slot))
 		return 0;
 	if (l->fd < 0)
-		return -ESTALE;
+		return -EIO;
 	err = share_claim(l->share, l->fd, &l->slot);
 	if (err) {
 		if (!l->refused)
@@ -388,14 +388,43 @@ void share_count_pins(struct host_file *f, int by)
 
 /* ---- requests ---------------------------------------------------------------------------------- */
 
-static void take_refused(struct gmem_conversion *c, const struct share_request *r)
+/* The home has answered, and goes on as long as there are more than an answer has room for. */
+static void take_refused(struct share_link *l, struct share_request *r, struct gmem_conversion *c)
 {
-	uint32_t nr = r->nr < c->max_refused ? r->nr : c->max_refused;
+	uint32_t nr = c->refused ? c->max_refused : 0, at = 0, end;
 
 	c->error_offset = r->error_offset;
 	c->nr_refused = r->nr;
-	for (uint32_t i = 0; c->refused && i < nr && i < SHARE_NR_RUNS; i++)
-		c->refused[i] = r->refused[i];
+	nr = r->nr < nr ? r->nr : nr;
+	while (at < nr) {
+		end = nr - at < SHARE_NR_RUNS ? nr : at + SHARE_NR_RUNS;
+		for (uint32_t i = at; i < end; i++)
+			c->refused[i] = r->refused[i - at];
+		at = end;
+		r->kind = SHARE_REFUSED;
+		r->offset = at;
+		if (at < nr && share_ask(l, r)) {
+			c->nr_refused = at;
+			break;
+		}
+	}
+}
+
+static int ask_to_convert(struct share_link *l, struct share_request *r, struct gmem_conversion *c)
+{
+	int err;
+
+	r->offset = c->offset;
+	r->size = c->size;
+	r->attributes = c->attributes;
+	r->max = c->refused ? c->max_refused : 0;
+	err = share_ask(l, r);
+	if (err == -EINPROGRESS)
+		return 0;
+	/* What is there without an answer is an older one. */
+	if (err && atomic_load(&r->state) == SHARE_DONE)
+		take_refused(l, r, c);
+	return err;
 }
 
 int share_convert(struct host_file *f, struct gmem_conversion *c)
@@ -409,17 +438,9 @@ int share_convert(struct host_file *f, struct gmem_conversion *c)
 	err = share_begin_request(f->link, SHARE_CONVERT, f->id, &r);
 	if (err)
 		return err;
-	r->offset = c->offset;
-	r->size = c->size;
-	r->attributes = c->attributes;
-	r->max = c->refused ? c->max_refused : 0;
-	err = share_ask(f->link, r);
-	if (err == -EINPROGRESS)
-		err = 0;
-	else if (err == r->result)
-		take_refused(c, r);
+	err = ask_to_convert(f->link, r, c);
 	share_end_request(f->link);
-	return err;
+	return err == -ESTALE ? -EIO : err;
 }
 
 static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)

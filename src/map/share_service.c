@@ -26,9 +26,17 @@ bool share_commit(const struct gmem_change *ch)
 	return !c || c != ch->conversion || make_sure(atomic_load(&making_for));
 }
 
+/* All that refused the last conversion of a slot; an answer has room for the first few only. */
+static struct kept {
+	struct gmem_refused *refused;
+	uint32_t max, nr;
+} kept[SHARE_NR_SLOTS];
+
+/* What is kept there is the parent's memory. */
 void share_service_after_fork(void)
 {
 	atomic_store(&making, NULL);
+	__builtin_memset(kept, 0, sizeof(kept));
 }
 
 /* ---- one request ------------------------------------------------------------------------------- */
@@ -39,26 +47,70 @@ static bool fits(const struct host_file *f, uint64_t offset, uint64_t size)
 	       size <= f->size - offset;
 }
 
-static int convert(struct host_file *f, struct share_request *r)
+static void forget(struct kept *k)
+{
+	if (k->refused)
+		os_free(k->refused, k->max * sizeof(k->refused[0]));
+	*k = (struct kept){ 0 };
+}
+
+/* Room for as many as are wanted, and as there can be: every second page. */
+static int keep_room(struct kept *k, uint32_t max, uint64_t size)
+{
+	uint64_t most = (size / OS_PAGE_SIZE + 1) / 2;
+
+	forget(k);
+	if (max > SHARE_MAX_REFUSED)
+		max = SHARE_MAX_REFUSED;
+	k->max = max < most ? max : (uint32_t)most;
+	if (!k->max)
+		return 0;
+	k->refused = os_alloc(k->max * sizeof(k->refused[0]));
+	return k->refused ? 0 : -ENOMEM;
+}
+
+/* Those from first on that an answer has room for. */
+static void tell_refused(struct kept *k, uint64_t first, struct share_request *r)
+{
+	uint64_t end = first + SHARE_NR_RUNS < k->nr ? first + SHARE_NR_RUNS : k->nr;
+
+	for (uint64_t i = first; i < end; i++)
+		r->refused[i - first] = k->refused[i];
+	if (end == k->nr)
+		forget(k);
+}
+
+static int convert(struct host_file *f, struct share_request *r, struct kept *k)
 {
 	struct gmem_conversion c = { .offset = r->offset,
 				     .size = r->size,
-				     .attributes = r->attributes,
-				     .max_refused = r->max };
+				     .attributes = r->attributes };
 	int err;
 
 	if (!fits(f, c.offset, c.size) || !host_file_converts(f) || c.attributes & ~ATTR_PRIVATE)
 		return -EINVAL;
-	if (c.max_refused > SHARE_NR_RUNS)
-		c.max_refused = SHARE_NR_RUNS;
-	c.refused = c.max_refused ? r->refused : NULL;
+	err = keep_room(k, r->max, r->size);
+	if (err)
+		return err;
+	c.refused = k->refused;
+	c.max_refused = k->max;
 	atomic_store(&making_for, r);
 	atomic_store(&making, &c);
 	err = host_file_convert(f, &c);
 	atomic_store(&making, NULL);
 	r->error_offset = c.error_offset;
 	r->nr = c.nr_refused;
+	k->nr = c.nr_refused < k->max ? c.nr_refused : k->max;
+	tell_refused(k, 0, r);
 	return err;
+}
+
+static int tell_more(struct share_request *r, struct kept *k)
+{
+	if (r->offset >= k->nr)
+		return -EINVAL;
+	tell_refused(k, r->offset, r);
+	return 0;
 }
 
 static int punch(struct host_file *f, struct share_request *r)
@@ -109,7 +161,9 @@ static int do_request(struct share *s, uint32_t slot, struct host_file *f, struc
 	case SHARE_ATTACH:
 		return attach(s, slot, f);
 	case SHARE_CONVERT:
-		return convert(f, r);
+		return convert(f, r, &kept[slot]);
+	case SHARE_REFUSED:
+		return tell_more(r, &kept[slot]);
 	case SHARE_PUNCH:
 		return punch(f, r);
 	case SHARE_ALLOCATE:

@@ -190,6 +190,34 @@ static long fork_storm(uint64_t page, uint64_t ms)
 	return (long)atomic_load(&stage->nr_wrong);
 }
 
+long pin_every_second(uint64_t page, uint64_t nr)
+{
+	struct pin *pin;
+	long ret = 0;
+
+	for (uint64_t i = 0; i < nr && !ret; i += 2)
+		ret = pin_intend(file, (page + i) * PAGE, PAGE, &pin);
+	return ret;
+}
+
+long refused_as_every_second(uint64_t page, uint64_t nr)
+{
+	struct gmem_refused refused[NR_PAGES] = { { 0 } };
+	struct gmem_conversion c = { .offset = page * PAGE,
+				     .size = nr * PAGE,
+				     .attributes = ATTR_PRIVATE,
+				     .refused = refused,
+				     .max_refused = NR_PAGES };
+
+	if (host_file_convert(file, &c) != -EAGAIN || c.error_offset != c.offset ||
+	    c.nr_refused != (nr + 1) / 2)
+		return -(long)c.nr_refused;
+	for (uint64_t i = 0; i < c.nr_refused; i++)
+		if (refused[i].offset != (page + 2 * i) * PAGE || refused[i].size != PAGE)
+			return 1000 + (long)i;
+	return 1;
+}
+
 static long obey(const struct order *o, int other)
 {
 	long ret;
@@ -227,6 +255,10 @@ static long obey(const struct order *o, int other)
 		ret = convert(o->page, o->nr, true);
 		os_signal_set_pending(false);
 		return ret;
+	case PIN_EVERY_SECOND:
+		return pin_every_second(o->page, o->nr);
+	case PRIVATE_REFUSED_AS_EVERY_SECOND:
+		return refused_as_every_second(o->page, o->nr);
 	case FORK_STORM:
 		return fork_storm(o->page, o->nr);
 	case EXEC:

@@ -42,6 +42,8 @@ enum op {
 	UNPIN,
 	PRIVATE_WHILE_HOME_STOPS, /* its answer; page, nr */
 	PRIVATE_WITH_SIGNAL,
+	PIN_EVERY_SECOND,		 /* of nr pages from page on: all at once, for good */
+	PRIVATE_REFUSED_AS_EVERY_SECOND, /* of nr pages from page on, in one call: 1 */
 	FORK_STORM, /* for nr ms; how many of its children saw page while stage->hidden said no */
 };
 /* Seen by all: odd while the page is private for sure. */
@@ -65,6 +67,8 @@ long tell(const struct child *c, enum op op, uint64_t page, uint64_t nr);
 long peek(uint64_t page);
 long convert(uint64_t page, uint64_t nr, bool to_private);
 long nr_private(uint64_t page, uint64_t nr);
+long pin_every_second(uint64_t page, uint64_t nr);
+long refused_as_every_second(uint64_t page, uint64_t nr);
 /* What the setup puts into a page. */
 long stamp(uint64_t page);
 uint64_t ms_since(uint64_t start_ns);

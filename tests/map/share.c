@@ -170,6 +170,66 @@ static void what_a_child_has_pinned_stays_shared(void **state)
 	end_child(&b);
 }
 
+/* A pin at home does not keep the others from being asked: theirs may be lower, and all are wanted. */
+static void pins_at_home_and_in_a_child_are_told_in_one_call(void **state)
+{
+	struct gmem_refused refused[4];
+	struct gmem_conversion c = { .offset = 8 * PAGE,
+				     .size = 16 * PAGE,
+				     .attributes = ATTR_PRIVATE,
+				     .refused = refused,
+				     .max_refused = 4 };
+	struct child a = make_child();
+	struct pin *own;
+
+	assert_int_equal(tell(&a, PIN, 10, 2), 0);
+	assert_int_equal(pin_intend(file, 14 * PAGE, PAGE, &own), 0);
+	assert_int_equal(host_file_convert(file, &c), -EAGAIN);
+	assert_int_equal(c.error_offset, 10 * PAGE);
+	assert_int_equal(c.nr_refused, 2);
+	assert_int_equal(refused[0].offset, 10 * PAGE);
+	assert_int_equal(refused[1].offset, 14 * PAGE);
+	pin_drop(own);
+	end_child(&a);
+}
+
+/* More than one message has room for. */
+static void all_refusals_reach_a_child_that_asked(void **state)
+{
+	struct child a = make_child();
+
+	assert_int_equal(pin_every_second(100, 400), 0);
+	assert_int_equal(tell(&a, PRIVATE_REFUSED_AS_EVERY_SECOND, 100, 399), 1);
+	assert_int_equal(tell(&a, PRIVATE_REFUSED_AS_EVERY_SECOND, 100, 127), 1);
+	assert_int_equal(tell(&a, PRIVATE_REFUSED_AS_EVERY_SECOND, 100, 129), 1);
+	assert_int_equal(tell(&a, PRIVATE, 101, 1), 0);
+	end_child(&a);
+}
+
+static void all_pins_of_children_are_known(void **state)
+{
+	struct child a = make_child(), b = make_child();
+
+	assert_int_equal(tell(&a, PIN_EVERY_SECOND, 100, 400), 0);
+	assert_int_equal(refused_as_every_second(100, 399), 1);
+	assert_int_equal(tell(&b, PRIVATE_REFUSED_AS_EVERY_SECOND, 100, 399), 1);
+	end_child(&a);
+	assert_int_equal(convert(100, 400, true), 0);
+	end_child(&b);
+}
+
+/* The same as when the home itself is gone. */
+static void a_file_that_its_home_has_let_go_of_is_eio(void **state)
+{
+	struct child a = make_child();
+
+	assert_int_equal(family_teardown(state), 0);
+	assert_int_equal(tell(&a, PRIVATE, 1, 1), -EIO);
+	assert_int_equal(tell(&a, QUERY, 0, NR_PAGES), 0);
+	assert_int_equal(family_setup(state), 0);
+	end_child(&a);
+}
+
 /* Asked where nothing has changed. */
 static void a_signal_ends_a_request(void **state)
 {
@@ -242,6 +302,10 @@ int main(void)
 		T(children_come_and_go_beside_conversions),
 		T(without_windows_a_child_asks_when_it_needs),
 		T(what_a_child_has_pinned_stays_shared),
+		T(pins_at_home_and_in_a_child_are_told_in_one_call),
+		T(all_refusals_reach_a_child_that_asked),
+		T(all_pins_of_children_are_known),
+		T(a_file_that_its_home_has_let_go_of_is_eio),
 		T(a_signal_ends_a_request),
 		T(a_grandchild_is_made_while_a_page_is_hidden),
 		T(how_long_it_takes),

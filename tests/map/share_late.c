@@ -181,6 +181,21 @@ static void a_stopped_home_ends_in_eagain(void **state)
 	end_child(&c);
 }
 
+/* Where it stood still says nothing of where it was refused before. */
+static void a_stopped_home_does_not_repeat_an_old_answer(void **state)
+{
+	struct child c = make_child();
+	struct pin *pin;
+
+	assert_int_equal(pin_intend(file, 25 * PAGE, PAGE, &pin), 0);
+	/* Not at the start of what was asked. */
+	assert_int_equal(tell(&c, PRIVATE, 20, 10), -999);
+	pin_drop(pin);
+	atomic_store(&host_file_patience_ms, 100);
+	assert_int_equal(tell(&c, PRIVATE_WHILE_HOME_STOPS, 20, 10), -EAGAIN);
+	end_child(&c);
+}
+
 /* A process that holds every place there is. */
 static pid_t hold_all_places(void)
 {
@@ -238,6 +253,7 @@ int main(void)
 		T(a_child_that_execs_is_not_waited_for),
 		T(a_raw_child_keeps_nobody_waiting),
 		T(a_stopped_home_ends_in_eagain),
+		T(a_stopped_home_does_not_repeat_an_old_answer),
 		T(without_a_place_a_child_sees_nothing),
 	};
 
