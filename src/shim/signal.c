@@ -160,8 +160,10 @@ static bool fault_in_window(int signo, siginfo_t *info)
 	if (info->si_code != BUS_ADRERR && info->si_code != BUS_MCEERR_AR)
 		return false;
 	shim_enter();
-	if (host_map_is_hidden(kvm_host_map(), addr)) {
+	if (host_map_is_hidden(kvm_host_map(), addr))
 		again = share_run_pending();
+	/* Hidden or, since the fault, shown again. */
+	if (host_map_is_window(kvm_host_map(), addr)) {
 		info->si_code = BUS_ADRERR;
 		info->si_addr_lsb = 0;
 	}
