@@ -4,7 +4,7 @@
  * out: a clean errno, nothing changed, nothing open that should not be, and all is well again afterwards. As
  * root, if that is who runs it, and as an ordinary user.
  *
- *	exhaust [SCENARIO]
+ *	exhaust [SCENARIO...]
  */
 #include "exhaust.h"
 
@@ -298,12 +298,23 @@ static bool ends_well(const struct scenario *s, bool ordinary)
 	return !status;
 }
 
+static bool is_wanted(const char *name, char **names)
+{
+	bool any = *names;
+
+	while (*names) {
+		if (strcmp(*names++, name) == 0)
+			return true;
+	}
+	return !any;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int failed = 0;
 
 	for (unsigned int i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (argc > 1 && strcmp(argv[1], scenarios[i].name) != 0)
+		if (!is_wanted(scenarios[i].name, argv + 1))
 			continue;
 		if (!getuid())
 			failed += !ends_well(&scenarios[i], false);

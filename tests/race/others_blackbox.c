@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +82,7 @@ static void serve(int sock, struct seat s)
 	int64_t answer;
 
 	alarm(60);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when it is stopped */
 	trap_install();
 	while (read(sock, &o, sizeof(o)) == sizeof(o) && o.what != 'q') {
 		answer = obey(&s, &o);
@@ -389,6 +391,16 @@ static void all_of_them_together(void **state)
 
 /* ---- those that do not answer ---- */
 
+/* The signal alone may come while its threads still run. */
+static void stop(const struct other *p)
+{
+	int status;
+
+	kill(p->pid, SIGSTOP);
+	assert_int_equal(waitpid(p->pid, &status, WUNTRACED), p->pid);
+	assert_true(WIFSTOPPED(status));
+}
+
 static void a_stopped_process_refuses_in_time(void **state)
 {
 	struct other p;
@@ -399,8 +411,7 @@ static void a_stopped_process_refuses_in_time(void **state)
 	box_make(&b, BOTH_FLAGS);
 	p = make_child(&b);
 	expect_open_there(&p, 2, 0);
-	kill(p.pid, SIGSTOP);
-	sleep_us(50000);
+	stop(&p);
 	start = now();
 	assert_int_equal(convert(b.w.gmem, 2 * PAGE, 2 * PAGE, true, &at), -EAGAIN);
 	assert_true(now() - start > PATIENCE / 2 && now() - start < PATIENCE * 3);
@@ -426,7 +437,7 @@ static void a_stopped_process_is_shown_late(void **state)
 	expect_open_there(&p, 2, 0);
 	assert_int_equal(to_private(&b, 2, 1), 0);
 	expect_shut_there(&p, 2);
-	kill(p.pid, SIGSTOP);
+	stop(&p);
 	assert_int_equal(to_shared(&b, 2, 1), 0);
 	shared_block(&b, 2, 0, 'A', 'B');
 	kill(p.pid, SIGCONT);
@@ -471,7 +482,7 @@ static void killed_while_stopped(void **state)
 	box_make(&b, BOTH_FLAGS);
 	p = make_child(&b);
 	expect_open_there(&p, 2, 0);
-	kill(p.pid, SIGSTOP);
+	stop(&p);
 	assert_int_equal(to_private(&b, 2, 1), -EAGAIN);
 	kill(p.pid, SIGKILL);
 	assert_int_equal(waitpid(p.pid, &status, 0), p.pid);
