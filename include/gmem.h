@@ -151,8 +151,8 @@ struct gmem_vm_type {
 	uint32_t ops_size; /* sizeof(struct gmem_vm_type) */
 	uint32_t reserved; /* 0 */
 	/* A private page is about to be handed out (gmem_page()) for the first time since it is
-	 * private or backed. A negative errno ends the fault with it. The lock is held shared:
-	 * several at once. NULL: fine. */
+	 * private or backed; again if there was no memory to remember it. A negative errno ends
+	 * the fault with it. The lock is held shared; one call at a time. NULL: fine. */
 	int (*prepare)(void *data, uint64_t offset, uint64_t size);
 	/* When no translation is left, before the state changes. They cannot fail. NULL: nothing
 	 * to do. */
@@ -198,7 +198,7 @@ GMEM_API int gmem_descriptor(struct gmem *g, int *fd);
  *	-ESTALE	 the home, or the file at home, is gone
  *	-EACCES	 the home cannot be reached: another user's, or in another PID namespace or /proc
  *	-EAGAIN	 the home did not answer within the patience
- *	-EUSERS	 the home serves as many processes as it can (256)
+ *	-ENOSPC	 the home serves as many processes as it can (256)
  */
 GMEM_API int gmem_open(int fd, uint32_t flags, struct gmem **out);
 
@@ -246,9 +246,9 @@ struct gmem_extent {
 /*
  * The runs of equal attributes in [offset, offset + size), in order, joined where they are equal
  * and cut to that range and to the file: at most max of them into extents, how many into *nr.
- * When *nr is max, ask again from the end of the last one. One call sees one moment; two calls do
- * not. offset and size: multiples of GMEM_PAGE_SIZE. Elsewhere the home is asked. gmem: as
- * gmem_attributes().
+ * When *nr is max, ask again from the end of the last one. One call sees one moment at home;
+ * elsewhere the home is asked, for 64 runs at a time, and each such part is of one moment. offset
+ * and size: multiples of GMEM_PAGE_SIZE. gmem: as gmem_attributes().
  */
 GMEM_API int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
 			uint32_t max, uint32_t *nr);
@@ -536,7 +536,7 @@ struct gmem_change_info {
 	uint64_t offset, size;
 	uint32_t attributes; /* what the pages become; conversion only */
 	uint32_t leaves;     /* GMEM_LEAVES_*: translations of pages in these states go */
-	uint64_t generation; /* counts the changes of the file, from 1; 0 in prepare */
+	uint64_t generation; /* counts the changes that began; in prepare what it will be */
 	uint32_t aborted;    /* in end: 1, the change did not happen */
 	uint32_t reserved;
 };
@@ -625,7 +625,8 @@ struct gmem_stats {
 	uint64_t backed_bytes;	/* bytes of memory that its pages have */
 	uint64_t private_bytes; /* bytes that are private; the rest is shared */
 	/* Memory for the attributes (elsewhere: for this process's copy of them): at most a
-	 * seventh of a byte for each page of the file, and 320 KiB. */
+	 * seventh of a byte for each page of the file, and 320 KiB; twice that at home with a VM
+	 * type that prepares. */
 	uint64_t attribute_bytes;
 };
 

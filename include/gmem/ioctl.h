@@ -73,7 +73,8 @@ struct gmem_ioctl_run {
  *	EINVAL	a field that must be 0, max_runs 0 or too large, or a range as above
  *	ENOMEM, EINTR, EIO, EAGAIN (the process that made the file did not answer)
  *
- * When nr_runs is max_runs there may be more: ask again from the end of the last one.
+ * When nr_runs is max_runs there may be more: ask again from the end of the last one. One call sees one moment in
+ * the process that made the file; elsewhere each 64 runs do.
  */
 struct gmem_ioctl_attributes {
 	uint64_t offset;

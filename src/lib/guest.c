@@ -78,7 +78,6 @@ static void account_at_home(struct gmem *g, struct gmem_stats *s)
 	s->backed_bytes = store_backed(gmem_file_store(lib_home_file(g)));
 	s->private_bytes = attr_map_count(g->file->state, 0, s->size >> OS_PAGE_SHIFT, ATTR_PRIVATE)
 			   << OS_PAGE_SHIFT;
-	s->attribute_bytes = attr_map_bytes(g->file->state);
 }
 
 static int count_private(struct gmem *g, struct gmem_stats *s)
@@ -125,6 +124,7 @@ int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
 		host_file_hold(g->file);
 		account_at_home(g, &s);
 		host_file_let(g->file);
+		s.attribute_bytes = gmem_file_attribute_bytes(lib_home_file(g));
 	} else {
 		err = account_elsewhere(g, &s);
 	}

@@ -120,6 +120,7 @@ static void the_bracket_is_told_in_order(void **state)
 	assert_int_equal(t.nr, 5);
 	assert_int_equal(t.calls[3], BEGIN);
 	assert_int_equal(t.infos[3].leaves, GMEM_LEAVES_PRIVATE);
+	assert_int_equal(t.infos[0].generation, t.infos[1].generation);
 	assert_true(t.infos[3].generation > t.infos[1].generation);
 	gmem_consumer_remove(g, c);
 	t_private(g, 0, 1);
@@ -341,6 +342,7 @@ static struct gmem *create_with_type(struct type *t)
 
 static void a_type_is_told_of_pages_that_are_there(void **state)
 {
+	struct gmem_stats before = { .args_size = sizeof(before) }, after = before;
 	struct type t;
 	struct gmem *g = create_with_type(&t);
 	char *window = t_map(g, 0, 16);
@@ -354,8 +356,11 @@ static void a_type_is_told_of_pages_that_are_there(void **state)
 	assert_int_equal(t.nr_private, 1);
 	assert_int_equal(t.last_offset, 5 * PAGE);
 	assert_int_equal(t.last_size, PAGE);
-	/* Once before it is handed out, and not again. */
+	/* Once before it is handed out, and not again; what remembers that is counted. */
+	assert_int_equal(gmem_get_stats(g, &before), 0);
 	t_guest(g, 5);
+	assert_int_equal(gmem_get_stats(g, &after), 0);
+	assert_true(after.attribute_bytes > before.attribute_bytes);
 	t_guest(g, 5);
 	assert_int_equal(t.nr_prepared, 1);
 	assert_int_equal(t.last_offset, 5 * PAGE);
