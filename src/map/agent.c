@@ -10,6 +10,7 @@
 #include "os/signal.h"
 
 #define IDLE_NS 1000000000
+#define LOOK_NS 1000000
 
 static void note_pinned(void *arg, uint64_t offset, uint64_t size)
 {
@@ -150,12 +151,13 @@ static bool run(struct share_link *l)
 	os_mutex_unlock(&l->apply);
 	ask_for_the_rest(l);
 	while (behind && atomic_load(&s->caught) == caught && os_clock_ns() < end &&
-	       !atomic_load(&l->gone)) {
+	       !share_is_gone(l)) {
 		seen = atomic_load(&s->bell);
 		if (!agent_try_work(l))
-			os_shared_wait(&s->bell, seen, 1000000);
+			os_shared_wait(&s->bell, seen, LOOK_NS);
 	}
-	return any || behind;
+	/* A home that does not answer is not asked for ever. */
+	return any || atomic_load(&s->caught) != caught;
 }
 
 struct unloaded {

@@ -147,22 +147,43 @@ int share_open(uint32_t pid, int home_fd, const uint64_t token[2], struct share 
 
 /* ---- slots ------------------------------------------------------------------------------------- */
 
-/* What was sent to a dead owner is done: he can touch nothing any more. */
+/* False: nobody has it in hands. */
+static bool finish_command(struct share_command *c)
+{
+	uint32_t state = atomic_load(&c->state);
+
+	while (state != SHARE_FREE && state != SHARE_DONE) {
+		c->result = 0;
+		if (atomic_compare_exchange_weak(&c->state, &state,
+						 state == SHARE_LEFT ? SHARE_FREE : SHARE_DONE))
+			return true;
+	}
+	return false;
+}
+
+/* What was sent to a dead owner is done: he can touch nothing any more. He may have gone past one without
+ * saying that it is done; unless the ring is full, where that is the last one that waits. */
 static void drain(struct share *s, struct share_slot *slot)
 {
-	for (;;) {
-		struct share_command *c = &slot->ring[atomic_load(&slot->done) % SHARE_RING];
-		uint32_t state = atomic_load(&c->state);
+	uint32_t done = atomic_load(&slot->done);
 
-		if (state == SHARE_FREE || state == SHARE_DONE)
-			break;
-		c->result = 0;
-		if (!atomic_compare_exchange_strong(&c->state, &state,
-						    state == SHARE_LEFT ? SHARE_FREE : SHARE_DONE))
-			continue;
+	if (atomic_load(&slot->next) - done < SHARE_RING)
+		finish_command(&slot->ring[(done - 1) % SHARE_RING]);
+	while (finish_command(&slot->ring[atomic_load(&slot->done) % SHARE_RING]))
 		atomic_fetch_add(&slot->done, 1);
-	}
 	share_ring(&s->answers);
+}
+
+/* False: the home is at it. What it has not begun it never will. */
+static bool drop_request(struct share_request *r)
+{
+	uint32_t state = atomic_load(&r->state);
+
+	do {
+		if (state == SHARE_TAKEN || state == SHARE_SURE || state == SHARE_LEFT)
+			return false;
+	} while (!atomic_compare_exchange_weak(&r->state, &state, SHARE_FREE));
+	return true;
 }
 
 static void take_over(struct share *s, uint32_t nr)
@@ -180,19 +201,18 @@ static void take_over(struct share *s, uint32_t nr)
 	atomic_store(&slot->nr_pins, 0);
 	atomic_store(&slot->behind, 0);
 	atomic_store(&slot->catch_up, 0);
-	atomic_store(&slot->request.state, SHARE_FREE);
 }
 
 int share_claim(struct share *s, int fd, uint32_t *slot)
 {
 	for (uint32_t i = 0; i < SHARE_NR_SLOTS; i++) {
-		uint32_t state = atomic_load(&s->slots[i].request.state);
-
-		/* The home is still at a request of the one before. */
-		if (state == SHARE_TAKEN || state == SHARE_SURE || state == SHARE_LEFT)
-			continue;
 		if (os_peer_lock(fd, i))
 			continue;
+		/* Of the one before. */
+		if (!drop_request(&s->slots[i].request)) {
+			os_peer_unlock(fd, i);
+			continue;
+		}
 		take_over(s, i);
 		*slot = i;
 		return 0;

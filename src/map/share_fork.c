@@ -221,8 +221,11 @@ static void forget_state(struct host_file *f)
 		atomic_store(&f->link->gone, true);
 }
 
+/* Of a file that the parent has not asked for, or not to the end, the child asks itself. */
 static void settle_file(struct host_file *f, struct share_link *parent)
 {
+	bool known = f->file || atomic_load(&f->attached);
+
 	if (f->file)
 		f->link = parent;
 	f->file = NULL;
@@ -230,7 +233,7 @@ static void settle_file(struct host_file *f, struct share_link *parent)
 	atomic_store(&f->attached, false);
 	if (!host_file_converts(f) || !f->link)
 		return;
-	if (!atomic_load(&f->link->has_slot)) {
+	if (!known || !atomic_load(&f->link->has_slot)) {
 		forget_state(f);
 		return;
 	}

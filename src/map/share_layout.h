@@ -204,6 +204,8 @@ int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 /* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
 int share_ask(struct share_link *l, struct share_request *r);
 void share_end_request(struct share_link *l);
+/* Has the home ended? Asks the kernel, until it has. */
+bool share_is_gone(struct share_link *l);
 struct share_link *share_link_new(struct share *s, int fd);
 /* No link is made in between. */
 void share_link_lock(void);

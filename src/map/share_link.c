@@ -173,7 +173,7 @@ static int join(struct share_link *l)
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 
-static bool is_gone(struct share_link *l)
+bool share_is_gone(struct share_link *l)
 {
 	if (!atomic_load(&l->gone) && !share_home_lives(l->share, l->fd)) {
 		atomic_store(&l->gone, true);
@@ -183,18 +183,27 @@ static bool is_gone(struct share_link *l)
 	return atomic_load(&l->gone);
 }
 
+/* An answer that came when nobody waited for it any more is nobody's. */
+static bool is_free(struct share_request *r)
+{
+	uint32_t done = SHARE_DONE;
+
+	atomic_compare_exchange_strong(&r->state, &done, SHARE_FREE);
+	return atomic_load(&r->state) == SHARE_FREE;
+}
+
 /* The one before that was given up may still be with the home. */
 static bool wait_free(struct share_link *l, struct share_request *r)
 {
 	uint64_t end = os_clock_ns() + share_patience_ns();
 	struct share_slot *s = share_link_slot(l);
 
-	while (atomic_load(&r->state) != SHARE_FREE) {
+	while (!is_free(r)) {
 		uint32_t seen = atomic_load(&s->bell);
 
-		if (os_clock_ns() >= end || is_gone(l))
+		if (os_clock_ns() >= end || share_is_gone(l))
 			return false;
-		if (atomic_load(&r->state) != SHARE_FREE)
+		if (!is_free(r))
 			os_shared_wait(&s->bell, seen, LOOK_NS);
 	}
 	return true;
@@ -213,7 +222,7 @@ int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 	err = join(l);
 	r = &share_link_slot(l)->request;
 	if (!err && !wait_free(l, r))
-		err = is_gone(l) ? -EIO : -EAGAIN;
+		err = share_is_gone(l) ? -EIO : -EAGAIN;
 	if (err) {
 		os_mutex_unlock(&l->request);
 		return err;
@@ -272,7 +281,7 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 		return -EINTR;
 	if (now >= p->look) {
 		p->look = now + LOOK_NS;
-		if (is_gone(l) && atomic_load(&r->state) != SHARE_DONE)
+		if (share_is_gone(l) && atomic_load(&r->state) != SHARE_DONE)
 			return -EIO;
 	}
 	if (atomic_load(&s->done) != p->done)

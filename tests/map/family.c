@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "map/host_map.h"
-#include "map/share.h"
+#include "map/share_layout.h"
 #include "os/os.h"
 
 struct host_map *map;
@@ -158,6 +158,41 @@ static long convert_while_home_stops(uint64_t page, uint64_t nr)
 	return ret;
 }
 
+/* As if the home had given up telling something, and then stopped. */
+static long late_while_home_stops(uint64_t ms)
+{
+	struct share_link *l = atomic_load(&share_links);
+	pid_t home = getppid();
+	long ret;
+
+	atomic_store(&host_file_patience_ms, (uint32_t)ms);
+	kill(home, SIGSTOP);
+	usleep(20000);
+	atomic_store(&share_link_slot(l)->behind, 1);
+	ret = share_run_pending() || share_run_pending();
+	kill(home, SIGCONT);
+	return ret;
+}
+
+static long adopt(int sock)
+{
+	char text[HOST_FILE_NAME_MAX];
+
+	if (read(sock, text, sizeof(text)) != sizeof(text))
+		return -EIO;
+	return host_file_adopt(map, text, &file);
+}
+
+static long map_adopted(void)
+{
+	uint64_t at = 0;
+	long ret =
+		host_map_mmap(map, file, &map, 0, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 0, &at);
+
+	window = (void *)(uintptr_t)at;
+	return ret;
+}
+
 static struct pin *pinned;
 struct stage *stage;
 
@@ -218,7 +253,7 @@ long refused_as_every_second(uint64_t page, uint64_t nr)
 	return 1;
 }
 
-static long obey(const struct order *o, int other)
+static long obey(const struct order *o, int sock, int other)
 {
 	long ret;
 
@@ -259,6 +294,12 @@ static long obey(const struct order *o, int other)
 		return pin_every_second(o->page, o->nr);
 	case PRIVATE_REFUSED_AS_EVERY_SECOND:
 		return refused_as_every_second(o->page, o->nr);
+	case LATE_WHILE_HOME_STOPS:
+		return late_while_home_stops(o->nr);
+	case ADOPT:
+		return adopt(sock);
+	case MAP_ADOPTED:
+		return map_adopted();
 	case FORK_STORM:
 		return fork_storm(o->page, o->nr);
 	case EXEC:
@@ -294,7 +335,7 @@ static void serve(int sock)
 	int other;
 
 	while (take_order(sock, &o, &other)) {
-		long ret = obey(&o, other);
+		long ret = obey(&o, sock, other);
 
 		if (other >= 0)
 			close(other);
