@@ -15,9 +15,11 @@ void host_map_before_fork(struct host_map *m)
 	os_mutex_lock(&m->lock);
 }
 
+/* Neither here nor in the child owners are put, since the last one takes locks that are held over a fork: the
+ * next who changes a mapping does it. */
 void host_map_after_fork_in_parent(struct host_map *m)
 {
-	host_map_unlock(m);
+	os_mutex_unlock(&m->lock);
 }
 
 /* False: something else is there already. */
@@ -98,5 +100,5 @@ void host_map_after_fork_in_child(struct host_map *m)
 	drop_what_is_gone(m);
 	guard_forked(&m->guard);
 	hide_all(m);
-	host_map_unlock(m);
+	os_mutex_unlock(&m->lock);
 }
