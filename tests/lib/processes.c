@@ -359,6 +359,26 @@ static void without_its_home_a_file_is_frozen(void **state)
 	close(p.to_parent[0]);
 }
 
+/* It has nothing to wait for, least of all itself. */
+static void a_child_begins_without_the_window_that_was_all_of_a_file(void **state)
+{
+	struct gmem *g = t_create(4, BOTH);
+	char *window = t_map(g, 0, 4);
+	int status = -1;
+	pid_t pid;
+
+	assert_int_equal(gmem_advise(window, 4 * PAGE, MADV_DONTFORK), 0);
+	gmem_put(g);
+	pid = fork();
+	if (!pid)
+		_exit(t_touch(window, 0) == SIGSEGV ? 0 : 1);
+	for (int i = 0; i < 500 && !waitpid(pid, &status, WNOHANG); i++)
+		usleep(10000);
+	kill(pid, SIGKILL);
+	assert_int_equal(status, 0);
+	assert_int_equal(gmem_unmap(window, 4 * PAGE), 0);
+}
+
 static void child_stops(struct pair *p, void *arg)
 {
 	tell(p->to_parent[1], 'a');
@@ -398,6 +418,7 @@ int main(void)
 		cmocka_unit_test(what_one_converts_the_other_sees),
 		cmocka_unit_test(a_child_asks_the_home),
 		cmocka_unit_test(a_pin_holds_for_every_process),
+		cmocka_unit_test(a_child_begins_without_the_window_that_was_all_of_a_file),
 		cmocka_unit_test(without_its_home_a_file_is_frozen),
 		cmocka_unit_test(a_stopped_process_is_not_waited_for_forever),
 	};

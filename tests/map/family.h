@@ -44,9 +44,9 @@ enum op {
 	PRIVATE_WITH_SIGNAL,
 	PIN_EVERY_SECOND,		 /* of nr pages from page on: all at once, for good */
 	PRIVATE_REFUSED_AS_EVERY_SECOND, /* of nr pages from page on, in one call: 1 */
-	LATE_WHILE_HOME_STOPS, /* was anything made up for, with a patience of nr ms? */
-	ADOPT,		       /* the name follows */
-	MAP_ADOPTED,	       /* it is the window from here on */
+	LATE_WHILE_HOME_STOPS,		 /* was anything made up for, with a patience of nr ms? */
+	ADOPT,				 /* the name follows */
+	MAP_ADOPTED,			 /* it is the window from here on */
 	FORK_STORM, /* for nr ms; how many of its children saw page while stage->hidden said no */
 };
 /* Seen by all: odd while the page is private for sure. */
