@@ -334,6 +334,17 @@ uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 	return t.nr;
 }
 
+void pins_count(struct share_link *l, void (*fn)(struct share_link *l, uint32_t nr))
+{
+	uint32_t nr = 0;
+
+	os_mutex_lock(&lock);
+	for (struct pin *p = all; p; p = p->all_next)
+		nr += p->file->link == l;
+	fn(l, nr);
+	os_mutex_unlock(&lock);
+}
+
 void pins_release(struct host_file *f)
 {
 	pipes_forget(f);

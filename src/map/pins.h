@@ -52,6 +52,10 @@ bool pin_same(struct pin *a, struct pin *b);
 uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 		    void (*refuse)(void *arg, uint64_t offset, uint64_t size), void *arg);
 
+/* How many pins there are on files that l leads to, for fn: none comes or goes meanwhile. */
+struct share_link;
+void pins_count(struct share_link *l, void (*fn)(struct share_link *l, uint32_t nr));
+
 /* f goes: nothing is pinned of it, and who still drops a pin does nothing. */
 void pins_release(struct host_file *f);
 

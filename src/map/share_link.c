@@ -145,6 +145,13 @@ int share_find(const char *name, struct share_link **link, uint64_t *id)
 	return err;
 }
 
+/* From here on each pin that comes or goes is counted there. */
+static void show_pins(struct share_link *l, uint32_t nr)
+{
+	atomic_store(&share_link_slot(l)->nr_pins, nr);
+	atomic_store(&l->has_slot, true);
+}
+
 /* A slot for requests; the request lock is held. */
 static int join(struct share_link *l)
 {
@@ -167,7 +174,7 @@ static int join(struct share_link *l)
 	atomic_store(&s->pid_namespace, os_peer_namespace());
 	atomic_store(&s->pid, os_peer_self());
 	share_set_live(l->share, l->slot, true);
-	atomic_store(&l->has_slot, true);
+	pins_count(l, show_pins);
 	return 0;
 }
 

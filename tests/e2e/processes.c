@@ -468,6 +468,34 @@ static void forked_by_another_program(void **state)
 }
 
 /* Nothing of it can be had there, and no harm done. */
+static bool has_new_times(struct stat *last)
+{
+	struct stat now;
+
+	assert_int_equal(fstat(fd, &now), 0);
+	if (now.st_mtim.tv_sec == last->st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == last->st_mtim.tv_nsec)
+		return false;
+	*last = now;
+	return now.st_ctim.tv_nsec == now.st_mtim.tv_nsec;
+}
+
+static void what_another_process_does_changes_the_times(void **state)
+{
+	struct helper h = start_with_descriptor();
+	struct stat last;
+
+	assert_int_equal(fstat(fd, &last), 0);
+	assert_false(has_new_times(&last));
+	usleep(1000);
+	assert_int_equal(tell(&h, PUNCH_PAGE, 3, 0, 0), 0);
+	assert_true(has_new_times(&last));
+	usleep(1000);
+	assert_int_equal(tell(&h, ALLOCATE, FALLOC_FL_KEEP_SIZE, 0, (long)PAGE), 0);
+	assert_true(has_new_times(&last));
+	end(&h);
+}
+
 static void outside_gmem_it_is_empty(void **state)
 {
 	struct helper h = start(OUTSIDE, false);
@@ -625,10 +653,15 @@ static void when_the_home_is_gone(void **state)
 static int run_any(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(sent_to_another_program),	     T(inherited_over_exec),
-		T(taken_by_another_program),	     T(passed_on_by_another_program),
-		T(opened_by_its_name_it_is_no_file), T(forked_by_another_program),
-		T(outside_gmem_it_is_empty),	     T(without_init_shared_it_is_hidden_everywhere),
+		T(sent_to_another_program),
+		T(inherited_over_exec),
+		T(taken_by_another_program),
+		T(passed_on_by_another_program),
+		T(opened_by_its_name_it_is_no_file),
+		T(forked_by_another_program),
+		T(what_another_process_does_changes_the_times),
+		T(outside_gmem_it_is_empty),
+		T(without_init_shared_it_is_hidden_everywhere),
 	};
 
 	return cmocka_run_group_tests_name("any guest_memfd", tests, NULL, NULL);

@@ -196,6 +196,32 @@ static void a_stopped_home_does_not_repeat_an_old_answer(void **state)
 	end_child(&c);
 }
 
+static uint32_t pins_shown(pid_t pid)
+{
+	struct share *s = share_own(NULL);
+
+	for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++)
+		if (atomic_load(&s->slots[i].pid) == (uint32_t)pid)
+			return atomic_load(&s->slots[i].nr_pins);
+	return UINT32_MAX;
+}
+
+/* Who shows no pins is not asked for them before ranges are hidden. */
+static void a_pin_that_is_older_than_its_process_s_place_is_counted(void **state)
+{
+	struct child c;
+
+	assert_int_equal(host_map_munmap(map, (uintptr_t)window, SIZE), 0);
+	c = make_child();
+	assert_int_equal(tell(&c, PIN, 10, 2), 0);
+	assert_int_equal(tell(&c, QUERY, 0, NR_PAGES), 0);
+	assert_int_equal(pins_shown(c.pid), 1);
+	assert_int_equal(tell(&c, UNPIN, 0, 0), 0);
+	assert_int_equal(pins_shown(c.pid), 0);
+	end_child(&c);
+	map_window();
+}
+
 /* A process that holds every place there is. */
 static pid_t hold_all_places(void)
 {
@@ -254,6 +280,7 @@ int main(void)
 		T(a_raw_child_keeps_nobody_waiting),
 		T(a_stopped_home_ends_in_eagain),
 		T(a_stopped_home_does_not_repeat_an_old_answer),
+		T(a_pin_that_is_older_than_its_process_s_place_is_counted),
 		T(without_a_place_a_child_sees_nothing),
 	};
 
