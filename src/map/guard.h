@@ -44,6 +44,7 @@ struct guard_window {
 	int lock;	/* GUARD_* */
 	uint8_t advice; /* bits of guard_advice_bit() */
 	bool watched;
+	bool barred; /* nothing but its protection hides what is private: that must not change any more */
 };
 enum { GUARD_UNLOCKED, GUARD_LOCKED, GUARD_LOCKED_ON_FAULT };
 

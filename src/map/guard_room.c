@@ -54,6 +54,7 @@ static void close_by_protection(struct guard *g, struct guard_window *w)
 	       "no mapping to hide guest memory with: its window cannot be used any more");
 	os_assert(os_window_protect(w->addr, w->size, PROT_NONE, -1) == 0);
 	w->prot = PROT_NONE;
+	w->barred = true;
 }
 
 void guard_close(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)

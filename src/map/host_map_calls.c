@@ -115,8 +115,11 @@ static long protect_kernel(const struct call *c, struct host_map *m, uint64_t ad
 static long protect_window(const struct call *c, struct host_map *m, struct piece *p, uint64_t addr,
 			   uint64_t size)
 {
-	long ret = os_window_protect(addr, size, c->prot, c->pkey);
+	long ret;
 
+	if (p->w.barred && c->prot != PROT_NONE)
+		return -ENOMEM;
+	ret = os_window_protect(addr, size, c->prot, c->pkey);
 	if (ret)
 		os_window_protect(addr, size, p->w.prot,
 				  c->pkey < 0 || p->w.pkey > 0 ? p->w.pkey : 0);

@@ -86,7 +86,7 @@ static void hide_all(struct host_map *m)
 		if (!p->guarded)
 			continue;
 		p->w.lock = GUARD_UNLOCKED;
-		p->w.watched = false;
+		p->w.watched = p->w.barred = false;
 		if (guard_add(&m->guard, &p->w))
 			os_log(OS_LOG_ERROR,
 			       "no memory for a window in a child: it cannot be shown there");

@@ -137,7 +137,7 @@ static bool same_way(const struct piece *a, const struct piece *b)
 {
 	return a->guarded == b->guarded && a->no_fork == b->no_fork && a->w.prot == b->w.prot &&
 	       a->w.pkey == b->w.pkey && a->w.lock == b->w.lock && a->w.advice == b->w.advice &&
-	       a->w.watched == b->w.watched;
+	       a->w.watched == b->w.watched && a->w.barred == b->w.barred;
 }
 
 static bool continues(const struct piece *a, const struct piece *b)

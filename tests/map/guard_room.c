@@ -131,6 +131,36 @@ static void marks_begin_when_mappings_end(struct t *t, enum mode mode)
 		T_OK(!pieces_first(t->m, (uintptr_t)w, (uintptr_t)w + 1)->w.watched);
 }
 
+/* Not even the window as a whole can be mapped over: it is closed by protection, and no one opens that. */
+static void a_window_closed_by_protection_stays_closed(struct t *t, enum mode mode)
+{
+	struct rlimit none = { PAGE, RLIM_INFINITY };
+	uint8_t *w, value;
+
+	if (mode == MARKED)
+		t_skip("marks need no room");
+	t_init(t, mode, 64);
+	w = t_map(t, 0, 64);
+	T_EQ(t_hide(t, 0, 64), 0);
+	T_EQ(t_show(t, 0, 64), 0);
+	refuse_userfaultfd();
+	T_EQ(setrlimit(RLIMIT_AS, &none), 0);
+	host_map_hide_again(t->m, &t->f, 3 * PAGE, PAGE);
+	T_OK(t_private(t, 3));
+	T_OK(t_read(t, w + 3 * PAGE, &value).signo);
+	T_EQ(host_map_mprotect(t->m, (uintptr_t)w, 64 * PAGE, PROT_READ | PROT_WRITE, -1), -ENOMEM);
+	T_EQ(host_map_mprotect(t->m, (uintptr_t)w + 2 * PAGE, 2 * PAGE, PROT_READ, -1), -ENOMEM);
+	T_OK(t_read(t, w + 3 * PAGE, &value).signo);
+	T_EQ(host_map_mprotect(t->m, (uintptr_t)w, 64 * PAGE, PROT_NONE, -1), 0);
+	none.rlim_cur = RLIM_INFINITY;
+	T_EQ(setrlimit(RLIMIT_AS, &none), 0);
+	T_OK(t_read(t, w + 3 * PAGE, &value).signo);
+	T_EQ(host_map_munmap(t->m, (uintptr_t)w, 64 * PAGE), 0);
+	/* A new one is as any. */
+	w = t_map(t, 0, 64);
+	t_check_window(t, w, 0, 64);
+}
+
 /* ---- the program takes what there is ---------------------------------------------------------- */
 
 /* Mappings of the program until there are none; how many, at where. */
@@ -304,6 +334,8 @@ const struct t_case t_room[] = {
 	{ "conversions when the program has taken all mappings",
 	  conversions_when_the_program_has_taken_all_mappings },
 	{ "what was shown can always be hidden again", what_was_shown_can_always_be_hidden_again },
+	{ "a window closed by protection stays closed",
+	  a_window_closed_by_protection_stays_closed },
 	{ "no address space left", no_address_space_left },
 	{ "no descriptor left", no_descriptor_left },
 	{ "all windows or none", all_windows_or_none },
