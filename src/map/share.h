@@ -106,8 +106,6 @@ int share_list_query(struct share_link *l, uint64_t id, uint64_t offset, uint64_
 
 /* These call those of host_map.h, too. The shim's mapping lock and what else is above is the caller's. A child
  * sees what is shared when the last one returns: first thing of map/ in it, after os_after_fork(). */
-/* False: nothing of this is known here, and they may be left out. */
-bool share_any(void);
 void share_before_fork(struct host_map *m);
 void share_after_fork_in_parent(struct host_map *m);
 void share_after_fork_in_child(struct host_map *m);

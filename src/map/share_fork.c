@@ -82,11 +82,6 @@ static void claim_elsewhere(struct share_link *l)
 	share_set_live(l->share, l->child_slot, true);
 }
 
-bool share_any(void)
-{
-	return share_own(NULL) || atomic_load(&share_links);
-}
-
 void share_before_fork(struct host_map *m)
 {
 	/* In the jail the child can have no thread that hears of conversions: it starts without a slot and sees

@@ -12,8 +12,6 @@
 #include "shim/signal.h"
 
 static _Atomic long own_pid;
-/* There is something of which a child must know, at this fork. */
-static bool any;
 
 bool shim_is_vfork_child(void)
 {
@@ -43,10 +41,9 @@ void fork_before(void)
 	if (atomic_load(&handle_count))
 		fdtable_for_each(0, ~0u, arm_one);
 	calls_map_lock();
-	any = atomic_load(&handle_count) || change_map_any() || share_any();
-	/* Waits for conversions, so it is before the locks of a moment. */
-	if (any)
-		share_before_fork(kvm_host_map());
+	/* Also where there is nothing yet: another thread may be about to make, or to receive, the first file. Waits
+	 * for conversions, so it is before the locks of a moment. */
+	share_before_fork(kvm_host_map());
 	pins_before_fork();
 	kvm_before_fork();
 	handle_lock_all();
@@ -59,8 +56,7 @@ void fork_in_parent(void)
 	handle_unlock_all();
 	kvm_after_fork_in_parent();
 	pins_after_fork_in_parent();
-	if (any)
-		share_after_fork_in_parent(kvm_host_map());
+	share_after_fork_in_parent(kvm_host_map());
 	calls_map_unlock();
 	shim_leave();
 }
@@ -73,8 +69,7 @@ void fork_in_child(void)
 	handle_inherit_all();
 	kvm_after_fork_in_child();
 	pins_after_fork_in_child();
-	if (any)
-		share_after_fork_in_child(kvm_host_map());
+	share_after_fork_in_child(kvm_host_map());
 	calls_map_unlock();
 	shim_leave();
 }
