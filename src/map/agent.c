@@ -31,10 +31,11 @@ static int look_at_pins(struct host_file *f, struct share_command *c, uint64_t o
 static int hide(struct host_file *f, struct share_command *c)
 {
 	uint64_t offset = c->runs[0].offset, size = c->runs[0].size;
-	int err;
+	int err = host_map_hide(f->map, f, offset, size);
 
-	/* Signals of the program do not come here, so it is not interrupted. */
-	err = host_map_hide(f->map, f, offset, size);
+	/* A signal for the thread that happens to be at it is nothing to who converts. */
+	if (err == -EINTR)
+		return -EAGAIN;
 	return err ? err : look_at_pins(f, c, offset, size);
 }
 

@@ -209,8 +209,9 @@ static void settle(struct share_round *r, struct share *s, uint32_t slot)
 
 	if (result == -EAGAIN && r->change)
 		note_pinned(r, c);
+	/* Nobody has to believe it. */
 	if (result && !r->err)
-		r->err = obs_refuse(result,
+		r->err = obs_refuse(result < 0 && result >= -4095 ? result : -EIO,
 				    "another process holds a page, or has no memory to hide it");
 	free_place(s, slot, r->command[slot]);
 	set_posted(r, slot, false);

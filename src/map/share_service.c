@@ -41,6 +41,7 @@ void share_service_after_fork(void)
 
 /* ---- one request ------------------------------------------------------------------------------- */
 
+/* Of values that are loaded once: a process that has gone wrong may still be writing there. */
 static bool fits(const struct host_file *f, uint64_t offset, uint64_t size)
 {
 	return size && !((offset | size) & (OS_PAGE_SIZE - 1)) && offset < f->size &&
@@ -89,7 +90,7 @@ static int convert(struct host_file *f, struct share_request *r, struct kept *k)
 
 	if (!fits(f, c.offset, c.size) || !host_file_converts(f) || c.attributes & ~ATTR_PRIVATE)
 		return -EINVAL;
-	err = keep_room(k, r->max, r->size);
+	err = keep_room(k, r->max, c.size);
 	if (err)
 		return err;
 	c.refused = k->refused;
@@ -115,16 +116,20 @@ static int tell_more(struct share_request *r, struct kept *k)
 
 static int punch(struct host_file *f, struct share_request *r)
 {
-	if (!r->size || (r->offset | r->size) & (OS_PAGE_SIZE - 1))
+	uint64_t offset = r->offset, size = r->size;
+
+	if (!size || (offset | size) & (OS_PAGE_SIZE - 1))
 		return -EINVAL;
-	return make_sure(r) ? host_file_punch(f, r->offset, r->size) : -EAGAIN;
+	return make_sure(r) ? host_file_punch(f, offset, size) : -EAGAIN;
 }
 
 static int allocate(struct host_file *f, struct share_request *r)
 {
-	if (!fits(f, r->offset, r->size))
+	uint64_t offset = r->offset, size = r->size;
+
+	if (!fits(f, offset, size))
 		return -EINVAL;
-	return make_sure(r) ? host_file_allocate(f, r->offset, r->size) : -EAGAIN;
+	return make_sure(r) ? host_file_allocate(f, offset, size) : -EAGAIN;
 }
 
 static void inform(const struct host_file *f, struct share_request *r)
@@ -144,6 +149,8 @@ static int query(struct host_file *f, struct share_request *r)
 /* No conversion runs beside this: what is told is what is. */
 static int attach(struct share *s, uint32_t slot, struct host_file *f)
 {
+	if (!host_file_converts(f))
+		return -EINVAL;
 	host_file_hold(f);
 	share_slot_add(&s->slots[slot], f->id);
 	share_tell_all(s, slot, f);
