@@ -129,8 +129,11 @@ static void agent(void *link)
 		os_mutex_unlock(&l->apply);
 		ask_for_the_rest(l);
 		os_signals_end();
-		os_shared_wait(&s->bell, seen, IDLE_NS);
+		if (os_shared_wait(&s->bell, seen, IDLE_NS) == -ETIMEDOUT && share_is_gone(l))
+			break;
 	}
+	share_link_end(l);
+	os_thread_detach(l->agent);
 }
 
 int agent_start(struct share_link *l)

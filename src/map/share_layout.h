@@ -182,7 +182,7 @@ void share_home_after_fork(void);
 void share_serve(void *share);
 void share_service_after_fork(void);
 
-/* share_link.c: links are made and never go. */
+/* share_link.c: links are made and never go; when the home has, no thread and no descriptor of it is left. */
 struct share_link {
 	struct share_link *next;
 	struct share *share;
@@ -206,6 +206,8 @@ int share_ask(struct share_link *l, struct share_request *r);
 void share_end_request(struct share_link *l);
 /* Has the home ended? Asks the kernel, until it has. */
 bool share_is_gone(struct share_link *l);
+/* It has: what is left is what the link says of it. */
+void share_link_end(struct share_link *l);
 struct share_link *share_link_new(struct share *s, int fd);
 /* No link is made in between. */
 void share_link_lock(void);

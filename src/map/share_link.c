@@ -5,6 +5,7 @@
 #include "map/host_map.h"
 #include "map/share_layout.h"
 #include "obs/obs.h"
+#include "os/signal.h"
 
 #define NAME_BEGINS "/memfd:"
 #define LOOK_NS 5000000
@@ -188,6 +189,21 @@ bool share_is_gone(struct share_link *l)
 				    "can be converted any more");
 	}
 	return atomic_load(&l->gone);
+}
+
+/* Who forks just now shall find no number that is another file's by then. */
+void share_link_end(struct share_link *l)
+{
+	int fd;
+
+	os_signals_begin();
+	os_mutex_lock(&l->request);
+	fd = l->fd;
+	l->fd = -1;
+	if (fd >= 0)
+		os_fd_close(fd);
+	os_mutex_unlock(&l->request);
+	os_signals_end();
 }
 
 /* An answer that came when nobody waited for it any more is nobody's. */

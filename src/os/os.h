@@ -86,6 +86,8 @@ struct os_thread;
 /* -EPERM: the process has filtered its system calls (spare.h). */
 int os_thread_create(void (*fn)(void *), void *arg, const char *name, struct os_thread **out);
 void os_thread_join(struct os_thread *t);
+/* Nobody will join it. */
+void os_thread_detach(struct os_thread *t);
 
 /* First thing in a forked child, before any other call: frees what threads that the child does not
  * have held of os (locks of the allocator). Harmless at home only while there is one thread. */

@@ -107,3 +107,12 @@ void os_thread_join(struct os_thread *t)
 	os_assert(!err);
 	os_free(t, sizeof(*t));
 }
+
+/* It does not look at t any more once it has begun. */
+void os_thread_detach(struct os_thread *t)
+{
+	int err = pthread_detach(t->thread);
+
+	os_assert(!err);
+	os_free(t, sizeof(*t));
+}

@@ -2,6 +2,7 @@
 /* What is left behind in a place of the share: by one who died in the middle, or who did not wait for an answer. */
 #include "family.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -192,6 +193,66 @@ static void a_child_may_be_the_first_to_map_a_file(void **state)
 	end_child(&c);
 }
 
+/* ---- a home that has ended ------------------------------------------------------------------------------ */
+
+static unsigned int nr_entries(const char *dir)
+{
+	DIR *d = opendir(dir);
+	unsigned int nr = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		nr++;
+	closedir(d);
+	return nr;
+}
+
+/* Makes a file, and says what it is called. */
+static pid_t make_home(char text[HOST_FILE_NAME_MAX])
+{
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (!pid) {
+		make_second();
+		if (write(ends[1], second_name, sizeof(second_name)) == sizeof(second_name))
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ends[0], text, HOST_FILE_NAME_MAX), HOST_FILE_NAME_MAX);
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
+static void a_home_that_has_ended_costs_no_thread_and_no_descriptor(void **state)
+{
+	unsigned int nr_threads = nr_entries("/proc/self/task"),
+		     nr_fds = nr_entries("/proc/self/fd");
+	char text[HOST_FILE_NAME_MAX];
+	struct host_file *f;
+	pid_t home = make_home(text);
+	uint64_t at;
+
+	assert_int_equal(host_file_adopt(map, text, &f), 0);
+	assert_int_equal(host_map_mmap(map, f, &map, 0, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 0,
+				       &at),
+			 0);
+	assert_int_equal(nr_entries("/proc/self/task"), nr_threads + 1);
+	*(volatile uint8_t *)(uintptr_t)at = 7;
+	kill(home, SIGKILL);
+	waitpid(home, NULL, 0);
+	for (int i = 0; i < 300 && nr_entries("/proc/self/task") > nr_threads; i++)
+		usleep(10000);
+	assert_int_equal(nr_entries("/proc/self/task"), nr_threads);
+	assert_int_equal(*(volatile uint8_t *)(uintptr_t)at, 7);
+	assert_int_equal(host_map_munmap(map, at, SIZE), 0);
+	host_file_put(f);
+	assert_int_equal(nr_entries("/proc/self/fd"), nr_fds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +261,7 @@ int main(void)
 		T(a_place_is_not_taken_over_in_the_middle_of_its_request),
 		T(who_has_missed_something_does_not_wait_for_ever),
 		T(a_child_may_be_the_first_to_map_a_file),
+		T(a_home_that_has_ended_costs_no_thread_and_no_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, family_start, NULL);
