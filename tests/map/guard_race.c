@@ -162,6 +162,7 @@ static void a_chunk_made_again_is_never_open_nor_closed(struct t *t, enum mode m
 	static struct race r;
 	pthread_t thread;
 
+	t_need_marks();
 	t_init(t, mode, 1200);
 	r.t = t;
 	r.window = t_map(t, 0, 1200);

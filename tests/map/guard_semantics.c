@@ -331,6 +331,7 @@ static void random_conversions_are_what_the_state_says(struct t *t, enum mode mo
 {
 	uint64_t x = 99, nr_pages = 1600;
 	uint8_t *w, *v;
+	bool changes = mode == OVERLAID && t_has_marks();
 	uint64_t before;
 
 	t_init(t, mode, nr_pages);
@@ -340,9 +341,9 @@ static void random_conversions_are_what_the_state_says(struct t *t, enum mode mo
 	for (int i = 0; i < 600; i++) {
 		uint64_t page = next(&x) % nr_pages, nr = 1 + next(&x) % (next(&x) % 8 ? 9 : 700);
 
-		if (i == 200 && mode == OVERLAID)
+		if (i == 200 && changes)
 			guard_set_limits(&t->m->guard, 60, 80);
-		if (i == 450 && mode == OVERLAID)
+		if (i == 450 && changes)
 			guard_set_limits(&t->m->guard, 10000, 10000);
 		nr = nr < nr_pages - page ? nr : nr_pages - page;
 		T_EQ(next(&x) & 1 ? t_hide(t, page, nr) : t_show(t, page, nr), 0);

@@ -2,12 +2,17 @@
 #include "guard_t.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +100,21 @@ uint8_t t_stamp(uint64_t page)
 	return (uint8_t)(page * 7 + 1);
 }
 
+bool t_has_marks(void)
+{
+	int fd, err = os_marks_open(&fd);
+
+	if (!err)
+		os_fd_close(fd);
+	return !err;
+}
+
+void t_need_marks(void)
+{
+	if (!t_has_marks())
+		t_skip("no marks on this kernel, or for this process");
+}
+
 void t_init(struct t *t, enum mode mode, uint64_t nr_pages)
 {
 	static const struct host_map_ops ops = { .get = get, .put = put };
@@ -114,11 +134,7 @@ void t_init(struct t *t, enum mode mode, uint64_t nr_pages)
 	for (uint64_t i = 0; i < nr_pages && i < 65536; i++)
 		t->store[i * PAGE] = t_stamp(i);
 	if (mode == MARKED) {
-		int fd;
-
-		if (os_marks_open(&fd))
-			t_skip("no marks on this kernel, or for this process");
-		os_fd_close(fd);
+		t_need_marks();
 		guard_set_limits(&t->m->guard, 0, 0);
 	}
 	current = t;
@@ -198,6 +214,20 @@ uint64_t t_nr_mappings(void)
 	return nr;
 }
 
+void t_refuse_userfaultfd(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+
+	T_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	T_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -240,11 +270,12 @@ int main(int argc, char **argv)
 	bool good = true;
 	int from = 1;
 
-	/* "-u": as nobody. */
-	if (argc > 1 && !strcmp(argv[1], "-u")) {
-		if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+	/* "-u": as nobody. "-f": under a filter that refuses userfaultfd. */
+	for (; from < argc && argv[from][0] == '-'; from++) {
+		if (!strcmp(argv[from], "-f"))
+			t_refuse_userfaultfd();
+		else if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
 			return 77;
-		from = 2;
 	}
 	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
 		bool wanted = from >= argc;

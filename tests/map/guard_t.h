@@ -45,6 +45,12 @@ struct t_fault t_write(struct t *t, volatile uint8_t *p, uint8_t value);
 /* Every page of the window shows what the file's state and the store say, by CPU and read(2). */
 void t_check_window(struct t *t, const uint8_t *window, uint64_t page, uint64_t nr_pages);
 
+bool t_has_marks(void);
+/* Skips where there are none: a test that ends in them although it begins with overlays. */
+void t_need_marks(void);
+/* From now on nobody here gets a userfaultfd. */
+void t_refuse_userfaultfd(void);
+
 /* Mappings of this process that are of a memfd. */
 uint64_t t_nr_mappings(void);
 
