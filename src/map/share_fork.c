@@ -78,8 +78,10 @@ static void claim_elsewhere(struct share_link *l)
 	child = &l->share->slots[l->child_slot];
 	for (unsigned int i = 0; i < SHARE_NR_FILES / 64; i++)
 		atomic_store(&child->files[i], atomic_load(&mine->files[i]));
-	atomic_store(&child->behind, has_missed(mine));
 	share_set_live(l->share, l->child_slot, true);
+	/* From here on the home tells the child itself what we miss. */
+	if (has_missed(mine))
+		atomic_store(&child->behind, 1);
 }
 
 void share_before_fork(struct host_map *m)
