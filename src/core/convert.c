@@ -111,10 +111,12 @@ static int convert_locked(struct gmem_file *f, struct gmem_change *ch)
 {
 	int err;
 
-	if (!trim(f, ch))
-		return 0;
 	refusals_begin(f);
-	err = convert_trimmed(f, ch);
+	/* Consumers and VM type are gone; who asks has kept a reference. */
+	if (f->released)
+		err = obs_refuse(-EBADF, "the guest_memfd is released");
+	else
+		err = trim(f, ch) ? convert_trimmed(f, ch) : 0;
 	return refusals_end(f, ch->conversion, err);
 }
 

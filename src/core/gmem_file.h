@@ -167,7 +167,7 @@ int gmem_file_prepare(struct gmem_file *f, uint64_t offset);
  * the file (the caller has checked). Already so: 0 at once, nothing told to anyone; parts that are already so are
  * left alone. -EAGAIN (pinned, or a process that did not answer in time), -ENOMEM, -EINTR (a signal waits; asked
  * from 1 GiB on and only where nothing has changed, or by a consumer) with the place in error_offset and nothing
- * changed. On success error_offset is not written.
+ * changed; -EBADF: released. On success error_offset is not written.
  */
 struct gmem_refused {
 	uint64_t offset, size;

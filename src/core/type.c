@@ -122,7 +122,7 @@ void type_reclaim(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
 	struct present p = { 0 };
 
-	if (!f->type_ops)
+	if (!f->type_ops || f->released)
 		return;
 	os_assert(f->changing);
 	if (f->type_ops->reclaim)

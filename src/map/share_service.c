@@ -103,7 +103,7 @@ static int convert(struct host_file *f, struct share_request *r, struct kept *k)
 	r->nr = c.nr_refused;
 	k->nr = c.nr_refused < k->max ? c.nr_refused : k->max;
 	tell_refused(k, 0, r);
-	return err;
+	return err == -EBADF ? -ESTALE : err;
 }
 
 static int tell_more(struct share_request *r, struct kept *k)

@@ -161,6 +161,8 @@ static void a_page_is_private_until_the_file_is_released(void **state)
 	assert_true(gmem_file_is_private(f, 2 * PAGE));
 	gmem_file_release(f);
 	assert_false(gmem_file_is_private(f, 2 * PAGE));
+	/* Who would have to let go of its pages is not asked any more. */
+	assert_int_equal(convert(f, PAGE, PAGE, ATTR_PRIVATE), -EBADF);
 	close_file(f);
 }
 
