@@ -63,6 +63,7 @@
  *	-EIO	 the home is gone. What was private stays hidden for good, what was shared stays
  *		 usable
  *	-EAGAIN	 the home did not answer within the patience (gmem_set_patience())
+ *	-ENOSPC	 the home serves as many processes as it can (256)
  *	-EINTR	 gmem_interrupt(), or a signal was caught while waiting; nothing was done
  *	-EREMOTE the call is possible at home only
  *

@@ -37,11 +37,12 @@ struct gmem_ioctl_range {
  *	EINVAL	a field that must be 0, an attribute this file's VM does not have, a range that is empty, not page
  *		aligned, or not in the file: as KVM_SET_MEMORY_ATTRIBUTES2, in its order
  *	EAGAIN	pages are in use (pinned, or another process did not let go of them in time); nothing has changed
- *	ENOMEM, EINTR (a signal waits), EIO (the process that made the file is gone): nothing has changed
+ *	ENOMEM, EINTR (a signal waits), EIO (the process that made the file is gone), ENOSPC (it serves as many
+ *		processes as it can): nothing has changed
  *
  * With EAGAIN, refused[0 .. min(nr_refused, max_refused) - 1] are the ranges that refused, in order, joined
  * where they touch; a program that lets go of all of them, and converts again, needs two calls, however many
- * there were. Without any of the last three errors nothing is written but on success (nr_refused 0).
+ * there were. With the errors before EAGAIN nothing is written but on success (nr_refused 0).
  */
 struct gmem_ioctl_convert {
 	uint64_t offset;

@@ -103,7 +103,7 @@ static long gmem_install(struct gmem *g)
 		err = kvm_fds->reserve(false, name, &fd);
 	if (err) {
 		kvm_object_put(&g->object);
-		return obs_refuse(err, "no free descriptor");
+		return obs_refuse(err, "no descriptor can be made for the guest_memfd");
 	}
 	kvm_fds->commit(fd, &g->object);
 	return fd;

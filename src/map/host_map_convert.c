@@ -8,6 +8,7 @@
 
 #include "core/attr_map.h"
 #include "map/host_map_private.h"
+#include "obs/obs.h"
 #include "os/window.h"
 
 /* A signal is looked for after so much. */
@@ -134,10 +135,19 @@ static int hide_in_steps(struct host_map *m, struct host_file *f, uint64_t offse
 
 	for (uint64_t at = offset; at < end && !err; at += lower(STEP, end - at)) {
 		if (at > offset && os_signal_pending())
-			return -EINTR;
+			return obs_refuse(-EINTR, "a signal waits, and much is to be hidden");
 		err = each_window(m, f, at, at + lower(STEP, end - at), hide_part);
 	}
 	return err;
+}
+
+/* With pages that are hidden one by one, and no userfaultfd, half of vm.max_map_count is the end. */
+static int no_room(int err)
+{
+	return err == -ENOMEM
+		       ? obs_refuse(err, "no room for what hides or shows the pages in a window: "
+					 "mappings, address space or memory")
+		       : err;
 }
 
 int host_map_hide(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
@@ -154,7 +164,7 @@ int host_map_hide(struct host_map *m, struct host_file *f, uint64_t offset, uint
 			state_set(f, offset, size, ATTR_PRIVATE);
 	}
 	os_mutex_unlock(&m->lock);
-	return err;
+	return no_room(err);
 }
 
 int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
@@ -171,7 +181,7 @@ int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint
 			state_set(f, offset, size, 0);
 	}
 	os_mutex_unlock(&m->lock);
-	return err;
+	return no_room(err);
 }
 
 void host_map_hide_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
