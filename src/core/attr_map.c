@@ -26,14 +26,13 @@
 
 #include <errno.h>
 
+#include "core/attr_leaf.h"
 #include "core/attr_pool.h"
 #include "os/os.h"
 
-#define FANOUT 512u
-#define ROOT_LEVEL 6 /* the root entry of the largest map spans 512^6 pages */
+#define ROOT_LEVEL 6	 /* the root entry of the largest map spans 512^6 pages */
 #define ROOT_LEVEL_MIN 2 /* mappings of 1 GiB are asked for */
-#define LEAF_WORDS (FANOUT / 64)
-#define MAX_PLANES 32 /* bits of a value */
+#define FANOUT LEAF_PAGES
 #define SPINS 64
 
 _Static_assert(ATTR_MAP_MAX_INDEX == ((uint64_t)1 << (9 * ROOT_LEVEL)) - 1, "the root spans all");
@@ -47,11 +46,6 @@ struct node {
 	struct node *next_dropped;
 	uint32_t nr_children; /* entries that are pointers */
 	uint32_t level;
-};
-
-/* Plane i is word[i * LEAF_WORDS] and the seven after it; a cell is as long as the map has planes. */
-struct leaf {
-	_Atomic uint64_t word[LEAF_WORDS * MAX_PLANES];
 };
 
 struct attr_map {
@@ -106,134 +100,6 @@ static unsigned int entry_index(uint64_t index, int level)
 	return (index >> (9 * level)) % FANOUT;
 }
 
-/* ---- leaves -------------------------------------------------------------------------------- */
-
-static uint64_t word_load(const struct leaf *leaf, uint32_t i)
-{
-	return atomic_load_explicit(&leaf->word[i], memory_order_acquire);
-}
-
-/* The bits first..last, which lie in one leaf, as a mask of word i. */
-static uint64_t word_mask(uint32_t i, uint64_t first, uint64_t last)
-{
-	uint64_t low = (uint64_t)i * 64;
-	uint64_t mask = ~(uint64_t)0;
-
-	if (first >= low + 64 || last < low)
-		return 0;
-	if (first > low)
-		mask &= ~(uint64_t)0 << (first - low);
-	if (last < low + 63)
-		mask &= ~(uint64_t)0 >> (low + 63 - last);
-	return mask;
-}
-
-/* Attribute bits and planes: the lowest bit of the mask has plane 0. */
-#define for_each_plane(map, bit, plane)                                              \
-	for (uint32_t rest_ = (map)->planes, bit = rest_ & -rest_, plane = 0; rest_; \
-	     rest_ &= rest_ - 1, bit = rest_ & -rest_, plane++)
-
-static uint32_t leaf_get(const struct attr_map *map, const struct leaf *leaf, uint64_t i)
-{
-	uint32_t value = 0;
-
-	for_each_plane(map, bit, plane)
-	{
-		if (word_load(leaf, plane * LEAF_WORDS + (uint32_t)i / 64) >> (i % 64) & 1)
-			value |= bit;
-	}
-	return value;
-}
-
-/* True when first..last all have the value of first. */
-static bool leaf_uniform(const struct attr_map *map, const struct leaf *leaf, uint64_t first,
-			 uint64_t last)
-{
-	uint32_t value = leaf_get(map, leaf, first);
-	uint32_t i;
-
-	for_each_plane(map, bit, plane)
-	{
-		for (i = 0; i < LEAF_WORDS; i++) {
-			uint64_t mask = word_mask(i, first, last);
-			uint64_t word = word_load(leaf, plane * LEAF_WORDS + i) & mask;
-
-			if (word != (value & bit ? mask : 0))
-				return false;
-		}
-	}
-	return true;
-}
-
-/* How many of first..511 have the value. */
-static uint64_t leaf_run(const struct attr_map *map, const struct leaf *leaf, uint64_t first,
-			 uint32_t value)
-{
-	uint32_t i;
-
-	for (i = (uint32_t)first / 64; i < LEAF_WORDS; i++) {
-		uint64_t other = 0;
-
-		for_each_plane(map, bit, plane)
-		{
-			uint64_t word = word_load(leaf, plane * LEAF_WORDS + i);
-
-			other |= value & bit ? ~word : word;
-		}
-		other &= word_mask(i, first, FANOUT - 1);
-		if (other)
-			return i * 64 + (uint32_t)__builtin_ctzll(other) - first;
-	}
-	return FANOUT - first;
-}
-
-static void leaf_set(const struct attr_map *map, struct leaf *leaf, uint64_t first, uint64_t last,
-		     uint32_t value)
-{
-	uint32_t i;
-
-	for_each_plane(map, bit, plane)
-	{
-		for (i = 0; i < LEAF_WORDS; i++) {
-			uint64_t mask = word_mask(i, first, last);
-			_Atomic uint64_t *word = &leaf->word[plane * LEAF_WORDS + i];
-			uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
-
-			atomic_store_explicit(word, value & bit ? old | mask : old & ~mask,
-					      memory_order_release);
-		}
-	}
-}
-
-/* The compiler's own becomes a call of its library on a plain x86-64. */
-static uint64_t popcount(uint64_t x)
-{
-	x -= x >> 1 & 0x5555555555555555ull;
-	x = (x & 0x3333333333333333ull) + (x >> 2 & 0x3333333333333333ull);
-	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0full;
-	return x * 0x0101010101010101ull >> 56;
-}
-
-static uint64_t leaf_count(const struct attr_map *map, const struct leaf *leaf, uint64_t first,
-			   uint64_t last, uint32_t value)
-{
-	uint64_t nr = 0;
-	uint32_t i;
-
-	for (i = 0; i < LEAF_WORDS; i++) {
-		uint64_t same = word_mask(i, first, last);
-
-		for_each_plane(map, bit, plane)
-		{
-			uint64_t word = word_load(leaf, plane * LEAF_WORDS + i);
-
-			same &= value & bit ? word : ~word;
-		}
-		nr += popcount(same);
-	}
-	return nr;
-}
-
 /* ---- lookups, without a lock ---------------------------------------------------------------- */
 
 static uint64_t read_begin(struct attr_map *map)
@@ -273,7 +139,7 @@ static int find(struct attr_map *map, uint64_t index, uint32_t *value)
 			return level;
 		}
 		if (--level == LEVEL_4K) {
-			*value = leaf_get(map, leaf_of(e), index % FANOUT);
+			*value = leaf_get(map->planes, leaf_of(e), index % FANOUT);
 			return moved(map, sequence) ? MOVED : level;
 		}
 		e = entry_load(&node_of(e)->entry[entry_index(index, level)]);
@@ -335,8 +201,8 @@ static int uniform_entry(struct attr_map *map, const struct uniform *u, entry_t 
 	if (first == start && last == end)
 		return 0;
 	if (level == LEVEL_2M) {
-		ret = leaf_uniform(map, leaf_of(e), first % FANOUT, last % FANOUT) &&
-		      leaf_get(map, leaf_of(e), first % FANOUT) == u->value;
+		ret = leaf_uniform(map->planes, leaf_of(e), first % FANOUT, last % FANOUT) &&
+		      leaf_get(map->planes, leaf_of(e), first % FANOUT) == u->value;
 		return moved(map, u->sequence) ? MOVED : ret;
 	}
 	for (i = entry_index(first, level - 1); ret == 1 && i <= entry_index(last, level - 1); i++)
@@ -385,8 +251,8 @@ static int64_t run_in_entry(struct attr_map *map, uint64_t sequence, uint64_t in
 			here = value_of(e);
 			nr = (int64_t)(level_pages(level) - index % level_pages(level));
 		} else if (--level == LEVEL_4K) {
-			here = leaf_get(map, leaf_of(e), index % FANOUT);
-			nr = (int64_t)leaf_run(map, leaf_of(e), index % FANOUT, here);
+			here = leaf_get(map->planes, leaf_of(e), index % FANOUT);
+			nr = (int64_t)leaf_run(map->planes, leaf_of(e), index % FANOUT, here);
 		} else {
 			e = entry_load(&node_of(e)->entry[entry_index(index, level)]);
 			continue;
@@ -453,7 +319,7 @@ static struct leaf *leaf_make(struct attr_map *map, uint32_t value)
 {
 	struct leaf *leaf = attr_pool_take(&map->leaves);
 
-	leaf_set(map, leaf, 0, FANOUT - 1, value);
+	leaf_set(map->planes, leaf, 0, FANOUT - 1, value);
 	return leaf;
 }
 
@@ -501,8 +367,8 @@ static bool child_folds(const struct attr_map *map, uintptr_t e, int child_level
 	unsigned int i;
 
 	if (child_level == LEVEL_4K) {
-		*value = leaf_get(map, leaf_of(e), 0);
-		return leaf_uniform(map, leaf_of(e), 0, FANOUT - 1);
+		*value = leaf_get(map->planes, leaf_of(e), 0);
+		return leaf_uniform(map->planes, leaf_of(e), 0, FANOUT - 1);
 	}
 	one = entry_load(&node->entry[FANOUT - 1]);
 	for (i = 0; !node->nr_children && i < FANOUT; i++) {
@@ -541,7 +407,7 @@ static void entry_set(struct attr_map *map, struct node *parent, entry_t *entry,
 		entry_replace(parent, entry, e);
 	}
 	if (level == LEVEL_2M)
-		leaf_set(map, leaf_of(e), first, last, value);
+		leaf_set(map->planes, leaf_of(e), first, last, value);
 	for (i = (unsigned int)(first / span); level > LEVEL_2M && i <= last / span; i++)
 		entry_set(map, node_of(e), &node_of(e)->entry[i], level - 1,
 			  i == first / span ? first % span : 0,
@@ -655,7 +521,7 @@ static uint64_t entry_count(struct attr_map *map, uintptr_t e, int level, uint64
 	if (is_value(e))
 		return value_of(e) == value ? last - first + 1 : 0;
 	if (level == LEVEL_2M)
-		return leaf_count(map, leaf_of(e), first, last, value);
+		return leaf_count(map->planes, leaf_of(e), first, last, value);
 	for (i = first / span; i <= last / span; i++)
 		nr += entry_count(map, entry_load(&node_of(e)->entry[i]), level - 1,
 				  i == first / span ? first % span : 0,
@@ -666,7 +532,8 @@ static uint64_t entry_count(struct attr_map *map, uintptr_t e, int level, uint64
 uint64_t attr_map_count(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t value)
 {
 	check_range(map, first, nr);
-	return entry_count(map, entry_load(&map->root), map->root_level, first, first + nr - 1, value);
+	return entry_count(map, entry_load(&map->root), map->root_level, first, first + nr - 1,
+			   value);
 }
 
 struct census {

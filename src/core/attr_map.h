@@ -45,7 +45,8 @@ struct attr_map;
 int attr_map_create(uint32_t planes, uint32_t initial, struct attr_map **out);
 /* The same for fewer pages, 1 to ATTR_MAP_MAX_INDEX + 1: no higher than they need, so that a change far from
  * every other goes down fewer levels. It holds attr_map_limit() pages: nr_pages rounded up to 1 GiB or more. */
-int attr_map_create_for(uint32_t planes, uint32_t initial, uint64_t nr_pages, struct attr_map **out);
+int attr_map_create_for(uint32_t planes, uint32_t initial, uint64_t nr_pages,
+			struct attr_map **out);
 uint64_t attr_map_limit(const struct attr_map *map);
 void attr_map_destroy(struct attr_map *map);
 

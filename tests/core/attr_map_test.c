@@ -167,6 +167,37 @@ static void holds_several_attributes(void **state)
 	run_model((1ull << 27) - SPAN / 2, 15, P, 200);
 }
 
+/* One page alone costs a node for each level that the pages need. */
+static void a_smaller_map_is_lower(void **state)
+{
+	static const struct {
+		uint64_t nr_pages, limit;
+	} maps[] = { { 1, PAGES_1G },
+		     { PAGES_1G, PAGES_1G },
+		     { PAGES_1G + 1, 512 * PAGES_1G },
+		     { ATTR_MAP_MAX_INDEX + 1, ATTR_MAP_MAX_INDEX + 1 } };
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		struct attr_map *map;
+		uint64_t last = maps[i].limit - 1;
+		uint32_t value;
+
+		assert_int_equal(attr_map_create_for(P, 0, maps[i].nr_pages, &map), 0);
+		assert_int_equal(attr_map_limit(map), maps[i].limit);
+		set(map, last, 1, P);
+		assert_int_equal(attr_map_get(map, last), P);
+		assert_true(attr_map_uniform(map, 0, last, &value) && value == 0);
+		assert_int_equal(attr_map_run(map, last, 1, &value), 1);
+		attr_map_check(map);
+		assert_true(attr_map_bytes(map) >= bytes);
+		bytes = attr_map_bytes(map);
+		set(map, 0, maps[i].limit, P);
+		assert_int_equal(attr_map_level(map, 0, LEVEL_1G), LEVEL_1G);
+		attr_map_destroy(map);
+	}
+}
+
 static void sets_ranges_of_any_size(void **state)
 {
 	struct attr_map *map = map_of(P, 0);
@@ -419,6 +450,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_an_array),
 		cmocka_unit_test(holds_several_attributes),
+		cmocka_unit_test(a_smaller_map_is_lower),
 		cmocka_unit_test(sets_ranges_of_any_size),
 		cmocka_unit_test(uniform_subtrees_fold),
 		cmocka_unit_test(folded_memory_is_used_again),
