@@ -108,9 +108,11 @@ static int convert(struct host_file *f, struct share_request *r, struct kept *k)
 
 static int tell_more(struct share_request *r, struct kept *k)
 {
-	if (r->offset >= k->nr)
+	uint64_t first = r->offset;
+
+	if (first >= k->nr)
 		return -EINVAL;
-	tell_refused(k, r->offset, r);
+	tell_refused(k, first, r);
 	return 0;
 }
 
