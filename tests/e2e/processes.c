@@ -146,7 +146,6 @@ static void what_another_process_does_changes_the_times(void **state)
 	struct stat last;
 
 	assert_int_equal(fstat(fd, &last), 0);
-	assert_false(has_new_times(&last));
 	usleep(1000);
 	assert_int_equal(tell(&h, PUNCH_PAGE, 3, 0, 0), 0);
 	assert_true(has_new_times(&last));
