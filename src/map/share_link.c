@@ -450,6 +450,9 @@ static int ask_to_convert(struct share_link *l, struct share_request *r, struct 
 	r->size = c->size;
 	r->attributes = c->attributes;
 	r->max = c->refused ? c->max_refused : 0;
+	/* The home may be quicker than our first look for one. */
+	if (os_signal_pending())
+		return obs_refuse(-EINTR, "a signal waits, and another process is to be asked");
 	err = share_ask(l, r);
 	if (err == -EINPROGRESS)
 		return 0;
