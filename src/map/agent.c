@@ -212,3 +212,8 @@ bool share_run_pending(void)
 			any |= run(l);
 	return any;
 }
+
+bool share_is_elsewhere(void)
+{
+	return atomic_load(&share_links) != NULL;
+}

@@ -86,6 +86,8 @@ void share_count_pins(struct host_file *f, int by);
 /* Does what the home has told this process and the agent has not come to yet. For the handler of SIGBUS: true
  * when something was done, so the access is worth another try. No lock of ours may be held. */
 bool share_run_pending(void);
+/* Has this process files whose home is another? */
+bool share_is_elsewhere(void);
 
 /* ---- for who only looks (gmem map): share_list.c ------------------------------------------------ */
 

@@ -146,9 +146,24 @@ static void without_handler(int signo, siginfo_t *info, const struct signal_acti
 	os_signal_requeue(signo, info);
 }
 
+/* The page of the last access that was made again: a second fault there is the program's. */
+static __thread uint64_t tried_again __attribute__((tls_model("initial-exec")));
+
+/* In another process than the home the page may be shown already, and this process, or its agent, be late. */
+static bool is_worth_another_try(uint64_t addr)
+{
+	bool again;
+
+	if (host_map_is_hidden(kvm_host_map(), addr))
+		return share_run_pending() || !host_map_is_hidden(kvm_host_map(), addr);
+	again = share_is_elsewhere() && tried_again != addr;
+	tried_again = again ? addr : 0;
+	return again;
+}
+
 /*
- * A hidden page of a window is one of an empty file to the program, whatever hides it. True: the home has
- * shown it already and this process is late; the access is made again.
+ * A hidden page of a window is one of an empty file to the program, whatever hides it. True: the access is to
+ * be made again.
  */
 static bool fault_in_window(int signo, siginfo_t *info)
 {
@@ -160,10 +175,8 @@ static bool fault_in_window(int signo, siginfo_t *info)
 	if (info->si_code != BUS_ADRERR && info->si_code != BUS_MCEERR_AR)
 		return false;
 	shim_enter();
-	if (host_map_is_hidden(kvm_host_map(), addr))
-		again = share_run_pending();
-	/* Hidden or, since the fault, shown again. */
 	if (host_map_is_window(kvm_host_map(), addr)) {
+		again = is_worth_another_try(addr);
 		info->si_code = BUS_ADRERR;
 		info->si_addr_lsb = 0;
 	}
