@@ -342,11 +342,31 @@ int share_ask(struct share_link *l, struct share_request *r)
 
 /* ---- a file's life elsewhere --------------------------------------------------------------------- */
 
+/* The number may be another file's: the home may have closed this one meanwhile. */
+static int open_store(struct host_file *f, int number)
+{
+	uint64_t size;
+	int err = os_peer_open(f->link->share->home_pid, number, &f->store_fd);
+
+	if (err)
+		return err;
+	err = os_peer_size(f->store_fd, &size);
+	if (!err && size != f->size)
+		err = -ESTALE;
+	if (err) {
+		os_fd_close(f->store_fd);
+		f->store_fd = -1;
+	}
+	return err;
+}
+
 static int take_info(struct host_file *f, const struct share_file *info)
 {
 	uint32_t initial = ATTR_PRIVATE;
 	int err;
 
+	if (!info->size || info->size & (OS_PAGE_SIZE - 1) || info->size > INT64_MAX)
+		return -ESTALE;
 	f->size = info->size;
 	f->flags = info->flags;
 	if (!host_file_converts(f) && f->flags & GMEM_FILE_INIT_SHARED)
@@ -354,7 +374,7 @@ static int take_info(struct host_file *f, const struct share_file *info)
 	err = attr_map_create_for(ATTR_PRIVATE, initial, f->size >> OS_PAGE_SHIFT, &f->state);
 	if (err)
 		return err;
-	err = os_peer_open(f->link->share->home_pid, info->store_fd, &f->store_fd);
+	err = open_store(f, info->store_fd);
 	if (err)
 		attr_map_destroy(f->state);
 	return err;
