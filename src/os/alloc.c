@@ -171,48 +171,12 @@ static void small_free(void *ptr, size_t size)
 	os_mutex_unlock(&c->lock);
 }
 
-#if OS_ASAN || OS_TSAN
-
-/* The sanitizers know the life of memory only through libc's allocator. */
-void *os_alloc(size_t size)
-{
-	void *ptr = calloc(1, size ? size : 1);
-
-	if (ptr)
-		atomic_fetch_add_explicit(&large_live, size, memory_order_relaxed);
-	return ptr;
-}
-
-void os_free(void *ptr, size_t size)
-{
-	if (!ptr)
-		return;
-	atomic_fetch_sub_explicit(&large_live, size, memory_order_relaxed);
-	free(ptr);
-}
-
-/* Not called in these builds, but compiled: they must not rot. */
-void *os_alloc_small_for_test(size_t size);
-void os_free_small_for_test(void *ptr, size_t size);
-
-void *os_alloc_small_for_test(size_t size)
-{
-	return small_alloc(size);
-}
-
-void os_free_small_for_test(void *ptr, size_t size)
-{
-	small_free(ptr, size);
-}
-
-#else
-
 static size_t round_page(size_t size)
 {
 	return (size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
 }
 
-void *os_alloc(size_t size)
+static void *own_alloc(size_t size)
 {
 	void *ptr;
 
@@ -226,10 +190,8 @@ void *os_alloc(size_t size)
 	return ptr;
 }
 
-void os_free(void *ptr, size_t size)
+static void own_free(void *ptr, size_t size)
 {
-	if (!ptr)
-		return;
 	if (size <= SMALL_MAX) {
 		small_free(ptr, size ? size : 1);
 		return;
@@ -237,6 +199,63 @@ void os_free(void *ptr, size_t size)
 	os_assert(!((uintptr_t)ptr & (OS_PAGE_SIZE - 1)));
 	atomic_fetch_sub_explicit(&large_live, round_page(size), memory_order_relaxed);
 	pages_put(ptr, round_page(size));
+}
+
+#if OS_ASAN || OS_TSAN
+
+/*
+ * The sanitizers know the life of memory only through libc's allocator. Theirs takes no care of forks: in the
+ * child its locks may be held for ever by a thread that is not there, so the child has ours, and what came from
+ * theirs stays.
+ */
+static bool forked;
+
+#define ASAN_FIRST 0x600000000000ull
+#define ASAN_END 0x640000000000ull
+
+/* Their small objects have a place of their own, their large ones never begin a page. */
+static bool is_own(const void *ptr, size_t size)
+{
+	uintptr_t at = (uintptr_t)ptr;
+
+	return size <= SMALL_MAX ? at < ASAN_FIRST || at >= ASAN_END : !(at & (OS_PAGE_SIZE - 1));
+}
+
+void *os_alloc(size_t size)
+{
+	void *ptr;
+
+	if (forked)
+		return own_alloc(size);
+	ptr = calloc(1, size ? size : 1);
+	if (ptr)
+		atomic_fetch_add_explicit(&large_live, size, memory_order_relaxed);
+	return ptr;
+}
+
+void os_free(void *ptr, size_t size)
+{
+	if (!ptr)
+		return;
+	if (!forked) {
+		atomic_fetch_sub_explicit(&large_live, size, memory_order_relaxed);
+		free(ptr);
+	} else if (is_own(ptr, size)) {
+		own_free(ptr, size);
+	}
+}
+
+#else
+
+void *os_alloc(size_t size)
+{
+	return own_alloc(size);
+}
+
+void os_free(void *ptr, size_t size)
+{
+	if (ptr)
+		own_free(ptr, size);
 }
 
 #endif
@@ -257,4 +276,7 @@ void os_alloc_after_fork(void)
 
 	for (i = 0; i < NR_CLASSES; i++)
 		os_mutex_init(&classes[i].lock);
+#if OS_ASAN
+	forked = true;
+#endif
 }

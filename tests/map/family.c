@@ -211,11 +211,9 @@ static void look_often(uint64_t page)
 	_exit(0);
 }
 
-static long fork_storm(uint64_t page, uint64_t ms)
+static long fork_storm(uint64_t page)
 {
-	uint64_t end = os_clock_ns() + ms * 1000000;
-
-	while (os_clock_ns() < end) {
+	while (!atomic_load(&stage->storm_over)) {
 		pid_t pid = fork();
 
 		if (!pid)
@@ -301,7 +299,7 @@ static long obey(const struct order *o, int sock, int other)
 	case MAP_ADOPTED:
 		return map_adopted();
 	case FORK_STORM:
-		return fork_storm(o->page, o->nr);
+		return fork_storm(o->page);
 	case EXEC:
 		execl("/bin/sleep", "sleep", "20", NULL);
 		return -errno;

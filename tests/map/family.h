@@ -52,6 +52,7 @@ enum op {
 /* Seen by all: odd while the page is private for sure. */
 struct stage {
 	_Atomic uint64_t hidden, nr_wrong, nr_looks;
+	_Atomic bool storm_over; /* FORK_STORM ends */
 };
 extern struct stage *stage;
 
