@@ -110,9 +110,11 @@ static void ask_for_the_rest(struct share_link *l)
 {
 	struct share_slot *s = share_link_slot(l);
 
-	if (!atomic_exchange(&s->behind, 0))
+	if (!atomic_load(&s->behind))
 		return;
+	/* At any moment one of the two says that something is missing. */
 	atomic_store(&s->catch_up, 1);
+	atomic_store(&s->behind, 0);
 	share_ring(&l->share->doorbell);
 }
 
@@ -151,18 +153,24 @@ int agent_start(struct share_link *l)
 
 /* ---- for who cannot wait for the agent ----------------------------------------------------------- */
 
+/* From when something was missed until the home has told all of it. */
+static bool is_behind(struct share_slot *s)
+{
+	return atomic_load(&s->behind) || atomic_load(&s->catch_up);
+}
+
 static bool run(struct share_link *l)
 {
 	struct share_slot *s = share_link_slot(l);
 	uint64_t end = os_clock_ns() + share_patience_ns();
 	uint32_t caught = atomic_load(&s->caught), seen;
-	bool any, behind = atomic_load(&s->behind) || atomic_load(&s->catch_up);
+	bool any;
 
 	os_mutex_lock(&l->apply);
 	any = agent_work(l);
 	os_mutex_unlock(&l->apply);
 	ask_for_the_rest(l);
-	while (behind && atomic_load(&s->caught) == caught && os_clock_ns() < end &&
+	while (is_behind(s) && atomic_load(&s->caught) == caught && os_clock_ns() < end &&
 	       !share_is_gone(l)) {
 		seen = atomic_load(&s->bell);
 		if (!agent_try_work(l))

@@ -80,7 +80,7 @@ struct share_slot {
 	_Atomic uint64_t pid_namespace;
 	_Atomic uint32_t bell;	   /* rung by the home: look at commands and request */
 	_Atomic uint32_t behind;   /* set by the home: something was not told */
-	_Atomic uint32_t catch_up; /* set by the peer: tell me all */
+	_Atomic uint32_t catch_up; /* 1, set by the peer: tell me all; 2: the home is at it */
 	_Atomic uint32_t caught;   /* counts how often that was done */
 	_Atomic uint32_t nr_pins;
 	_Atomic uint32_t next, done; /* places in the ring: the home's, the peer's */

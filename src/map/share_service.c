@@ -247,9 +247,13 @@ static void find_attached(struct host_file *f, void *arg)
 		c->next = f->id;
 }
 
+/* In catch_up: the home is at it, and until it is done something is missing. */
+#define CATCHING_UP 2
+
 static void catch_up(struct share *s, uint32_t slot)
 {
 	struct catching c = { .share = s, .slot = slot };
+	uint32_t told = CATCHING_UP;
 	struct host_file *f;
 
 	for (;; c.from = c.next + 1) {
@@ -266,12 +270,16 @@ static void catch_up(struct share *s, uint32_t slot)
 		host_file_put(f);
 	}
 	atomic_fetch_add(&s->slots[slot].caught, 1);
+	/* Unless it has asked again meanwhile. */
+	atomic_compare_exchange_strong(&s->slots[slot].catch_up, &told, 0);
 	share_ring(&s->slots[slot].bell);
 }
 
 static void look_at(struct share *s, uint32_t slot)
 {
-	if (atomic_exchange(&s->slots[slot].catch_up, 0))
+	uint32_t asked = 1;
+
+	if (atomic_compare_exchange_strong(&s->slots[slot].catch_up, &asked, CATCHING_UP))
 		catch_up(s, slot);
 	if (atomic_load(&s->slots[slot].request.state) == SHARE_POSTED)
 		serve_request(s, slot);
