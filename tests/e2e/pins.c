@@ -298,7 +298,8 @@ static void what_went_into_a_file_is_free(void **state)
 /* ---- calls that wait ----------------------------------------------------------------------- */
 
 struct waiting {
-	int fd;
+	pthread_t thread;
+	int p[2]; /* full of page 2 */
 	unsigned int page;
 	ssize_t ret;
 };
@@ -308,72 +309,67 @@ static void *wait_for_room(void *arg)
 	struct waiting *w = arg;
 	struct iovec v = { t.host + w->page * PAGE, PAGE };
 
-	w->ret = vmsplice(w->fd, &v, 1, 0);
+	w->ret = vmsplice(w->p[1], &v, 1, 0);
 	return NULL;
+}
+
+static void fill_pipe(struct waiting *w)
+{
+	make_pipe(w->p);
+	assert_int_equal(fcntl(w->p[1], F_SETPIPE_SZ, PAGE), PAGE);
+	give(w->p[1], 2, 1);
+}
+
+static void start_waiting(struct waiting *w)
+{
+	assert_int_equal(pthread_create(&w->thread, NULL, wait_for_room, w), 0);
+	guest_sleep_us(50000);
 }
 
 static void a_call_that_waits_for_room_holds_its_pages_and_nothing_else(void **state)
 {
 	struct waiting w = { .page = 5 };
-	pthread_t thread;
-	int p[2];
 
-	make_pipe(p);
-	assert_int_equal(fcntl(p[1], F_SETPIPE_SZ, PAGE), PAGE);
-	w.fd = p[1];
-	give(p[1], 2, 1);
-	assert_int_equal(pthread_create(&thread, NULL, wait_for_room, &w), 0);
-	guest_sleep_us(50000);
+	fill_pipe(&w);
+	start_waiting(&w);
 	assert_int_equal(held(), 0x24);
-	drain(p[0], PAGE);
-	pthread_join(thread, NULL);
+	drain(w.p[0], PAGE);
+	pthread_join(w.thread, NULL);
 	assert_int_equal(w.ret, PAGE);
 	assert_int_equal(held(), 0x20);
-	drain(p[0], PAGE);
+	drain(w.p[0], PAGE);
 	assert_int_equal(held(), 0);
-	close_pipe(p);
+	close_pipe(w.p);
 }
 
 static void what_is_private_already_may_be_wanted_by_a_call_that_waits(void **state)
 {
 	struct waiting w = { .page = 5 };
-	pthread_t thread;
-	int p[2];
 
-	make_pipe(p);
-	assert_int_equal(fcntl(p[1], F_SETPIPE_SZ, PAGE), PAGE);
-	w.fd = p[1];
-	give(p[1], 2, 1);
+	fill_pipe(&w);
 	inplace_set(&t, 5, 1, PRIVATE);
-	assert_int_equal(pthread_create(&thread, NULL, wait_for_room, &w), 0);
-	guest_sleep_us(50000);
+	start_waiting(&w);
 	inplace_set(&t, 4, 3, PRIVATE);
-	drain(p[0], PAGE);
-	pthread_join(thread, NULL);
+	drain(w.p[0], PAGE);
+	pthread_join(w.thread, NULL);
 	assert_int_equal(w.ret, -1);
 	inplace_set(&t, 0, NR, PRIVATE);
-	close_pipe(p);
+	close_pipe(w.p);
 }
 
 /* Nobody knows how far it got. */
 static void a_call_that_is_cancelled_holds_until_the_pipe_is_empty(void **state)
 {
 	struct waiting w = { .page = 5 };
-	pthread_t thread;
-	int p[2];
 
-	make_pipe(p);
-	assert_int_equal(fcntl(p[1], F_SETPIPE_SZ, PAGE), PAGE);
-	w.fd = p[1];
-	give(p[1], 2, 1);
-	assert_int_equal(pthread_create(&thread, NULL, wait_for_room, &w), 0);
-	guest_sleep_us(50000);
-	pthread_cancel(thread);
-	pthread_join(thread, NULL);
+	fill_pipe(&w);
+	start_waiting(&w);
+	pthread_cancel(w.thread);
+	pthread_join(w.thread, NULL);
 	assert_int_equal(held(), 0x24);
-	drain(p[0], PAGE);
+	drain(w.p[0], PAGE);
 	assert_int_equal(held(), 0);
-	close_pipe(p);
+	close_pipe(w.p);
 }
 
 struct moving {

@@ -188,27 +188,35 @@ static uint64_t fail_each(struct fixture *f, step_fn *step)
 	return nr - 1;
 }
 
-static void a_call_without_memory_fails_whole_and_works_the_next_time(void **state)
+struct step {
+	step_fn *step;
+	uint64_t at_least; /* allocations there are to fail */
+};
+
+static void fail_steps(const struct step *steps, size_t nr)
 {
-	static const struct {
-		step_fn *step;
-		uint64_t at_least; /* allocations there are to fail */
-	} steps[] = {
-		{ make_mmu, 3 },	   { make_vcpu, 1 },	    { make_file, 2 },
-		{ create_logged_slot, 2 }, { create_file_slot, 3 }, { create_plain_slot, 2 },
-		{ set_attributes, 1 },	   { access_private, 1 },   { access_far_away, 0 },
-		{ move_and_log, 1 },
-	};
 	struct fixture f = { .memory = memory_make(NR_PAGES * PAGE, 0) };
 	int64_t before = nr_held;
 
 	assert_int_equal(os_fault_init(), 0);
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+	for (size_t i = 0; i < nr; i++)
 		assert_true(fail_each(&f, steps[i].step) >= steps[i].at_least);
 	file_unmake(f.file);
 	world_unmake(&f.w);
 	assert_int_equal(nr_held, before);
 	memory_unmake(f.memory, NR_PAGES * PAGE);
+}
+
+static void a_call_without_memory_fails_whole_and_works_the_next_time(void **state)
+{
+	static const struct step steps[] = {
+		{ make_mmu, 3 },	   { make_vcpu, 1 },	    { make_file, 2 },
+		{ create_logged_slot, 2 }, { create_file_slot, 3 }, { create_plain_slot, 2 },
+		{ set_attributes, 1 },	   { access_private, 1 },   { access_far_away, 0 },
+		{ move_and_log, 1 },
+	};
+
+	fail_steps(steps, sizeof(steps) / sizeof(steps[0]));
 }
 
 /* ---- in place ------------------------------------------------------------------------------- */
@@ -270,10 +278,7 @@ static int punch(struct fixture *f)
 
 static void in_place_too_a_call_without_memory_fails_whole(void **state)
 {
-	static const struct {
-		step_fn *step;
-		uint64_t at_least;
-	} steps[] = {
+	static const struct step steps[] = {
 		{ make_mmu, 3 },	   { make_vcpu, 1 },
 		{ make_in_place_file, 2 }, { create_file_slot, 3 },
 		{ access_shared, 0 },	   { convert_to_private, 2 },
@@ -281,16 +286,8 @@ static void in_place_too_a_call_without_memory_fails_whole(void **state)
 		{ convert_to_private, 0 }, { punch, 0 },
 		{ convert_to_shared, 0 },
 	};
-	struct fixture f = { .memory = memory_make(NR_PAGES * PAGE, 0) };
-	int64_t before = nr_held;
 
-	assert_int_equal(os_fault_init(), 0);
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-		assert_true(fail_each(&f, steps[i].step) >= steps[i].at_least);
-	file_unmake(f.file);
-	world_unmake(&f.w);
-	assert_int_equal(nr_held, before);
-	memory_unmake(f.memory, NR_PAGES * PAGE);
+	fail_steps(steps, sizeof(steps) / sizeof(steps[0]));
 }
 
 /* Tables come from mappings of many pages: use one up to meet the next. */

@@ -140,7 +140,8 @@ static void end(struct other *p)
 
 /* ---- three ways to become one ---- */
 
-static struct other make_child(const struct box *b)
+/* Forked, and does with its socket what is asked of it, which does not return. */
+static struct other fork_to(const struct box *b, void (*live)(const struct box *b, int sock))
 {
 	struct other p;
 	int pair[2];
@@ -151,33 +152,35 @@ static struct other make_child(const struct box *b)
 	assert_true(p.pid >= 0);
 	if (!p.pid) {
 		close(pair[0]);
-		serve(pair[1], (struct seat){ b->w.gmem, b->w.host });
+		live(b, pair[1]);
 	}
 	close(pair[1]);
 	return p;
 }
 
+static void live_as_child(const struct box *b, int sock)
+{
+	serve(sock, (struct seat){ b->w.gmem, b->w.host });
+}
+
+static void live_as_parent(const struct box *b, int sock)
+{
+	int status = -1, pid = fork();
+
+	if (!pid)
+		live_as_child(b, sock);
+	close(sock);
+	_exit(pid < 0 || waitpid(pid, &status, 0) != pid || status);
+}
+
+static struct other make_child(const struct box *b)
+{
+	return fork_to(b, live_as_child);
+}
+
 static struct other make_grandchild(const struct box *b)
 {
-	struct other p;
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	p.sock = pair[0];
-	p.pid = fork();
-	assert_true(p.pid >= 0);
-	if (!p.pid) {
-		int status = -1, pid;
-
-		close(pair[0]);
-		pid = fork();
-		if (!pid)
-			serve(pair[1], (struct seat){ b->w.gmem, b->w.host });
-		close(pair[1]);
-		_exit(pid < 0 || waitpid(pid, &status, 0) != pid || status);
-	}
-	close(pair[1]);
-	return p;
+	return fork_to(b, live_as_parent);
 }
 
 static void send_fd(int sock, int fd)
