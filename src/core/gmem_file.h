@@ -27,6 +27,7 @@
 
 #include "core/attr_map.h"
 #include "core/store.h"
+#include "os/os.h"
 
 struct gmem_file;
 struct gmem_binding;
@@ -172,6 +173,13 @@ int gmem_file_prepare(struct gmem_file *f, uint64_t offset);
 struct gmem_refused {
 	uint64_t offset, size;
 };
+/* No more ranges of size bytes can refuse than every second page. */
+static inline uint32_t gmem_refused_room(uint32_t wanted, uint64_t size)
+{
+	uint64_t most = (size / OS_PAGE_SIZE + 1) / 2;
+
+	return wanted < most ? wanted : (uint32_t)most;
+}
 struct gmem_conversion {
 	uint64_t offset, size;
 	uint32_t attributes;

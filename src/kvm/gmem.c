@@ -14,11 +14,6 @@
 #define MAX_FILE ((uint64_t)INT64_MAX)
 #define FIRST_INO 0x10000
 
-static int64_t now(void)
-{
-	return (int64_t)os_wallclock_ns();
-}
-
 static void gmem_init(struct gmem *g, struct host_file *host)
 {
 	kvm_object_init(&g->object, KVM_OBJECT_GMEM);
@@ -27,8 +22,7 @@ static void gmem_init(struct gmem *g, struct host_file *host)
 	g->ino = FIRST_INO + host->id;
 	g->uid = os_fs_uid();
 	g->gid = os_fs_gid();
-	g->atime_ns = now();
-	atomic_init(&g->mtime_ns, g->atime_ns);
+	g->atime_ns = (int64_t)os_wallclock_ns();
 }
 
 static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_place)
@@ -199,15 +193,13 @@ void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 {
 	struct gmem *g = gmem_of(o);
 	int64_t changed = atomic_load(&g->host->changed_ns);
-	int64_t modified = atomic_load(&g->mtime_ns);
 
 	st->size = g->host->size;
 	st->ino = g->ino;
 	st->uid = g->uid;
 	st->gid = g->gid;
 	st->atime_ns = g->atime_ns;
-	/* Other processes that have it come past us. */
-	st->mtime_ns = st->ctime_ns = changed > modified ? changed : modified;
+	st->mtime_ns = st->ctime_ns = changed > g->atime_ns ? changed : g->atime_ns;
 }
 
 struct host_file *kvm_gmem_host_file(struct kvm_object *o)
@@ -267,12 +259,8 @@ int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t s
 	if (err)
 		return err;
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		err = host_file_punch(g->host, (uint64_t)offset, (uint64_t)size);
-	else
-		err = host_file_allocate(g->host, (uint64_t)offset, (uint64_t)size);
-	if (!err)
-		atomic_store(&g->mtime_ns, now());
-	return err;
+		return host_file_punch(g->host, (uint64_t)offset, (uint64_t)size);
+	return host_file_allocate(g->host, (uint64_t)offset, (uint64_t)size);
 }
 
 /* ---- mmap ---------------------------------------------------------------------------------------- */

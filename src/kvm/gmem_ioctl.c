@@ -123,14 +123,6 @@ static int check_convert(const struct gmem *g, const struct gmem_ioctl_convert *
 	return err ? err : check_range(&r);
 }
 
-/* No more ranges can refuse than every second page. */
-static uint32_t useful_ranges(const struct gmem_ioctl_convert *a)
-{
-	uint64_t most = (a->size / OS_PAGE_SIZE + 1) / 2;
-
-	return a->max_refused < most ? a->max_refused : (uint32_t)most;
-}
-
 static int tell_refused(const struct gmem_ioctl_convert *a, const struct gmem_conversion *c)
 {
 	uint32_t nr = c->nr_refused < c->max_refused ? c->nr_refused : c->max_refused;
@@ -167,7 +159,7 @@ static long convert(void *object, void *data, uint64_t arg)
 	c.offset = c.error_offset = a.offset;
 	c.size = a.size;
 	c.attributes = (uint32_t)a.attributes;
-	c.max_refused = useful_ranges(&a);
+	c.max_refused = gmem_refused_room(a.max_refused, a.size);
 	if (c.max_refused) {
 		c.refused = os_alloc(c.max_refused * sizeof(c.refused[0]));
 		if (!c.refused)

@@ -122,7 +122,6 @@ struct gmem {
 	struct host_file *host;
 	uint64_t ino;
 	uint32_t uid, gid;
-	_Atomic int64_t mtime_ns;
 	int64_t atime_ns;
 };
 

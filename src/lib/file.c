@@ -2,12 +2,11 @@
 /* A guest memory's life: made or opened, passed on, let go. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/memfd.h>
 #include <string.h>
 
 #include "lib/lib.h"
 #include "obs/obs.h"
-#include "os/format.h"
+#include "os/peer.h"
 #include "os/spare.h"
 #include "os/sys.h"
 
@@ -205,16 +204,14 @@ int lib_give_name(struct gmem *g)
 
 static int make_handle(const char *name, int *fd)
 {
-	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	int err = os_memfd_for_program(name, true, true, fd);
-	long ret;
 
 	if (err)
 		return err;
-	ret = os_sys3(SYS_fcntl, *fd, F_ADD_SEALS, seals);
-	if (ret) {
+	err = os_memfd_seal(*fd);
+	if (err) {
 		os_sys1(SYS_close, *fd);
-		return (int)ret;
+		return err;
 	}
 	return os_fd_adopt(fd);
 }
@@ -259,19 +256,11 @@ int gmem_descriptor(struct gmem *g, int *fd)
 
 static int read_link(int fd, char link[LINK_MAX])
 {
-	char path[32];
-	long size;
+	long size = fd < 0 ? -ENOENT : os_peer_link(0, fd, link, LINK_MAX);
 
-	if (fd < 0)
-		return obs_refuse(-EBADF, "the descriptor is not open");
-	os_format(path, sizeof(path), "/proc/self/fd/%d", fd);
-	size = os_sys3(SYS_readlink, path, link, LINK_MAX - 1);
 	if (size == -ENOENT)
 		return obs_refuse(-EBADF, "the descriptor is not open");
-	if (size < 0)
-		return (int)size;
-	link[size] = '\0';
-	return 0;
+	return size < 0 ? (int)size : 0;
 }
 
 /* "/memfd:NAME (deleted)". */

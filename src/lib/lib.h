@@ -75,8 +75,5 @@ int lib_give_name(struct gmem *g);
 
 void lib_lock_windows(void);
 void lib_unlock_windows(void);
-/* In the child of a fork. */
-void lib_forget_locks(void);
-void lib_files_after_fork(void);
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/lib.h"
 #include "map/pins.h"
@@ -115,17 +114,6 @@ static void after_fork_in_child(void)
 
 /* ---- once -------------------------------------------------------------------------------------- */
 
-static void listen_to_environment(void)
-{
-	static const char *const levels[] = { "error", "warn", "info", "debug" };
-	const char *wanted = getenv("GMEM_LOG");
-
-	for (unsigned int i = 0; wanted && i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (!strcmp(wanted, levels[i]))
-			os_log_set_level((enum os_log_level)i);
-	os_log_set_why(wanted && (!strcmp(wanted, "why") || !strcmp(wanted, "debug")));
-}
-
 static int get_ready(void)
 {
 	struct host_map *m;
@@ -138,7 +126,7 @@ static int get_ready(void)
 		host_map_destroy(m);
 		return err;
 	}
-	listen_to_environment();
+	os_log_set(getenv("GMEM_LOG"));
 	os_home_token();
 	atomic_store_explicit(&host_map, m, memory_order_release);
 	return 0;

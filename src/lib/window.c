@@ -11,11 +11,6 @@
 #define MAP_FLAGS \
 	(MAP_SHARED | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED | MAP_NORESERVE)
 
-static uint64_t page_up(uint64_t size)
-{
-	return (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
-}
-
 static int check_flags(const struct gmem *g, const struct gmem_map_args *a)
 {
 	if (!(g->file->flags & GMEM_FILE_MMAP))
@@ -37,7 +32,7 @@ static int check_map(const struct gmem *g, struct gmem_map_args *a)
 		return err;
 	if (!a->size || a->size > LIB_OFFSET_MAX - OS_PAGE_SIZE)
 		return obs_refuse(-EINVAL, "size is 0 or too large");
-	a->size = page_up(a->size);
+	a->size = os_page_up(a->size);
 	if ((a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !lib_is_aligned(a->addr))
 		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
 	return lib_check_range(a->offset, a->size);
@@ -79,9 +74,9 @@ static int check_place(const void *addr, uint64_t *size)
 		return obs_refuse(-EINVAL, "no file was ever made or opened: there are no windows");
 	if (!lib_is_aligned((uintptr_t)addr))
 		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
-	if (page_up(*size) < *size || page_up(*size) > LIB_OFFSET_MAX)
+	if (os_page_up(*size) < *size || os_page_up(*size) > LIB_OFFSET_MAX)
 		return obs_refuse(-EINVAL, "size is too large");
-	*size = page_up(*size);
+	*size = os_page_up(*size);
 	return 0;
 }
 
@@ -175,12 +170,10 @@ static int remove_pages(uint64_t addr, uint64_t size)
 	int err = 0;
 
 	while (!err && addr < end && host_map_find(lib_host_map(), addr, end - addr, &r)) {
-		uint64_t from = r.addr > addr ? r.addr : addr;
-		uint64_t to = r.addr + r.size < end ? r.addr + r.size : end;
-
-		err = host_file_punch(r.file, r.offset + (from - r.addr), to - from);
+		host_map_clip(&r, addr, end);
+		err = host_file_punch(r.file, r.offset, r.size);
 		gmem_put(r.owner);
-		addr = to;
+		addr = r.addr + r.size;
 	}
 	return err;
 }

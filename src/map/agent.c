@@ -113,7 +113,7 @@ static void ask_for_the_rest(struct share_link *l)
 	if (!atomic_load(&s->behind))
 		return;
 	/* At any moment one of the two says that something is missing. */
-	atomic_store(&s->catch_up, 1);
+	atomic_store(&s->catch_up, SHARE_TELL_ME);
 	atomic_store(&s->behind, 0);
 	share_ring(&l->share->doorbell);
 }
@@ -153,12 +153,6 @@ int agent_start(struct share_link *l)
 
 /* ---- for who cannot wait for the agent ----------------------------------------------------------- */
 
-/* From when something was missed until the home has told all of it. */
-static bool is_behind(struct share_slot *s)
-{
-	return atomic_load(&s->behind) || atomic_load(&s->catch_up);
-}
-
 static bool run(struct share_link *l)
 {
 	struct share_slot *s = share_link_slot(l);
@@ -170,7 +164,7 @@ static bool run(struct share_link *l)
 	any = agent_work(l);
 	os_mutex_unlock(&l->apply);
 	ask_for_the_rest(l);
-	while (is_behind(s) && atomic_load(&s->caught) == caught && os_clock_ns() < end &&
+	while (share_is_behind(s) && atomic_load(&s->caught) == caught && os_clock_ns() < end &&
 	       !share_is_gone(l)) {
 		seen = atomic_load(&s->bell);
 		if (!agent_try_work(l))

@@ -342,14 +342,14 @@ static int note_change(struct host_file *f, int err)
 
 int host_file_punch(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	return f->file ? note_change(f, gmem_file_punch(f->file, offset, size))
-		       : share_punch(f, offset, size);
+	return note_change(f, f->file ? gmem_file_punch(f->file, offset, size)
+				      : share_punch(f, offset, size));
 }
 
 int host_file_allocate(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	return f->file ? note_change(f, gmem_file_allocate(f->file, offset, size))
-		       : share_allocate(f, offset, size);
+	return note_change(f, f->file ? gmem_file_allocate(f->file, offset, size)
+				      : share_allocate(f, offset, size));
 }
 
 void host_file_hold(struct host_file *f)

@@ -45,8 +45,9 @@ struct host_file {
 	int store_fd; /* of this process; -1: the home cannot be reached, everything stays hidden */
 	struct attr_map
 		*state; /* home: the file's; elsewhere the replica, changed under host_map's lock */
-	struct gmem_file *file;	    /* NULL: the home is elsewhere */
-	_Atomic int64_t changed_ns; /* home: when it was last punched or backed, by anybody; 0 */
+	struct gmem_file *file; /* NULL: the home is elsewhere */
+	_Atomic int64_t
+		changed_ns; /* when it was last punched or backed: by this process, at home by anybody; 0 */
 	struct gmem_consumer consumer;
 	struct pins pins;
 	struct share_link *link; /* elsewhere: the way home (share.h) */

@@ -72,12 +72,10 @@ static int make_ready(struct host_map *m, const struct request *r)
 	return err;
 }
 
-/* Also where nothing was to be replaced there may be a piece: of a mapping that went without our being told. */
-static int note(struct host_map *m, const struct request *r, uint64_t at, struct piece **out)
+static struct piece piece_of(const struct request *r)
 {
-	int err = pieces_reserve(m, 3);
-	struct piece p = {
-		.w = { .addr = at,
+	return (struct piece){
+		.w = { .addr = r->addr,
 		       .size = r->size,
 		       .offset = r->offset,
 		       .store_fd = r->file->store_fd,
@@ -88,14 +86,17 @@ static int note(struct host_map *m, const struct request *r, uint64_t at, struct
 		.owner = r->owner,
 		.guarded = host_file_converts(r->file),
 	};
+}
 
-	if (err) {
-		os_window_unmap(at, r->size);
-		return err;
-	}
-	pieces_drop(m, at, at + r->size);
-	*out = pieces_insert(m, &p);
-	return 0;
+/* Room for one at p, and nothing else there. Also where nothing was to be replaced there may be a piece: of a
+ * mapping that went without our being told. */
+static int clear_place(struct host_map *m, const struct piece *p)
+{
+	int err = pieces_reserve(m, 3);
+
+	if (!err)
+		pieces_drop(m, p->w.addr, piece_end(p));
+	return err;
 }
 
 static long map_plain(struct host_map *m, const struct request *r)
@@ -103,15 +104,19 @@ static long map_plain(struct host_map *m, const struct request *r)
 	bool shared = r->file->flags & GMEM_FILE_INIT_SHARED;
 	int fd = shared && r->file->store_fd >= 0 ? r->file->store_fd : m->guard.empty_fd;
 	long at = os_window_map(r->addr, r->size, r->prot, r->flags, fd, r->offset);
-	struct piece *p;
+	struct piece p = piece_of(r);
 	int err;
 
-	if (at < 0)
+	if (is_error(at))
 		return at;
-	err = note(m, r, (uint64_t)at, &p);
-	if (err)
+	p.w.addr = (uint64_t)at;
+	err = clear_place(m, &p);
+	if (err) {
+		os_window_unmap(p.w.addr, p.w.size);
 		return err;
-	pieces_join(m, (uint64_t)at, (uint64_t)at + r->size);
+	}
+	pieces_insert(m, &p);
+	pieces_join(m, p.w.addr, piece_end(&p));
 	return at;
 }
 
@@ -132,30 +137,41 @@ static void populate(struct host_map *m, const struct piece *p)
 	}
 }
 
-static long map_window(struct host_map *m, const struct request *r)
+long window_make(struct host_map *m, const struct piece *like, int flags)
 {
-	long at = os_window_map(r->addr, r->size, r->prot, r->flags & ~MAP_POPULATE,
-				m->guard.empty_fd, r->offset);
-	struct piece *p;
+	struct piece p = *like, *made;
+	long at = os_window_map(p.w.addr, p.w.size, p.w.prot, flags, m->guard.empty_fd, p.w.offset);
 	int err;
 
-	if (at < 0)
+	if (is_error(at))
 		return at;
-	err = note(m, r, (uint64_t)at, &p);
-	if (err)
-		return err;
-	err = guard_add(&m->guard, &p->w);
-	if (err)
-		p->guarded = false;
-	else
-		err = piece_open(m, p, p->w.addr, piece_end(p));
+	p.w.addr = (uint64_t)at;
+	err = clear_place(m, &p);
+	if (!err)
+		err = guard_add(&m->guard, &p.w);
 	if (err) {
-		os_window_unmap((uint64_t)at, r->size);
-		pieces_drop(m, (uint64_t)at, (uint64_t)at + r->size);
+		os_window_unmap(p.w.addr, p.w.size);
 		return err;
 	}
+	made = pieces_insert(m, &p);
+	err = piece_open(m, made, p.w.addr, piece_end(&p));
+	if (err) {
+		os_window_unmap(p.w.addr, p.w.size);
+		pieces_drop(m, p.w.addr, piece_end(&p));
+		return err;
+	}
+	return at;
+}
+
+static long map_window(struct host_map *m, const struct request *r)
+{
+	struct piece p = piece_of(r);
+	long at = window_make(m, &p, r->flags & ~MAP_POPULATE);
+
+	if (is_error(at))
+		return at;
 	if (r->flags & MAP_POPULATE)
-		populate(m, p);
+		populate(m, pieces_first(m, (uint64_t)at, (uint64_t)at + 1));
 	pieces_join(m, (uint64_t)at, (uint64_t)at + r->size);
 	return at;
 }
@@ -173,7 +189,7 @@ int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t
 		ret = host_file_converts(f) ? map_window(m, &r) : map_plain(m, &r);
 	host_map_unlock(m);
 	host_file_let(f);
-	if (ret < 0 && ret >= -4095)
+	if (is_error(ret))
 		return (int)ret;
 	*at = (uint64_t)ret;
 	return 0;

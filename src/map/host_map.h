@@ -68,6 +68,17 @@ struct host_map_range {
 /* The first piece that meets [addr, addr + size); false when none does. The owner is pinned (ops->get):
  * the caller puts it. */
 bool host_map_find(struct host_map *m, uint64_t addr, uint64_t size, struct host_map_range *out);
+/* Leaves of what was found for [addr, end) the part that lies in it. */
+static inline void host_map_clip(struct host_map_range *r, uint64_t addr, uint64_t end)
+{
+	uint64_t stop = r->addr + r->size < end ? r->addr + r->size : end;
+
+	if (r->addr < addr) {
+		r->offset += addr - r->addr;
+		r->addr = addr;
+	}
+	r->size = stop - r->addr;
+}
 /* Cheap test without the lock: false when no mapping exists at all. */
 bool host_map_any(struct host_map *m);
 /* Is addr a page of a window that is hidden now? For the handler of SIGBUS. */

@@ -179,16 +179,18 @@ static void unlock_remember(const struct call *c, struct piece *p)
 }
 
 /* The second half of a lock, without ours: it may take long, and changes no window but by making pages of
- * it present. A hidden page ends it, as one that cannot be had. */
-static long make_present(uint64_t addr, uint64_t size, int flags)
+ * it present. A hidden page ends it, as one that cannot be had, whatever hides it. */
+static long make_present(uint64_t addr, uint64_t size)
 {
-	return os_window_lock(addr, size, flags);
+	long ret = os_window_lock(addr, size, 0);
+
+	return ret == -EHWPOISON || ret == -EFAULT ? -ENOMEM : ret;
 }
 
 long host_map_mlock(struct host_map *m, uint64_t addr, uint64_t size, int flags, bool lock)
 {
 	uint64_t first = addr & ~(uint64_t)(OS_PAGE_SIZE - 1);
-	uint64_t bytes = (size + (addr - first) + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+	uint64_t bytes = os_page_up(size + (addr - first));
 	struct call c = { .flags = flags,
 			  .kernel = lock ? lock_kernel : unlock_kernel,
 			  .window = lock ? lock_window : NULL,
@@ -198,7 +200,7 @@ long host_map_mlock(struct host_map *m, uint64_t addr, uint64_t size, int flags,
 	if (lock && flags & ~MLOCK_ONFAULT)
 		return -EINVAL;
 	ret = run_call(m, &c, first, bytes);
-	return ret || !lock || flags ? ret : make_present(first, bytes, flags);
+	return ret || !lock || flags ? ret : make_present(first, bytes);
 }
 
 /* ---- madvise ------------------------------------------------------------------------------------ */
@@ -302,5 +304,5 @@ long host_map_madvise(struct host_map *m, uint64_t addr, uint64_t size, int advi
 	struct call c = { .advice = advice, .goes_on = true, .kernel = advise_kernel };
 
 	choose(&c);
-	return run_call(m, &c, addr, (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1));
+	return run_call(m, &c, addr, os_page_up(size));
 }

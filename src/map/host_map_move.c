@@ -129,40 +129,17 @@ static long move_plain(struct host_map *m, const struct move *v)
 
 /* ---- windows ------------------------------------------------------------------------------------ */
 
-/* Maps and opens [addr, addr + size), which is offset_by bytes into the moved range, as p is. */
+/* One like p, of size bytes from offset on. */
 static long make(struct host_map *m, const struct piece *p, uint64_t addr, uint64_t size, int flags,
 		 uint64_t offset)
 {
-	struct piece n = *p, *added;
-	long at;
-	int err;
+	struct piece n = *p;
 
-	if (p->w.lock)
-		flags |= MAP_LOCKED;
-	at = os_window_map(addr, size, p->w.prot, MAP_SHARED | flags, m->guard.empty_fd, offset);
-	if (is_error(at))
-		return at;
-	n.w.addr = (uint64_t)at;
+	n.w.addr = addr;
 	n.w.size = size;
 	n.w.offset = offset;
 	n.w.watched = false;
-	err = pieces_reserve(m, 3);
-	if (!err)
-		pieces_drop(m, n.w.addr, n.w.addr + size);
-	if (!err)
-		err = guard_add(&m->guard, &n.w);
-	if (err) {
-		os_window_unmap(n.w.addr, size);
-		return err;
-	}
-	added = pieces_insert(m, &n);
-	err = piece_open(m, added, n.w.addr, n.w.addr + size);
-	if (err) {
-		os_window_unmap(n.w.addr, size);
-		pieces_drop(m, n.w.addr, n.w.addr + size);
-		return err;
-	}
-	return at;
+	return window_make(m, &n, MAP_SHARED | flags | (p->w.lock ? MAP_LOCKED : 0));
 }
 
 static long shrink(struct host_map *m, const struct move *v)
@@ -266,11 +243,6 @@ static bool is_of(struct host_map *m, uint64_t addr, const struct host_file *f)
 	return (p ? p->file : NULL) == f;
 }
 
-static uint64_t page_up(uint64_t size)
-{
-	return (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
-}
-
 /* False: another thread has put something else there meanwhile. */
 static bool try_move(struct host_map *m, const struct move *v, long *ret)
 {
@@ -297,7 +269,7 @@ static bool try_move(struct host_map *m, const struct move *v, long *ret)
 long host_map_mremap(struct host_map *m, uint64_t addr, uint64_t old_size, uint64_t size, int flags,
 		     uint64_t to)
 {
-	struct move v = { addr, page_up(old_size), page_up(size), to, flags };
+	struct move v = { addr, os_page_up(old_size), os_page_up(size), to, flags };
 	long ret = 0;
 
 	while (!try_move(m, &v, &ret))

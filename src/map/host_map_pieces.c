@@ -135,16 +135,16 @@ void pieces_split(struct host_map *m, uint64_t addr)
 
 static bool same_way(const struct piece *a, const struct piece *b)
 {
-	return a->guarded == b->guarded && a->no_fork == b->no_fork && a->w.prot == b->w.prot &&
-	       a->w.pkey == b->w.pkey && a->w.lock == b->w.lock && a->w.advice == b->w.advice &&
+	return a->no_fork == b->no_fork && a->w.prot == b->w.prot && a->w.pkey == b->w.pkey &&
+	       a->w.lock == b->w.lock && a->w.advice == b->w.advice &&
 	       a->w.watched == b->w.watched && a->w.barred == b->w.barred;
 }
 
 static bool continues(const struct piece *a, const struct piece *b)
 {
 	return piece_end(a) == b->w.addr && a->file == b->file && a->owner == b->owner &&
-	       a->w.offset + a->w.size == b->w.offset && (!a->guarded || same_way(a, b)) &&
-	       a->guarded == b->guarded;
+	       a->w.offset + a->w.size == b->w.offset && a->guarded == b->guarded &&
+	       (!a->guarded || same_way(a, b));
 }
 
 void pieces_join(struct host_map *m, uint64_t addr, uint64_t end)

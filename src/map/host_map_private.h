@@ -70,7 +70,7 @@ static inline uint64_t higher(uint64_t a, uint64_t b)
 size_t pieces_behind(const struct host_map *m, uint64_t addr);
 /* The first piece that meets [addr, end), NULL: none. */
 struct piece *pieces_first(const struct host_map *m, uint64_t addr, uint64_t end);
-/* Is there a window (else: any piece) in [addr, end)? */
+/* Is there a window in [addr, end)? */
 bool pieces_any_guarded(const struct host_map *m, uint64_t addr, uint64_t end);
 /* Room for nr_more pieces. -ENOMEM. */
 int pieces_reserve(struct host_map *m, size_t nr_more);
@@ -84,6 +84,12 @@ void pieces_join(struct host_map *m, uint64_t addr, uint64_t end);
 void pieces_drop(struct host_map *m, uint64_t addr, uint64_t end);
 /* Takes the lock off, then puts the owners of what was dropped. */
 void host_map_unlock(struct host_map *m);
+
+/* ---- host_map.c -------------------------------------------------------------------------------- */
+
+/* Maps the window that p describes, with these flags of mmap(2), closed first and then opened where its file says.
+ * p->w.addr: where, as for mmap(2). Its address, the piece is there and not yet joined; or -errno. */
+long window_make(struct host_map *m, const struct piece *p, int flags);
 
 /* ---- host_map_convert.c ----------------------------------------------------------------------- */
 

@@ -154,7 +154,7 @@ static void flush(struct teller *t)
 static void tell(struct teller *t, uint64_t start, uint64_t end)
 {
 	start &= ~(uint64_t)(OS_PAGE_SIZE - 1);
-	end = (end + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+	end = os_page_up(end);
 	start = start < t->from ? t->from : start;
 	end = end > t->to ? t->to : end;
 	if (start >= end)
@@ -208,15 +208,22 @@ static struct pin *sort(struct pin *list)
 	return list;
 }
 
+/* The first from p on that meets the range. */
+static struct pin *next_hit(struct pin *p, uint64_t from, uint64_t to)
+{
+	while (p && (p->offset >= to || p->offset + p->size <= from))
+		p = p->next;
+	return p;
+}
+
 static struct pin *find_hits(struct host_file *f, uint64_t from, uint64_t to)
 {
-	struct pin *hits = NULL;
+	struct pin *hits = NULL, *p = f->pins.list;
 
-	for (struct pin *p = f->pins.list; p; p = p->next) {
-		if (p->offset >= to || p->offset + p->size <= from)
-			continue;
+	while ((p = next_hit(p, from, to))) {
 		p->hit = hits;
 		hits = p;
+		p = p->next;
 	}
 	return sort(hits);
 }
@@ -305,7 +312,7 @@ static bool meets_any(struct host_file *f, uint64_t from, uint64_t to)
 	if (!atomic_load(&f->pins.nr))
 		return false;
 	os_mutex_lock(&lock);
-	any = find_hits(f, from, to);
+	any = next_hit(f->pins.list, from, to);
 	os_mutex_unlock(&lock);
 	return any;
 }

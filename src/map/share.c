@@ -200,7 +200,7 @@ static void take_over(struct share *s, uint32_t nr)
 	atomic_store(&slot->pid_namespace, 0);
 	atomic_store(&slot->nr_pins, 0);
 	atomic_store(&slot->behind, 0);
-	atomic_store(&slot->catch_up, 0);
+	atomic_store(&slot->catch_up, SHARE_CAUGHT_UP);
 }
 
 int share_claim(struct share *s, int fd, uint32_t *slot)

@@ -61,8 +61,7 @@ static void claim_at_home(bool windows)
 /* What we were told and have not done yet the child would miss. */
 static bool has_missed(struct share_slot *mine)
 {
-	return atomic_load(&mine->behind) || atomic_load(&mine->catch_up) ||
-	       atomic_load(&mine->done) != atomic_load(&mine->next);
+	return share_is_behind(mine) || atomic_load(&mine->done) != atomic_load(&mine->next);
 }
 
 static void claim_elsewhere(struct share_link *l)

@@ -5,9 +5,7 @@
 #include "map/share_layout.h"
 #include "obs/obs.h"
 
-/* How long to spin for an answer, and after how long to ask whether who owes it lives. */
-#define SPIN_NS 4000
-#define LOOK_NS 5000000
+#define SPIN_NS 4000 /* for an answer, before sleeping */
 #define NO_PLACE UINT32_MAX
 
 /* One who posts a time. */
@@ -85,7 +83,7 @@ static void await(struct share *s, uint32_t seen, uint64_t deadline)
 			return;
 		os_relax();
 	}
-	os_shared_wait(&s->answers, seen, (int64_t)(left < LOOK_NS ? left : LOOK_NS));
+	os_shared_wait(&s->answers, seen, (int64_t)(left < SHARE_LOOK_NS ? left : SHARE_LOOK_NS));
 }
 
 static bool is_member(struct share *s, uint32_t slot, uint64_t file)
@@ -310,10 +308,10 @@ static void wait_for_answers(struct share_round *r, struct share *s, int fd)
 			return;
 		now = os_clock_ns();
 		if (!look)
-			look = now + LOOK_NS;
+			look = now + SHARE_LOOK_NS;
 		if (now >= look || now >= r->deadline_ns) {
 			drop_dead(r, s, fd);
-			look = now + LOOK_NS;
+			look = now + SHARE_LOOK_NS;
 		}
 		if (now >= r->deadline_ns) {
 			give_up(r, s);

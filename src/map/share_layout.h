@@ -74,13 +74,22 @@ struct share_request {
 	};
 };
 
+/* What the peer has of all it must know. */
+enum share_catch_up {
+	SHARE_CAUGHT_UP,
+	SHARE_TELL_ME, /* the peer asks for all of it */
+	SHARE_TELLING, /* the home is at it */
+};
+/* After how long of waiting to ask whether who is waited for still lives. */
+#define SHARE_LOOK_NS 5000000
+
 struct share_slot {
 	_Atomic uint32_t pid;	/* 0: a child that is just being made */
 	_Atomic uint32_t owner; /* counts those who have claimed it */
 	_Atomic uint64_t pid_namespace;
 	_Atomic uint32_t bell;	   /* rung by the home: look at commands and request */
 	_Atomic uint32_t behind;   /* set by the home: something was not told */
-	_Atomic uint32_t catch_up; /* 1, set by the peer: tell me all; 2: the home is at it */
+	_Atomic uint32_t catch_up; /* enum share_catch_up */
 	_Atomic uint32_t caught;   /* counts how often that was done */
 	_Atomic uint32_t nr_pins;
 	_Atomic uint32_t next, done; /* places in the ring: the home's, the peer's */
@@ -133,6 +142,12 @@ static inline uint32_t share_next_live(struct share *s, uint32_t slot)
 			return slot + (uint32_t)__builtin_ctzll(word);
 	}
 	return SHARE_NR_SLOTS;
+}
+
+/* From when something was missed until the home has told all of it. */
+static inline bool share_is_behind(struct share_slot *s)
+{
+	return atomic_load(&s->behind) || atomic_load(&s->catch_up) != SHARE_CAUGHT_UP;
 }
 
 static inline bool share_slot_has(struct share_slot *s, uint64_t id)
@@ -204,6 +219,9 @@ int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 /* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
 int share_ask(struct share_link *l, struct share_request *r);
 void share_end_request(struct share_link *l);
+/* Runs of a file of the home, as many as one answer has room for. */
+int share_ask_runs(struct share_link *l, uint64_t id, uint64_t offset, uint64_t size,
+		   struct gmem_run *runs, uint32_t max, uint32_t *nr);
 /* Has the home ended? Asks the kernel, until it has. */
 bool share_is_gone(struct share_link *l);
 /* It has: what is left is what the link says of it. */

@@ -8,7 +8,6 @@
 #include "os/signal.h"
 
 #define NAME_BEGINS "/memfd:"
-#define LOOK_NS 5000000
 
 _Atomic(struct share_link *) share_links;
 static struct os_mutex links_lock = OS_MUTEX_INIT;
@@ -227,7 +226,7 @@ static bool wait_free(struct share_link *l, struct share_request *r)
 		if (os_clock_ns() >= end || share_is_gone(l))
 			return false;
 		if (!is_free(r))
-			os_shared_wait(&s->bell, seen, LOOK_NS);
+			os_shared_wait(&s->bell, seen, SHARE_LOOK_NS);
 	}
 	return true;
 }
@@ -290,7 +289,7 @@ static void be_patient(struct patience *p, struct share_slot *s)
 
 	p->done = atomic_load(&s->done);
 	p->end = now + 2 * share_patience_ns();
-	p->look = now + LOOK_NS;
+	p->look = now + SHARE_LOOK_NS;
 }
 
 /* 0: go on waiting. */
@@ -303,7 +302,7 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 	if (r->kind == SHARE_CONVERT && os_signal_pending() && take_back(r))
 		return -EINTR;
 	if (now >= p->look) {
-		p->look = now + LOOK_NS;
+		p->look = now + SHARE_LOOK_NS;
 		if (share_is_gone(l) && atomic_load(&r->state) != SHARE_DONE)
 			return -EIO;
 	}
@@ -336,7 +335,7 @@ int share_ask(struct share_link *l, struct share_request *r)
 		if (err && atomic_load(&r->state) != SHARE_DONE)
 			return err;
 		if (!err)
-			os_shared_wait(&s->bell, seen, LOOK_NS);
+			os_shared_wait(&s->bell, seen, SHARE_LOOK_NS);
 	}
 }
 
@@ -532,22 +531,23 @@ int share_allocate(struct host_file *f, uint64_t offset, uint64_t size)
 	return is_nobody_home(err) ? os_file_allocate(f->store_fd, offset, size) : err;
 }
 
-static int ask_runs(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
-		    uint32_t max, uint32_t *nr)
+int share_ask_runs(struct share_link *l, uint64_t id, uint64_t offset, uint64_t size,
+		   struct gmem_run *runs, uint32_t max, uint32_t *nr)
 {
 	struct share_request *r;
-	int err = share_begin_request(f->link, SHARE_QUERY, f->id, &r);
+	int err = share_begin_request(l, SHARE_QUERY, id, &r);
 
+	*nr = 0;
 	if (err)
 		return err;
 	r->offset = offset;
 	r->size = size;
-	r->max = max;
-	err = share_ask(f->link, r);
-	*nr = r->nr < SHARE_NR_RUNS ? r->nr : SHARE_NR_RUNS;
+	r->max = max = max < SHARE_NR_RUNS ? max : SHARE_NR_RUNS;
+	err = share_ask(l, r);
 	if (!err)
-		__builtin_memcpy(runs, r->runs, *nr * sizeof(*runs));
-	share_end_request(f->link);
+		*nr = r->nr < max ? r->nr : max;
+	__builtin_memcpy(runs, r->runs, *nr * sizeof(*runs));
+	share_end_request(l);
 	return err;
 }
 
@@ -561,7 +561,7 @@ int share_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem
 		uint32_t got;
 		uint64_t end;
 
-		err = ask_runs(f, offset, size, runs + *nr, max - *nr, &got);
+		err = share_ask_runs(f->link, f->id, offset, size, runs + *nr, max - *nr, &got);
 		if (is_nobody_home(err)) {
 			*nr += host_file_runs(f, offset, size, runs + *nr, max - *nr);
 			return 0;

@@ -51,18 +51,5 @@ int share_list_next(struct share_link *l, uint64_t from, struct share_listed *ou
 int share_list_query(struct share_link *l, uint64_t id, uint64_t offset, uint64_t size,
 		     struct gmem_run *runs, uint32_t max, uint32_t *nr)
 {
-	struct share_request *r;
-	int err = share_begin_request(l, SHARE_QUERY, id, &r);
-
-	if (err)
-		return err;
-	r->offset = offset;
-	r->size = size;
-	r->max = max;
-	err = share_ask(l, r);
-	*nr = err ? 0 : r->nr;
-	for (uint32_t i = 0; i < *nr; i++)
-		runs[i] = r->runs[i];
-	share_end_request(l);
-	return err;
+	return share_ask_runs(l, id, offset, size, runs, max, nr);
 }

@@ -55,15 +55,10 @@ static void forget(struct kept *k)
 	*k = (struct kept){ 0 };
 }
 
-/* Room for as many as are wanted, and as there can be: every second page. */
 static int keep_room(struct kept *k, uint32_t max, uint64_t size)
 {
-	uint64_t most = (size / OS_PAGE_SIZE + 1) / 2;
-
 	forget(k);
-	if (max > SHARE_MAX_REFUSED)
-		max = SHARE_MAX_REFUSED;
-	k->max = max < most ? max : (uint32_t)most;
+	k->max = gmem_refused_room(max < SHARE_MAX_REFUSED ? max : SHARE_MAX_REFUSED, size);
 	if (!k->max)
 		return 0;
 	k->refused = os_alloc(k->max * sizeof(k->refused[0]));
@@ -247,13 +242,10 @@ static void find_attached(struct host_file *f, void *arg)
 		c->next = f->id;
 }
 
-/* In catch_up: the home is at it, and until it is done something is missing. */
-#define CATCHING_UP 2
-
 static void catch_up(struct share *s, uint32_t slot)
 {
 	struct catching c = { .share = s, .slot = slot };
-	uint32_t told = CATCHING_UP;
+	uint32_t told = SHARE_TELLING;
 	struct host_file *f;
 
 	for (;; c.from = c.next + 1) {
@@ -271,15 +263,15 @@ static void catch_up(struct share *s, uint32_t slot)
 	}
 	atomic_fetch_add(&s->slots[slot].caught, 1);
 	/* Unless it has asked again meanwhile. */
-	atomic_compare_exchange_strong(&s->slots[slot].catch_up, &told, 0);
+	atomic_compare_exchange_strong(&s->slots[slot].catch_up, &told, SHARE_CAUGHT_UP);
 	share_ring(&s->slots[slot].bell);
 }
 
 static void look_at(struct share *s, uint32_t slot)
 {
-	uint32_t asked = 1;
+	uint32_t asked = SHARE_TELL_ME;
 
-	if (atomic_compare_exchange_strong(&s->slots[slot].catch_up, &asked, CATCHING_UP))
+	if (atomic_compare_exchange_strong(&s->slots[slot].catch_up, &asked, SHARE_TELLING))
 		catch_up(s, slot);
 	if (atomic_load(&s->slots[slot].request.state) == SHARE_POSTED)
 		serve_request(s, slot);

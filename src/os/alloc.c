@@ -171,11 +171,6 @@ static void small_free(void *ptr, size_t size)
 	os_mutex_unlock(&c->lock);
 }
 
-static size_t round_page(size_t size)
-{
-	return (size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
-}
-
 static void *own_alloc(size_t size)
 {
 	void *ptr;
@@ -184,9 +179,9 @@ static void *own_alloc(size_t size)
 		return small_alloc(size ? size : 1);
 	if (size > SIZE_MAX - OS_PAGE_SIZE)
 		return NULL;
-	ptr = pages_get(round_page(size));
+	ptr = pages_get(os_page_up(size));
 	if (ptr)
-		atomic_fetch_add_explicit(&large_live, round_page(size), memory_order_relaxed);
+		atomic_fetch_add_explicit(&large_live, os_page_up(size), memory_order_relaxed);
 	return ptr;
 }
 
@@ -197,8 +192,8 @@ static void own_free(void *ptr, size_t size)
 		return;
 	}
 	os_assert(!((uintptr_t)ptr & (OS_PAGE_SIZE - 1)));
-	atomic_fetch_sub_explicit(&large_live, round_page(size), memory_order_relaxed);
-	pages_put(ptr, round_page(size));
+	atomic_fetch_sub_explicit(&large_live, os_page_up(size), memory_order_relaxed);
+	pages_put(ptr, os_page_up(size));
 }
 
 #if OS_ASAN || OS_TSAN

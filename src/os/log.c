@@ -2,6 +2,7 @@
 /* Messages: one line, one write. And the end, when an assertion fails. */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 #include "os/format.h"
 #include "os/internal.h"
@@ -27,6 +28,19 @@ bool os_log_enabled(enum os_log_level level)
 void os_log_set_why(bool why)
 {
 	os_racy_store(&log_why, why);
+}
+
+void os_log_set(const char *wanted)
+{
+	static const char *const levels[] = { "error", "warn", "info", "debug" };
+
+	if (!wanted)
+		return;
+	if (strcmp(wanted, "why") == 0)
+		os_log_set_why(true);
+	for (unsigned int i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcmp(wanted, levels[i]) == 0)
+			os_log_set_level((enum os_log_level)i);
 }
 
 bool os_log_why(void)

@@ -23,6 +23,12 @@
 #define OS_PAGE_SHIFT 12
 #define OS_PAGE_SIZE ((size_t)1 << OS_PAGE_SHIFT)
 
+/* Rounded up to pages; wraps to 0 above the last whole page. */
+static inline uint64_t os_page_up(uint64_t size)
+{
+	return (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+}
+
 /* ---- assertions: they stay on in release builds ------------------------------------------- */
 
 _Noreturn void os_panic(const char *file, int line, const char *what);
@@ -146,6 +152,8 @@ int os_populate(void *addr, size_t size, bool write);
 enum os_log_level { OS_LOG_ERROR, OS_LOG_WARN, OS_LOG_INFO, OS_LOG_DEBUG };
 void os_log_set_level(enum os_log_level level);
 bool os_log_enabled(enum os_log_level level);
+/* As GMEM_LOG says: a level's name, or "why"; anything else, and NULL, changes nothing. */
+void os_log_set(const char *wanted);
 /* Whether refused calls name the rule that refused them (GMEM_LOG=why; implied by DEBUG). */
 void os_log_set_why(bool why);
 bool os_log_why(void);

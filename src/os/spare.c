@@ -147,6 +147,13 @@ void os_spare_after_fork(void)
 
 /* ---- memfds ------------------------------------------------------------------------------ */
 
+int os_memfd_seal(int fd)
+{
+	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+
+	return (int)os_sys3(SYS_fcntl, fd, F_ADD_SEALS, seals);
+}
+
 static int for_program_from_pool(const char *name, bool cloexec, int *fd)
 {
 	int err = os_spare_take(name, fd);

@@ -41,6 +41,8 @@ void os_jail_leave(void);
 /* An empty memfd for the program, at its lowest free number. must_have_name: others know it by its name;
  * otherwise name is what it is called if there is a choice. -EMFILE: also when the pool is empty. */
 int os_memfd_for_program(const char *name, bool must_have_name, bool cloexec, int *fd);
+/* Nobody can change a byte of it, its size or its seals from here on. */
+int os_memfd_seal(int fd);
 
 /* For os_memfd_create(): the pool's turn. */
 int os_spare_take(const char *name, int *fd);

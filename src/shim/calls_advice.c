@@ -37,10 +37,10 @@ static bool refused_for_gmem(int advice)
 	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_COLLAPSE_NR;
 }
 
-static long punch(const struct host_map_range *r, uint64_t addr, uint64_t size)
+static long punch(const struct host_map_range *r)
 {
 	return kvm_gmem_fallocate(r->owner, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				  (int64_t)(r->offset + addr - r->addr), (int64_t)size);
+				  (int64_t)r->offset, (int64_t)r->size);
 }
 
 /* MADV_REMOVE is a punch: where there is guest memory it goes the way of all punches. */
@@ -54,12 +54,11 @@ static long remove_pages(uint64_t addr, uint64_t end)
 		bool found = host_map_find(kvm_host_map(), addr, end - addr, &r);
 		bool is_gmem = found && r.addr <= addr;
 
-		if (found && r.addr > addr)
-			stop = r.addr;
-		else if (found && r.addr + r.size < end)
-			stop = r.addr + r.size;
-		ret = is_gmem ? punch(&r, addr, stop - addr)
-			      : os_sys3(SYS_madvise, addr, stop - addr, MADV_REMOVE);
+		if (found) {
+			host_map_clip(&r, addr, end);
+			stop = is_gmem ? r.addr + r.size : r.addr;
+		}
+		ret = is_gmem ? punch(&r) : os_sys3(SYS_madvise, addr, stop - addr, MADV_REMOVE);
 		if (found)
 			kvm_object_put(r.owner);
 		/* What is not mapped is told at the end; the rest is done. */
@@ -74,15 +73,11 @@ static long remove_pages(uint64_t addr, uint64_t end)
 
 static long advise_ours(uint64_t addr, uint64_t size, int advice)
 {
-	long ret;
-
 	if (!is_page_range(addr, size) || refused_for_gmem(advice))
 		return -EINVAL;
 	if (advice == MADV_REMOVE)
-		return remove_pages(addr, addr + page_up(size));
-	ret = host_map_madvise(kvm_host_map(), addr, page_up(size), advice);
-	/* A page that is hidden is one of an empty file, whatever hides it. */
-	return ret == -EHWPOISON ? -EFAULT : ret;
+		return remove_pages(addr, addr + os_page_up(size));
+	return host_map_madvise(kvm_host_map(), addr, os_page_up(size), advice);
 }
 
 long calls_madvise(uint64_t addr, uint64_t size, int advice)
@@ -143,7 +138,7 @@ static bool is_self(int pidfd)
 	os_sys1(SYS_close, fd);
 	text[n > 0 ? n : 0] = '\0';
 	pid = number_behind(text, "\nPid:");
-	return pid > 0 && os_sys3(SYS_tgkill, os_sys0(SYS_getpid), pid, 0) == 0;
+	return pid > 0 && shim_is_own_thread(pid);
 }
 
 /* One madvise each, as the kernel does; what was done before one that fails is the answer. */
@@ -193,7 +188,7 @@ static long lock_raw(uint64_t addr, uint64_t size, int flags, bool lock)
 long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock)
 {
 	uint64_t first = addr & ~(uint64_t)(OS_PAGE_SIZE - 1);
-	uint64_t bytes = page_up(size + (addr - first));
+	uint64_t bytes = os_page_up(size + (addr - first));
 	struct change c;
 	long ret;
 
@@ -204,8 +199,7 @@ long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock)
 		ret = host_map_mlock(kvm_host_map(), first, bytes, flags, lock);
 	else if (ret == 0)
 		ret = lock_raw(addr, size, flags, lock);
-	/* Of a page that cannot be had, mlock says so with ENOMEM. */
-	return change_end(&c, ret == -EHWPOISON || ret == -EFAULT ? -ENOMEM : ret);
+	return change_end(&c, ret);
 }
 
 SHIM_EXPORT int mlock(const void *addr, size_t size)

@@ -29,7 +29,7 @@ static long map_other(const struct change *c, uint64_t addr, uint64_t size, int 
 		      int fd, uint64_t offset)
 {
 	if (c->meets && is_page_range(addr, size))
-		return host_map_replace(kvm_host_map(), addr, page_up(size), prot, flags, fd,
+		return host_map_replace(kvm_host_map(), addr, os_page_up(size), prot, flags, fd,
 					offset);
 	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
@@ -42,16 +42,16 @@ static long map_ours(struct kvm_object *o, const struct change *c, uint64_t addr
 
 	if (!size || offset & (OS_PAGE_SIZE - 1))
 		return -EINVAL;
-	if (page_up(size) < size)
+	if (os_page_up(size) < size)
 		return -ENOMEM;
-	if (offset + page_up(size) < offset)
+	if (offset + os_page_up(size) < offset)
 		return -EOVERFLOW;
-	ret = kvm_mmap(o, page_up(size), prot, flags, offset, &backing, &backing_offset);
+	ret = kvm_mmap(o, os_page_up(size), prot, flags, offset, &backing, &backing_offset);
 	if (ret)
 		return ret;
 	if (backing >= 0)
 		return map_other(c, addr, size, prot, flags, backing, backing_offset);
-	ret = host_map_mmap(kvm_host_map(), kvm_gmem_host_file(o), o, addr, page_up(size), prot,
+	ret = host_map_mmap(kvm_host_map(), kvm_gmem_host_file(o), o, addr, os_page_up(size), prot,
 			    flags, offset, &at);
 	return ret ? ret : (long)at;
 }
@@ -113,7 +113,7 @@ long calls_munmap(uint64_t addr, uint64_t size)
 		return os_sys2(SYS_munmap, addr, size);
 	ret = change_begin(&c, addr, size, true);
 	if (ret == 0 && c.meets && is_page_range(addr, size))
-		ret = host_map_munmap(kvm_host_map(), addr, page_up(size));
+		ret = host_map_munmap(kvm_host_map(), addr, os_page_up(size));
 	else if (ret == 0)
 		ret = os_sys2(SYS_munmap, addr, size);
 	return change_end(&c, ret);
@@ -129,11 +129,11 @@ SHIM_EXPORT int munmap(void *addr, size_t size)
 static int remap_begin(struct change *c, uint64_t addr, uint64_t old_size, uint64_t size, int flags,
 		       uint64_t to)
 {
-	uint64_t first = addr, end = addr + page_up(old_size ? old_size : 1);
+	uint64_t first = addr, end = addr + os_page_up(old_size ? old_size : 1);
 
 	if (flags & MREMAP_FIXED) {
 		first = to < first ? to : first;
-		end = to + page_up(size) > end ? to + page_up(size) : end;
+		end = to + os_page_up(size) > end ? to + os_page_up(size) : end;
 	}
 	return change_begin(c, first, end > first ? end - first : 0, true);
 }
@@ -146,9 +146,9 @@ long calls_mremap(uint64_t addr, uint64_t old_size, uint64_t size, int flags, ui
 	if (!change_anybody())
 		return os_sys5(SYS_mremap, addr, old_size, size, flags, to);
 	ret = remap_begin(&c, addr, old_size, size, flags, to);
-	if (ret == 0 && c.meets && is_page_range(addr, old_size) && page_up(size) >= size)
-		ret = host_map_mremap(kvm_host_map(), addr, page_up(old_size), page_up(size), flags,
-				      to);
+	if (ret == 0 && c.meets && is_page_range(addr, old_size) && os_page_up(size) >= size)
+		ret = host_map_mremap(kvm_host_map(), addr, os_page_up(old_size), os_page_up(size),
+				      flags, to);
 	else if (ret == 0)
 		ret = os_sys5(SYS_mremap, addr, old_size, size, flags, to);
 	return change_end(&c, ret);
@@ -218,7 +218,7 @@ long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey)
 	if (ret == 0 && c.meets && (prot & PROT_EXEC))
 		ret = -EACCES;
 	else if (ret == 0 && c.meets && is_page_range(addr, size))
-		ret = host_map_mprotect(kvm_host_map(), addr, page_up(size), prot, pkey);
+		ret = host_map_mprotect(kvm_host_map(), addr, os_page_up(size), prot, pkey);
 	else if (ret == 0)
 		ret = protect_raw(addr, size, prot, pkey);
 	return change_end(&c, ret);

@@ -66,8 +66,7 @@ static void let_go(struct pieces *p)
 }
 
 /* Takes the count of r's owner over; r NULL: other memory. */
-static bool add_piece(struct pieces *p, const struct host_map_range *r, uint64_t offset,
-		      uint64_t size)
+static bool add_piece(struct pieces *p, const struct host_map_range *r, uint64_t size)
 {
 	bool converts = r && host_file_converts(r->file);
 
@@ -76,7 +75,7 @@ static bool add_piece(struct pieces *p, const struct host_map_range *r, uint64_t
 			kvm_object_put(r->owner);
 		return false;
 	}
-	p->piece[p->nr] = (struct pipe_piece){ converts ? r->file : NULL, offset, size };
+	p->piece[p->nr] = (struct pipe_piece){ converts ? r->file : NULL, r ? r->offset : 0, size };
 	p->owner[p->nr++] = r ? r->owner : NULL;
 	p->nr_files += converts;
 	p->bytes += size;
@@ -90,20 +89,17 @@ static bool add_range(struct pieces *p, uint64_t addr, uint64_t size)
 
 	while (addr < end) {
 		struct host_map_range r;
-		bool found = host_map_find(kvm_host_map(), addr, end - addr, &r);
-		uint64_t before = found && r.addr > addr ? r.addr - addr : 0, part;
 
-		if (!found)
-			return add_piece(p, NULL, 0, end - addr);
-		if (before && !add_piece(p, NULL, 0, before)) {
+		if (!host_map_find(kvm_host_map(), addr, end - addr, &r))
+			return add_piece(p, NULL, end - addr);
+		host_map_clip(&r, addr, end);
+		if (r.addr > addr && !add_piece(p, NULL, r.addr - addr)) {
 			kvm_object_put(r.owner);
 			return false;
 		}
-		addr += before;
-		part = r.addr + r.size < end ? r.addr + r.size - addr : end - addr;
-		if (!add_piece(p, &r, r.offset + addr - r.addr, part))
+		if (!add_piece(p, &r, r.size))
 			return false;
-		addr += part;
+		addr = r.addr + r.size;
 	}
 	return true;
 }

@@ -26,15 +26,7 @@ struct remote {
 	struct held *held;
 };
 
-static bool is_self(uint64_t pid)
-{
-	long self = os_sys0(SYS_getpid);
-
-	return (long)pid == self || os_sys3(SYS_tgkill, self, pid, 0) == 0;
-}
-
-static int hold(struct remote *r, const struct host_map_range *range, uint64_t offset,
-		uint64_t size)
+static int hold(struct remote *r, const struct host_map_range *range)
 {
 	struct held *h;
 
@@ -43,7 +35,7 @@ static int hold(struct remote *r, const struct host_map_range *range, uint64_t o
 	h = os_alloc(sizeof(*h));
 	if (!h)
 		return -ENOMEM;
-	if (pin_intend(range->file, offset, size, &h->pin)) {
+	if (pin_intend(range->file, range->offset, range->size, &h->pin)) {
 		os_free(h, sizeof(*h));
 		return -ENOMEM;
 	}
@@ -59,12 +51,10 @@ static int hold_windows(struct remote *r, uint64_t addr, uint64_t size)
 	int err = 0;
 
 	while (!err && addr < end && host_map_find(kvm_host_map(), addr, end - addr, &range)) {
-		uint64_t from = range.addr > addr ? range.addr : addr;
-		uint64_t to = range.addr + range.size < end ? range.addr + range.size : end;
-
-		err = hold(r, &range, range.offset + (from - range.addr), to - from);
+		host_map_clip(&range, addr, end);
+		err = hold(r, &range);
 		kvm_object_put(range.owner);
-		addr = to;
+		addr = range.addr + range.size;
 	}
 	return err;
 }
@@ -108,7 +98,7 @@ long calls_process_vm(long nr, const uint64_t a[6])
 	long ret = 0;
 
 	if (!change_map_any() || !r.nr || r.nr > IOV_MAX || a[5] || shim_is_vfork_child() ||
-	    !is_self(a[0]))
+	    !shim_is_own_thread((long)a[0]))
 		return os_sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	shim_enter();
 	ret = look(&r, a[3]);

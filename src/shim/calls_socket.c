@@ -122,7 +122,7 @@ void calls_adopt_inherited(void)
 {
 	char name[64];
 
-	for (int fd = 0; (fd = os_peer_find(0, fd, "/memfd:gmem.", name, sizeof(name))) >= 0; fd++)
+	for (int fd = 0; (fd = os_peer_find(0, fd, HANDLE_NAME, name, sizeof(name))) >= 0; fd++)
 		calls_adopt(fd);
 }
 

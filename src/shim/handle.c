@@ -10,7 +10,6 @@
 #include "os/os.h"
 #include "os/peer.h"
 #include "os/spare.h"
-#include "shim/fdname.h"
 #include "shim/jail.h"
 #include "shim/shim.h"
 
@@ -63,16 +62,15 @@ static void structure_put(struct handle *h)
 	os_mutex_unlock(&list_lock);
 }
 
-/* Nobody can put a byte into it: F_SEAL_SEAL and the three others. */
+/* Nobody can put a byte into it. */
 static long make_memfd(bool cloexec, const char *name, struct stat *st)
 {
-	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	int fd;
 	long ret = os_memfd_for_program(name ? name : "gmem", name, cloexec, &fd);
 
 	if (ret)
 		return ret;
-	ret = os_sys3(SYS_fcntl, fd, F_ADD_SEALS, seals);
+	ret = os_memfd_seal(fd);
 	if (!ret)
 		ret = os_sys2(SYS_fstat, fd, st);
 	if (!ret)
@@ -162,8 +160,6 @@ struct handle *handle_find(int fd)
 }
 
 /* ---- from another process ----------------------------------------------------------------- */
-
-#define HANDLE_NAME "/memfd:gmem."
 
 static bool has_handle_name(int fd, char *name, size_t size)
 {
@@ -354,32 +350,18 @@ int handle_lock_fd(struct handle *h)
 	return none;
 }
 
-/* A second description of the same memfd, ours. */
-static int open_again(int fd)
-{
-	char name[FDNAME_MAX];
-	long again;
-	int watch;
-
-	fdname_of(fd, name);
-	again = os_sys4(SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC, 0);
-	if (again < 0)
-		return (int)again;
-	watch = (int)again;
-	again = os_fd_adopt(&watch);
-	return again < 0 ? (int)again : watch;
-}
-
 static void arm(struct handle *h, int fd)
 {
-	int watch = open_again(fd);
+	int watch;
+	/* A second description of the same memfd, ours. */
+	int err = os_peer_open(0, fd, &watch);
 
-	if (watch >= 0 && write_lock(fd, F_OFD_SETLK) == 0) {
+	if (!err && write_lock(fd, F_OFD_SETLK) == 0) {
 		h->watch_fd = watch;
 		start_watcher();
 		return;
 	}
-	if (watch >= 0)
+	if (!err)
 		os_fd_close(watch);
 	os_log(OS_LOG_INFO, "a close of descriptor %d in another process will not be noticed", fd);
 }

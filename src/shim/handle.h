@@ -48,6 +48,9 @@ struct handle {
 	struct handle *next_free;
 };
 
+/* What /proc says of a descriptor that other processes can know (host_file_name()) begins so. */
+#define HANDLE_NAME "/memfd:gmem."
+
 /* A new memfd at the lowest free number and a handle for it, not yet in the table. name: by which other
  * processes know it; NULL: they need not. */
 int handle_create(bool cloexec, const char *name, struct handle **out, int *fd);

@@ -83,17 +83,6 @@ static const struct kvm_fd_ops fd_ops = {
 
 /* ---- the environment --------------------------------------------------------------------- */
 
-static void set_log_level(const char *level)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-
-	if (level && strcmp(level, "why") == 0)
-		os_log_set_why(true);
-	for (unsigned int i = 0; level && i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(names[i], level) == 0)
-			os_log_set_level((enum os_log_level)i);
-}
-
 static void set_profile(const char *profile)
 {
 	if (profile && kvm_set_profile(profile))
@@ -117,7 +106,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	if (atomic_exchange(&done, true))
 		return;
 	real_find();
-	set_log_level(getenv("GMEM_LOG"));
+	os_log_set(getenv("GMEM_LOG"));
 	set_profile(getenv("GMEM_PROFILE"));
 	set_pins(getenv("GMEM_PINS"));
 	kvm_set_fd_ops(&fd_ops);

@@ -86,7 +86,7 @@ static int begin(struct change *c, uint64_t addr, uint64_t size, bool lock, bool
 
 	shim_enter();
 	c->addr = addr;
-	c->size = page_up(size);
+	c->size = os_page_up(size);
 	c->cookie = 0;
 	c->meets = false;
 	c->owners = c->few;

@@ -58,16 +58,11 @@ static inline bool change_anybody(void)
 	return true;
 }
 
-static inline uint64_t page_up(uint64_t size)
-{
-	return (size + OS_PAGE_SIZE - 1) & ~(uint64_t)(OS_PAGE_SIZE - 1);
-}
-
 /* As madvise(2) and munmap(2) want it. */
 static inline bool is_page_range(uint64_t addr, uint64_t size)
 {
-	return !(addr & (OS_PAGE_SIZE - 1)) && page_up(size) >= size &&
-	       addr + page_up(size) >= addr;
+	return !(addr & (OS_PAGE_SIZE - 1)) && os_page_up(size) >= size &&
+	       addr + os_page_up(size) >= addr;
 }
 
 #endif

@@ -346,7 +346,6 @@ int path_open_kvm_at(int fd, bool cloexec)
 /* A file in memory that can be read only. */
 static long open_text(const char *text, int flags)
 {
-	int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	int fd, err;
 
 	if ((flags & O_ACCMODE) != O_RDONLY)
@@ -357,7 +356,7 @@ static long open_text(const char *text, int flags)
 	if (err)
 		return err;
 	os_sys4(SYS_pwrite64, fd, text, strlen(text), 0);
-	os_sys3(SYS_fcntl, fd, F_ADD_SEALS, seals);
+	os_memfd_seal(fd);
 	fdtable_fresh(fd);
 	return fd;
 }

@@ -53,6 +53,14 @@ static inline long shim_return(long ret)
  * kept in memory may change: it is the parent's. A system call. */
 bool shim_is_vfork_child(void);
 
+/* Is it a thread of this process? A system call. */
+static inline bool shim_is_own_thread(long tid)
+{
+	long self = os_sys0(SYS_getpid);
+
+	return tid == self || os_sys3(SYS_tgkill, self, tid, 0) == 0;
+}
+
 /* Sets up everything. Runs as a constructor, and earlier if a program calls earlier. */
 void shim_init(void);
 
