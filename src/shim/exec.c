@@ -18,8 +18,15 @@
 #define PRELOAD_MAX (PATH_MAX + 256)
 
 /* As they were when the program started: "LD_PRELOAD=...", and so on; empty: it was not set. */
-static char preload[PRELOAD_MAX], profile[64], level[32];
+static char preload[PRELOAD_MAX];
 static char library[PATH_MAX];
+static struct {
+	const char *name;
+	char text[256];
+} ours[] = {
+	{ "GMEM_PROFILE", "" }, { "GMEM_LOG", "" }, { "GMEM_PINS", "" }, { "GMEM_DEBUG", "" }
+};
+#define NR_OURS (sizeof(ours) / sizeof(ours[0]))
 
 static void remember(char *out, size_t size, const char *name)
 {
@@ -37,8 +44,8 @@ void exec_init(void)
 	Dl_info info;
 
 	remember(preload, sizeof(preload), "LD_PRELOAD");
-	remember(profile, sizeof(profile), "GMEM_PROFILE");
-	remember(level, sizeof(level), "GMEM_LOG");
+	for (size_t i = 0; i < NR_OURS; i++)
+		remember(ours[i].text, sizeof(ours[i].text), ours[i].name);
 	if (dladdr(preload, &info) && strlen(info.dli_fname) < sizeof(library))
 		strcpy(library, info.dli_fname);
 	/* Loaded in another way than by LD_PRELOAD. */
@@ -71,7 +78,7 @@ size_t exec_nr_pointers(char *const envp[])
 
 	while (envp && envp[n])
 		n++;
-	return n + 4;
+	return n + 2 + NR_OURS;
 }
 
 size_t exec_text_size(char *const envp[])
@@ -103,17 +110,16 @@ void exec_environment(char *const envp[], char **pointers, char *text)
 
 	/* Of two the loader takes the first. */
 	for (char *const *e = envp; e && *e; e++) {
-		bool ours = !is_preloaded && sets(*e, preload);
+		bool first = !is_preloaded && sets(*e, preload);
 
-		*pointers++ = ours ? with_preload(*e, text) : *e;
-		is_preloaded |= ours;
+		*pointers++ = first ? with_preload(*e, text) : *e;
+		is_preloaded |= first;
 	}
 	if (!is_preloaded)
 		*pointers++ = preload;
-	if (profile[0] && !has(envp, profile))
-		*pointers++ = profile;
-	if (level[0] && !has(envp, level))
-		*pointers++ = level;
+	for (size_t i = 0; i < NR_OURS; i++)
+		if (ours[i].text[0] && !has(envp, ours[i].text))
+			*pointers++ = ours[i].text;
 	*pointers = NULL;
 }
 
