@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Rounds: how many operations each has, whose turn it is, and when there were enough. */
+#include "bench/measure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUND_NS 2000000.0 /* what a round should take */
+#define MAX_NR ((uint64_t)1 << 30)
+#define MAX_ROUNDS 400u
+#define MIN_ROUNDS 5u
+#define SLOW_ROUNDS 3u
+#define DEFAULT_SECONDS 0.4
+
+/* A way while the case is measured: its run, and all values so far. */
+struct turn {
+	struct bench_run run;
+	struct bench_figure *figure;
+	double *values;
+	size_t nr, room;
+	uint64_t spent, rounds;
+	bool open;
+};
+
+static void fail(struct turn *t, int err)
+{
+	t->figure->err = err;
+	snprintf(t->figure->reason, sizeof(t->figure->reason), "%s",
+		 t->run.reason[0] ? t->run.reason : strerror(-err));
+}
+
+static void open_turn(struct turn *t, const struct bench_options *o)
+{
+	int err;
+
+	if (o->compare && !t->run.way->ours && strcmp(o->compare, t->run.way->name) != 0) {
+		bench_refuse(&t->run, -EOPNOTSUPP, "not asked for");
+		fail(t, -EOPNOTSUPP);
+		return;
+	}
+	err = o->host->open(&t->run);
+	if (err)
+		fail(t, err);
+	else
+		t->open = true;
+}
+
+static void close_turn(struct turn *t, const struct bench_options *o)
+{
+	if (t->open)
+		o->host->close(&t->run);
+	t->open = false;
+	free(t->values);
+	free(t->run.values);
+}
+
+/* False when the way has failed, and is closed. */
+static bool one_round(struct turn *t, const struct bench_options *o)
+{
+	int err;
+
+	t->run.done = t->run.nr;
+	t->run.elapsed = 0;
+	t->run.nr_values = 0;
+	err = o->host->round(&t->run);
+	if (!err)
+		return true;
+	fail(t, err);
+	o->host->close(&t->run);
+	t->open = false;
+	return false;
+}
+
+static double value_of(const struct bench_run *r)
+{
+	double ns = r->elapsed ? (double)r->elapsed : 1, nr = r->done ? (double)r->done : 1;
+
+	return r->bcase->unit == BENCH_RATE ? nr * 1e9 / ns : ns / nr;
+}
+
+static void keep(struct turn *t, double value)
+{
+	if (t->nr == t->room) {
+		t->room = t->room ? t->room * 2 : 64;
+		t->values = realloc(t->values, t->room * sizeof(*t->values));
+		if (!t->values)
+			abort();
+	}
+	t->values[t->nr++] = value;
+}
+
+static void keep_round(struct turn *t)
+{
+	const struct bench_run *r = &t->run;
+
+	for (size_t i = 0; i < r->nr_values; i++)
+		keep(t, r->values[i]);
+	if (!r->nr_values)
+		keep(t, value_of(r));
+	t->spent += r->elapsed;
+	t->rounds++;
+}
+
+/* Warms up. More operations until a round takes long enough, or cannot do more. */
+static void calibrate(struct turn *t, const struct bench_options *o)
+{
+	t->run.nr = t->run.bcase->nr ? t->run.bcase->nr : 1;
+	while (one_round(t, o)) {
+		double ns = t->run.elapsed ? (double)t->run.elapsed : 1, more = ROUND_NS / ns;
+
+		if (t->run.bcase->nr || t->run.done < t->run.nr || more < 1.5 ||
+		    t->run.nr >= MAX_NR)
+			break;
+		t->run.nr = (uint64_t)((double)t->run.nr * (more > 16 ? 16 : more)) + 1;
+	}
+	t->figure->nr = t->run.done;
+}
+
+static bool wants_more(const struct turn *t, const struct bench_options *o, uint64_t began)
+{
+	unsigned int least = t->run.bcase->slow ? SLOW_ROUNDS : MIN_ROUNDS;
+	double seconds = o->seconds > 0 ? o->seconds : DEFAULT_SECONDS;
+
+	if (!t->open)
+		return false;
+	if (o->rounds)
+		return t->rounds < o->rounds;
+	/* What is not counted in a round takes time, too. */
+	return t->rounds < least || (t->rounds < MAX_ROUNDS && (double)t->spent < seconds * 1e9 &&
+				     (double)(bench_clock() - began) < seconds * 8e9);
+}
+
+static void take_turns(struct turn *turns, size_t nr, const struct bench_options *o)
+{
+	uint64_t began = bench_clock();
+	bool more = true;
+
+	for (size_t i = 0; i < nr; i++)
+		if (turns[i].open)
+			calibrate(&turns[i], o);
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < nr; i++) {
+			if (!wants_more(&turns[i], o, began))
+				continue;
+			more = true;
+			if (one_round(&turns[i], o))
+				keep_round(&turns[i]);
+		}
+	}
+}
+
+static void measure_point(struct bench_result *result, struct bench_point *p,
+			  const struct bench_options *o)
+{
+	struct turn turns[BENCH_MAX_WAYS] = { 0 };
+
+	for (size_t i = 0; i < result->nr_ways; i++) {
+		turns[i].figure = &p->figures[i];
+		p->figures[i].way = &result->bcase->ways[i];
+		turns[i].run.bcase = result->bcase;
+		turns[i].run.way = &result->bcase->ways[i];
+		turns[i].run.param = p->param;
+		turns[i].run.size = o->size ? o->size : BENCH_1G;
+		open_turn(&turns[i], o);
+	}
+	take_turns(turns, result->nr_ways, o);
+	for (size_t i = 0; i < result->nr_ways; i++) {
+		p->figures[i].stats = bench_stats(turns[i].values, turns[i].nr);
+		close_turn(&turns[i], o);
+	}
+}
+
+void bench_measure(const struct bench_case *c, const struct bench_options *o,
+		   struct bench_result *result)
+{
+	memset(result, 0, sizeof(*result));
+	result->bcase = c;
+	while (result->nr_ways < BENCH_MAX_WAYS && c->ways[result->nr_ways].name)
+		result->nr_ways++;
+	result->nr_points = c->axis ? 0 : 1;
+	while (c->axis && result->nr_points < BENCH_MAX_POINTS && c->axis[result->nr_points]) {
+		result->points[result->nr_points].param = c->axis[result->nr_points];
+		result->nr_points++;
+	}
+	for (size_t i = 0; i < result->nr_points; i++)
+		measure_point(result, &result->points[i], o);
+}
+
+bool bench_result_growth(const struct bench_result *r, size_t way, double *growth)
+{
+	double x[BENCH_MAX_POINTS], y[BENCH_MAX_POINTS];
+
+	for (size_t i = 0; i < r->nr_points; i++) {
+		const struct bench_figure *f = &r->points[i].figures[way];
+
+		if (f->err || !f->stats.nr || f->stats.median <= 0)
+			return false;
+		x[i] = (double)r->points[i].param;
+		y[i] = f->stats.median;
+	}
+	*growth = bench_growth(x, y, r->nr_points);
+	return r->nr_points > 1;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The table. A case is a line for each way; beside what is beside ours stands how much of it ours takes. A series is a
+ * line for each value of its axis and way, and then how it grows.
+ */
+#include "bench/measure.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROW "%-34s %-9s %11s %11s %11s  %-8s"
+
+/* "model name : ..." of the first processor. */
+static void processor(char name[96])
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(name, 96, "unknown processor");
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *colon = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) != 0 || !colon)
+			continue;
+		snprintf(name, 96, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+void bench_print_machine(FILE *to, const char *version)
+{
+	char name[96], date[32];
+	time_t now = time(NULL);
+	struct utsname u;
+
+	uname(&u);
+	processor(name);
+	strftime(date, sizeof(date), "%Y-%m-%d", gmtime(&now));
+	fprintf(to, "gmem %s, %s, Linux %s, %ld x %s%s\n", version, date, u.release,
+		sysconf(_SC_NPROCESSORS_ONLN), name,
+		bench_clock_is_instructions() ? ", in instructions" : "");
+}
+
+void bench_print_head(FILE *to)
+{
+	fprintf(to, ROW " %s\n", "case", "way", "median", "min", "p90", "ours is", "goal");
+}
+
+/* How much ours takes of what is beside it. */
+static void ratio_text(const struct bench_point *p, size_t way, char text[16])
+{
+	const struct bench_figure *ours = &p->figures[0], *f = &p->figures[way];
+
+	text[0] = '\0';
+	if (!f->way->ours && !ours->err && ours->stats.nr && f->stats.nr && f->stats.median > 0)
+		snprintf(text, 16, "x%.2f", ours->stats.median / f->stats.median);
+}
+
+/* The goals that belong to the line of a way: its own absolute ones, and those that hold ours against it. */
+static bool goal_is_of(const struct bench_result *r, const struct bench_goal *g, size_t way)
+{
+	return bench_way_index(r->bcase, g->beside ? g->beside : g->way) == (int)way;
+}
+
+static void print_goal(FILE *to, const struct bench_result *r, const struct bench_goal *g,
+		       struct bench_tally *t)
+{
+	enum bench_verdict v;
+	char text[64];
+	double value;
+
+	v = bench_judge(r, g, &value);
+	fprintf(to, "%s: %s ", bench_format_goal(r->bcase, g, text), bench_verdict_text(v));
+	t->met += v == BENCH_MET;
+	t->at_best += v == BENCH_MET_AT_BEST;
+	t->missed += v == BENCH_MISSED;
+	t->unknown += v == BENCH_UNKNOWN;
+}
+
+static void print_goals(FILE *to, const struct bench_result *r, size_t way, struct bench_tally *t)
+{
+	for (int i = 0; i < BENCH_MAX_GOALS && r->bcase->goals[i].limit > 0; i++) {
+		const struct bench_goal *g = &r->bcase->goals[i];
+
+		if (goal_is_of(r, g, way))
+			print_goal(to, r, g, t);
+	}
+}
+
+static void print_figure(FILE *to, const struct bench_result *r, const struct bench_point *p,
+			 size_t way, const char *name)
+{
+	const struct bench_figure *f = &p->figures[way];
+	char median[24], min[24], p90[24], ratio[16];
+
+	if (f->err || !f->stats.nr) {
+		fprintf(to, "%-34s %-9s - %s ", name, f->way->name, f->reason);
+		return;
+	}
+	ratio_text(p, way, ratio);
+	fprintf(to, ROW " ", name, f->way->name, bench_format(r->bcase, f->stats.median, median),
+		bench_format(r->bcase, f->stats.min, min),
+		bench_format(r->bcase, f->stats.p90, p90), ratio);
+}
+
+static void print_series(FILE *to, const struct bench_result *r, struct bench_tally *t)
+{
+	double growth;
+
+	for (size_t i = 0; i < r->nr_points; i++) {
+		char name[48];
+
+		for (size_t way = 0; way < r->nr_ways; way++) {
+			snprintf(name, sizeof(name), "  %s %llu", r->bcase->axis_name,
+				 (unsigned long long)r->points[i].param);
+			print_figure(to, r, &r->points[i], way, way ? "" : name);
+			fputc('\n', to);
+		}
+	}
+	for (size_t way = 0; way < r->nr_ways; way++) {
+		if (!bench_result_growth(r, way, &growth))
+			continue;
+		fprintf(to, "  growth %25s %-9s ~ %s^%.2f  ", "", r->bcase->ways[way].name,
+			r->bcase->axis_name, growth);
+		print_goals(to, r, way, t);
+		fputc('\n', to);
+	}
+}
+
+void bench_print(FILE *to, const struct bench_result *r, struct bench_tally *t)
+{
+	if (r->bcase->axis) {
+		fprintf(to, "%s\n", r->bcase->name);
+		print_series(to, r, t);
+	}
+	for (size_t way = 0; !r->bcase->axis && way < r->nr_ways; way++) {
+		print_figure(to, r, &r->points[0], way, way ? "" : r->bcase->name);
+		print_goals(to, r, way, t);
+		fputc('\n', to);
+	}
+	fflush(to);
+}
+
+void bench_print_end(FILE *to, const struct bench_tally *t)
+{
+	fprintf(to, "\ngoals: %u met, %u met at best, %u missed, %u not judged\n", t->met,
+		t->at_best, t->missed, t->unknown);
+}
