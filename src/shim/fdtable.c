@@ -68,9 +68,15 @@ struct handle *fdtable_get_slow(int fd)
 static void take_out(struct handle *_Atomic *slot)
 {
 	struct handle *h = atomic_exchange(slot, NULL);
+	bool kept;
 
-	if (h)
-		handle_number_gone(h);
+	if (!h)
+		return;
+	/* By its number. */
+	kept = handle_try_get(h);
+	os_assert(kept);
+	handle_number_gone(h);
+	handle_put(h);
 }
 
 int fdtable_set(int fd, struct handle *h)

@@ -229,14 +229,18 @@ static void closed_everywhere(struct handle *h)
 		handle_put(h);
 }
 
-/* One more user, so that the watch stays open until the last close is found. */
+/* One more user, so that the watch stays open until the last close is found. Both are counted first: who
+ * finds it may give them back as soon as it is known to wait. */
 static void wait_for_last_close(struct handle *h)
 {
-	if (atomic_exchange(&h->waited_for, true))
-		return;
 	atomic_fetch_add(&h->refs, 1);
 	atomic_fetch_add(&handle_nr_waiting, 1);
-	os_wake_all(&handle_nr_waiting);
+	if (!atomic_exchange(&h->waited_for, true)) {
+		os_wake_all(&handle_nr_waiting);
+		return;
+	}
+	atomic_fetch_sub(&handle_nr_waiting, 1);
+	handle_put(h);
 }
 
 /* One that has been closed for good: ours to let go from here on. */
@@ -246,7 +250,9 @@ static struct handle *find_closed(void)
 
 	os_mutex_lock(&list_lock);
 	for (h = all; h; h = h->next) {
-		if (!atomic_load(&h->waited_for) || write_lock(h->watch_fd, F_OFD_SETLK))
+		/* One that has come back has a number, which the table may still hold when it is closed. */
+		if (!atomic_load(&h->waited_for) || atomic_load(&h->numbers) ||
+		    write_lock(h->watch_fd, F_OFD_SETLK))
 			continue;
 		atomic_store(&h->waited_for, false);
 		atomic_fetch_add(&nr_releasing, 1);
@@ -356,7 +362,8 @@ static void arm(struct handle *h, int fd)
 	/* A second description of the same memfd, ours. */
 	int err = os_peer_open(0, fd, &watch);
 
-	if (!err && write_lock(fd, F_OFD_SETLK) == 0) {
+	/* The number may be another file's by now. */
+	if (!err && handle_is_behind(h, watch) && write_lock(fd, F_OFD_SETLK) == 0) {
 		h->watch_fd = watch;
 		start_watcher();
 		return;

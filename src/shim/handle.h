@@ -84,7 +84,7 @@ bool handle_is_behind(const struct handle *h, int fd);
  * by another way than dup. */
 struct handle *handle_find(int fd);
 
-/* A number of this process is gone: was it the last one anywhere? */
+/* A number of this process is gone: was it the last one anywhere? The caller is one more user. */
 void handle_number_gone(struct handle *h);
 
 /* A memfd of ours on which the program's own locks are taken, since its description has one of
