@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Guest code for figures of a vCPU's speed. Each runs in long mode at 0x10000 (GUEST_CODE_GPA), flat, with
+ * SSE enabled, writes nothing below 0x100000 (mixed C: below 0x18000) but its stack, and ends with HLT.
+ *
+ *	RCX	how often (mixed C: RDI)
+ *	RSI	memory to read, RDI memory to write: 64 KiB each, 0x100000 and 0x120000
+ *	RSP	a stack of 16 KiB, 0x80000
+ *
+ * In a loop of `insns` instructions, `accesses` loads and stores, and `bytes` bytes copied or filled.
+ */
+#ifndef GMEM_BENCH_GUEST_CODE_H
+#define GMEM_BENCH_GUEST_CODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "guest_mixed.h"
+
+#define GUEST_CODE_GPA 0x10000u
+#define GUEST_CODE_STACK 0x80000u
+#define GUEST_CODE_FROM 0x100000u
+#define GUEST_CODE_TO 0x120000u
+
+/* Mixed C: so many rounds are so many instructions, HLT too, and leave this in RAX. */
+#define GUEST_MIXED_ROUNDS 10u
+#define GUEST_MIXED_INSNS 2127265u
+#define GUEST_MIXED_SUM 0x5f4c7b0941b25b03u
+
+struct guest_loop {
+	const char *name;
+	const uint8_t *code;
+	size_t size;
+	unsigned int insns;    /* a turn */
+	unsigned int accesses; /* a turn: loads and stores */
+	unsigned int bytes;    /* a turn: copied */
+};
+
+#define GUEST_LOOP(name_, insns_, accesses_, bytes_, ...)                            \
+	{                                                                            \
+		.name = (name_), .code = (const uint8_t[]){ __VA_ARGS__ },           \
+		.size = sizeof((const uint8_t[]){ __VA_ARGS__ }), .insns = (insns_), \
+		.accesses = (accesses_), .bytes = (bytes_)                           \
+	}
+
+static const struct guest_loop guest_loops[] = {
+	/* 1: dec rcx; jnz 1b; hlt */
+	GUEST_LOOP("tight", 2, 0, 0, 0x48, 0xff, 0xc9, 0x75, 0xfb, 0xf4),
+	/* 1: add rax, rcx; xor rdx, rax; lea rbx, [rdx+rax*2]; shr rdx, 3; and eax, 0xffffff; sub rbx, rdx;
+	 * dec rcx; jnz 1b */
+	GUEST_LOOP("alu", 8, 0, 0, 0x48, 0x01, 0xc8, 0x48, 0x31, 0xc2, 0x48, 0x8d, 0x1c, 0x42, 0x48,
+		   0xc1, 0xea, 0x03, 0x25, 0xff, 0xff, 0xff, 0x00, 0x48, 0x29, 0xd3, 0x48, 0xff,
+		   0xc9, 0x75, 0xe5, 0xf4),
+	/* 1: mov rax, [rsi+rbx]; mov [rdi+rbx], rax; add ebx, 8; and ebx, 0xfff8; dec rcx; jnz 1b */
+	GUEST_LOOP("load_store", 6, 2, 8, 0x48, 0x8b, 0x04, 0x1e, 0x48, 0x89, 0x04, 0x1f, 0x83,
+		   0xc3, 0x08, 0x81, 0xe3, 0xf8, 0xff, 0x00, 0x00, 0x48, 0xff, 0xc9, 0x75, 0xea,
+		   0xf4),
+	/* 1: movups xmm0, [rsi+rbx]; movups [rdi+rbx], xmm0; add ebx, 16; and ebx, 0xfff0; dec rcx; jnz 1b */
+	GUEST_LOOP("sse_copy", 6, 2, 16, 0x0f, 0x10, 0x04, 0x1e, 0x0f, 0x11, 0x04, 0x1f, 0x83, 0xc3,
+		   0x10, 0x81, 0xe3, 0xf0, 0xff, 0x00, 0x00, 0x48, 0xff, 0xc9, 0x75, 0xea, 0xf4),
+	/* 1: push rcx; push rsi; push rdi; mov ecx, 4096; rep movsb; pop rdi; pop rsi; pop rcx; dec rcx; jnz 1b */
+	GUEST_LOOP("rep_movsb", 10, 8, 4096, 0x51, 0x56, 0x57, 0xb9, 0x00, 0x10, 0x00, 0x00, 0xf3,
+		   0xa4, 0x5f, 0x5e, 0x59, 0x48, 0xff, 0xc9, 0x75, 0xee, 0xf4),
+	/* the same with mov ecx, 512; rep movsq */
+	GUEST_LOOP("rep_movsq", 10, 8, 4096, 0x51, 0x56, 0x57, 0xb9, 0x00, 0x02, 0x00, 0x00, 0xf3,
+		   0x48, 0xa5, 0x5f, 0x5e, 0x59, 0x48, 0xff, 0xc9, 0x75, 0xed, 0xf4),
+	/* 1: push rcx; push rdi; mov ecx, 512; rep stosq; pop rdi; pop rcx; dec rcx; jnz 1b */
+	GUEST_LOOP("rep_stosq", 8, 5, 4096, 0x51, 0x57, 0xb9, 0x00, 0x02, 0x00, 0x00, 0xf3, 0x48,
+		   0xab, 0x5f, 0x59, 0x48, 0xff, 0xc9, 0x75, 0xef, 0xf4),
+	/* 1: call 2f; dec rcx; jnz 1b; hlt; 2: ret */
+	GUEST_LOOP("call_ret", 4, 2, 0, 0xe8, 0x06, 0x00, 0x00, 0x00, 0x48, 0xff, 0xc9, 0x75, 0xf6,
+		   0xf4, 0xc3),
+	/* 1: addsd xmm0, xmm1; mulsd xmm0, xmm2; dec rcx; jnz 1b */
+	GUEST_LOOP("sse_double", 4, 0, 0, 0xf2, 0x0f, 0x58, 0xc1, 0xf2, 0x0f, 0x59, 0xc2, 0x48,
+		   0xff, 0xc9, 0x75, 0xf3, 0xf4),
+	/* 1: lock inc qword [rdi]; dec rcx; jnz 1b */
+	GUEST_LOOP("lock_inc", 3, 1, 0, 0xf0, 0x48, 0xff, 0x07, 0x48, 0xff, 0xc9, 0x75, 0xf7, 0xf4),
+	/* 1: mov rax, [rsi+rbx]; add rbx, 4096; and ebx, 0xffff; dec rcx; jnz 1b: a page each */
+	GUEST_LOOP("pages", 5, 1, 0, 0x48, 0x8b, 0x04, 0x1e, 0x48, 0x81, 0xc3, 0x00, 0x10, 0x00,
+		   0x00, 0x81, 0xe3, 0xff, 0xff, 0x00, 0x00, 0x48, 0xff, 0xc9, 0x75, 0xea, 0xf4),
+};
+
+#define GUEST_NR_LOOPS (sizeof(guest_loops) / sizeof(guest_loops[0]))
+
+/* 1: out 0x80, al; dec rcx; jnz 1b; hlt: CPU_EXIT_IO and back */
+static const uint8_t guest_out[] = { 0xe6, 0x80, 0x48, 0xff, 0xc9, 0x75, 0xf9, 0xf4 };
+
+#endif
