@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/guest_code.h"
+#include "bench/guest_loops.h"
 #include "cpu/soft/soft.h"
 
 static unsigned int rounds = 40;

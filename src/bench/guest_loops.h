@@ -9,8 +9,8 @@
  *
  * In a loop of `insns` instructions, `accesses` loads and stores, and `bytes` bytes copied or filled.
  */
-#ifndef GMEM_BENCH_GUEST_CODE_H
-#define GMEM_BENCH_GUEST_CODE_H
+#ifndef GMEM_BENCH_GUEST_LOOPS_H
+#define GMEM_BENCH_GUEST_LOOPS_H
 
 #include <stdbool.h>
 #include <stddef.h>
