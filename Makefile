@@ -23,6 +23,11 @@ asan:
 tsan:
 	@tools/check --only tsan
 
+# What the hot paths execute now is what they may execute from now on (tests/perf).
+baseline: all
+	@ninja -C $(BUILD) --quiet tests/perf/perf-hot
+	@tools/perf-baseline --write $(BUILD)
+
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -32,4 +37,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-clang
 
-.PHONY: all demo check asan tsan format install clean
+.PHONY: all demo check asan tsan baseline format install clean
