@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Numbers with their units, three digits of them. */
-#include "bench/measure.h"
+#include "bench/report.h"
 
 static const char *scaled(double value, double step, const char *const *units, char text[24])
 {
@@ -52,5 +52,17 @@ const char *bench_format_goal(const struct bench_case *c, const struct bench_goa
 	else
 		snprintf(text, 64, "%s%s %s", stat,
 			 c->unit == BENCH_RATE ? ">=" : "<=", bench_format(c, g->limit, value));
+	return text;
+}
+
+const char *bench_format_held(const struct bench_case *c, const struct bench_goal *g, double value,
+			      char text[24])
+{
+	if (g->stat == BENCH_GROWTH)
+		snprintf(text, 24, "%.2f", value);
+	else if (g->stat == BENCH_SPEEDUP || g->beside)
+		snprintf(text, 24, "x%.2f", value);
+	else
+		bench_format(c, value, text);
 	return text;
 }

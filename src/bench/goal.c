@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+bool bench_has_goal(const struct bench_case *c, int number)
+{
+	return number < BENCH_MAX_GOALS && c->goals[number].limit > 0;
+}
+
 int bench_way_index(const struct bench_case *c, const char *name)
 {
 	if (!name)

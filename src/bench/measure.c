@@ -2,6 +2,8 @@
 /* Rounds: how many operations each has, whose turn it is, and when there were enough. */
 #include "bench/measure.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

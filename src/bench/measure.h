@@ -10,8 +10,6 @@
 #include "bench/bench.h"
 #include "bench/stats.h"
 
-#include <stdio.h>
-
 #define BENCH_MAX_POINTS 16 /* of a series */
 
 /* Where ways run. Each function is called for a run that has bcase, way, param and size. */
@@ -73,6 +71,8 @@ enum bench_verdict {
 enum bench_verdict bench_judge(const struct bench_result *r, const struct bench_goal *g,
 			       double *value);
 const char *bench_verdict_text(enum bench_verdict v);
+/* Has the case a goal of that number? */
+bool bench_has_goal(const struct bench_case *c, int number);
 /* The index of the way of that name (NULL: the first), or -1. */
 int bench_way_index(const struct bench_case *c, const char *name);
 
@@ -90,21 +90,5 @@ size_t bench_for_each(char *const *words, size_t nr,
 /* The clock of this machine counts instructions (a virtual machine that was started so). */
 void bench_clock_set_instructions(void);
 bool bench_clock_is_instructions(void);
-
-/* ---- reports ---- */
-
-/* "1.23 us", "412 MIPS": room for 24. */
-const char *bench_format(const struct bench_case *c, double value, char text[24]);
-const char *bench_format_goal(const struct bench_case *c, const struct bench_goal *g,
-			      char text[64]);
-
-/* Tables for people (report_text.c): a head, a block for each case, an end with what was met. */
-struct bench_tally {
-	unsigned int met, at_best, missed, unknown;
-};
-void bench_print_machine(FILE *to, const char *version);
-void bench_print_head(FILE *to);
-void bench_print(FILE *to, const struct bench_result *r, struct bench_tally *t);
-void bench_print_end(FILE *to, const struct bench_tally *t);
 
 #endif

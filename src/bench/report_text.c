@@ -3,9 +3,8 @@
  * The table. A case is a line for each way; beside what is beside ours stands how much of it ours takes. A series is a
  * line for each value of its axis and way, and then how it grows.
  */
-#include "bench/measure.h"
+#include "bench/report.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -32,18 +31,24 @@ static void processor(char name[96])
 		fclose(f);
 }
 
-void bench_print_machine(FILE *to, const char *version)
+void bench_machine(struct bench_machine *m, const char *version)
 {
-	char name[96], date[32];
 	time_t now = time(NULL);
 	struct utsname u;
 
 	uname(&u);
-	processor(name);
-	strftime(date, sizeof(date), "%Y-%m-%d", gmtime(&now));
-	fprintf(to, "gmem %s, %s, Linux %s, %ld x %s%s\n", version, date, u.release,
-		sysconf(_SC_NPROCESSORS_ONLN), name,
-		bench_clock_is_instructions() ? ", in instructions" : "");
+	processor(m->processor);
+	snprintf(m->version, sizeof(m->version), "%s", version);
+	snprintf(m->kernel, sizeof(m->kernel), "Linux %.60s", u.release);
+	strftime(m->date, sizeof(m->date), "%Y-%m-%d", gmtime(&now));
+	m->nr_processors = sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+void bench_print_machine(FILE *to, const struct bench_machine *m)
+{
+	fprintf(to, "gmem %s, %s, %s, %ld x %s%s\n\n", m->version, m->date, m->kernel,
+		m->nr_processors, m->processor,
+		bench_clock_is_instructions() ? "; in instructions" : "");
 }
 
 void bench_print_head(FILE *to)
@@ -71,11 +76,16 @@ static void print_goal(FILE *to, const struct bench_result *r, const struct benc
 		       struct bench_tally *t)
 {
 	enum bench_verdict v;
-	char text[64];
+	char text[64], held[24];
 	double value;
 
 	v = bench_judge(r, g, &value);
-	fprintf(to, "%s: %s ", bench_format_goal(r->bcase, g, text), bench_verdict_text(v));
+	fprintf(to, "%s%s%s: %s", g->way ? g->way : "", g->way ? " " : "",
+		bench_format_goal(r->bcase, g, text), bench_verdict_text(v));
+	if (v == BENCH_UNKNOWN)
+		fputs("; ", to);
+	else
+		fprintf(to, " (%s); ", bench_format_held(r->bcase, g, value, held));
 	t->met += v == BENCH_MET;
 	t->at_best += v == BENCH_MET_AT_BEST;
 	t->missed += v == BENCH_MISSED;
@@ -84,7 +94,7 @@ static void print_goal(FILE *to, const struct bench_result *r, const struct benc
 
 static void print_goals(FILE *to, const struct bench_result *r, size_t way, struct bench_tally *t)
 {
-	for (int i = 0; i < BENCH_MAX_GOALS && r->bcase->goals[i].limit > 0; i++) {
+	for (int i = 0; bench_has_goal(r->bcase, i); i++) {
 		const struct bench_goal *g = &r->bcase->goals[i];
 
 		if (goal_is_of(r, g, way))
@@ -150,4 +160,15 @@ void bench_print_end(FILE *to, const struct bench_tally *t)
 {
 	fprintf(to, "\ngoals: %u met, %u met at best, %u missed, %u not judged\n", t->met,
 		t->at_best, t->missed, t->unknown);
+}
+
+void bench_report_text(FILE *to, const struct bench_report *r)
+{
+	struct bench_tally t = { 0 };
+
+	bench_print_machine(to, &r->machine);
+	bench_print_head(to);
+	for (size_t i = 0; i < r->nr; i++)
+		bench_print(to, &r->results[i], &t);
+	bench_print_end(to, &t);
 }

@@ -4,6 +4,7 @@
 #include "bench/bench.h"
 
 const struct bench_case *const bench_sets[] = {
+	bench_convert_cases,
 	bench_file_cases,
 	NULL,
 };

@@ -5,6 +5,8 @@
 
 #include "bench/bench.h"
 
+extern const struct bench_case
+	bench_convert_cases[]; /* in place: the KVM interface, the library, bare calls */
 extern const struct bench_case bench_file_cases[]; /* punch, allocate: the library, a plain memfd */
 
 #endif

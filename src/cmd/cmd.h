@@ -39,7 +39,7 @@ extern const struct cmd cmd_bench;
 extern const struct cmd cmd_version;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_ask;
-extern const struct cmd cmd_bench_ioctl;
+extern const struct cmd cmd_bench_way;
 
 /* NULL when there is none of that name. */
 const struct cmd *cmd_find(const char *name);

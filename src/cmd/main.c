@@ -7,7 +7,7 @@
 
 static const struct cmd *const commands[] = {
 	&cmd_run,     &cmd_features, &cmd_demo, &cmd_map,	  &cmd_bench,
-	&cmd_version, &cmd_help,     &cmd_ask,	&cmd_bench_ioctl, NULL,
+	&cmd_version, &cmd_help,     &cmd_ask,	&cmd_bench_way, NULL,
 };
 
 const struct cmd *const *cmd_list(void)

@@ -6,9 +6,10 @@ import re
 import house
 
 # Lowest first. cpu is one layer with its engines in folders.
-LAYERS = ['os', 'obs', 'core', 'map', 'mmu', 'cpu', 'kvm', 'lib', 'shim', 'cmd']
+LAYERS = ['os', 'obs', 'core', 'map', 'mmu', 'cpu', 'kvm', 'lib', 'shim', 'bench', 'cmd']
 # The library and the KVM interface stand side by side on map.
 LIB_BUILDS_ON = {'os', 'obs', 'core', 'map', 'lib'}
+ABOVE_LIB = {'lib', 'bench', 'cmd'}
 
 # What a compiler without a C library has, the declarations of memcpy and its like, and the names of
 # error numbers.
@@ -27,7 +28,7 @@ def judge_own(layer, name):
     if target == 'gmem':
         return judge_system(layer, name)
     if target == 'gmem.h':
-        return None if layer in {'lib', 'cmd'} else f'"{name}" is the interface of lib'
+        return None if layer in ABOVE_LIB else f'"{name}" is the interface of lib'
     if '/' not in name or target not in LAYERS:
         return f'"{name}" does not name a layer (write "layer/file.h")'
     if LAYERS.index(target) > LAYERS.index(layer):
@@ -35,7 +36,7 @@ def judge_own(layer, name):
     if layer in FREESTANDING_LAYERS and target not in {'os', 'obs', 'core', layer}:
         return f'"{name}": {layer} builds on os, obs and core alone'
     if (layer == 'lib' and target not in LIB_BUILDS_ON) or (target == 'lib' and
-                                                            layer not in {'lib', 'cmd'}):
+                                                            layer not in ABOVE_LIB):
         return f'"{name}": {layer} and {target} have nothing to do with each other'
     return None
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The system calls alone, for the bench: what hiding and showing cost whoever knows by himself what to hide,
+ * The system calls alone: what hiding and showing cost whoever knows by himself what to hide,
  * in one process. Ranges are overlaid by an empty file; alternating pages are marked where no process may have
  * as many mappings as overlays of them need.
  */
-#include "cmd/bench.h"
+#include "bench/convert.h"
 #include "os/os.h"
 #include "os/window.h"
 
@@ -21,7 +21,7 @@ struct raw {
 	bool marking;
 };
 
-static int overlay(struct bench_way *w, uint64_t offset, uint64_t size, bool to_private)
+static int overlay(struct convert_way *w, uint64_t offset, uint64_t size, bool to_private)
 {
 	struct raw *r = w->own;
 	uintptr_t at = (uintptr_t)w->window + offset;
@@ -34,7 +34,7 @@ static int overlay(struct bench_way *w, uint64_t offset, uint64_t size, bool to_
 	return to_private ? 0 : (int)os_window_advise(at, size, MADV_DONTFORK);
 }
 
-static int mark(struct bench_way *w, uint64_t offset, uint64_t size, bool to_private)
+static int mark(struct convert_way *w, uint64_t offset, uint64_t size, bool to_private)
 {
 	struct raw *r = w->own;
 	uintptr_t at = (uintptr_t)w->window + offset;
@@ -46,7 +46,7 @@ static int mark(struct bench_way *w, uint64_t offset, uint64_t size, bool to_pri
 	return os_mark(r->marks, at, size, &done);
 }
 
-static int raw_convert(struct bench_way *w, uint64_t offset, uint64_t size, bool to_private)
+static int raw_convert(struct convert_way *w, uint64_t offset, uint64_t size, bool to_private)
 {
 	struct raw *r = w->own;
 
@@ -63,12 +63,12 @@ static int make_huge(int store, uint64_t size)
 
 	if (view == MAP_FAILED)
 		return -errno;
-	err = bench_collapse(view, size);
+	err = convert_collapse(view, size);
 	munmap(view, size);
 	return err;
 }
 
-static int open_marks(struct bench_way *w, struct raw *r)
+static int open_marks(struct convert_way *w, struct raw *r)
 {
 	int err = os_marks_open(&r->marks);
 
@@ -89,7 +89,7 @@ static int open_files(struct raw *r, uint64_t size)
 	return 0;
 }
 
-static int open_window(struct bench_way *w, struct raw *r, const struct bench_row *row)
+static int open_window(struct convert_way *w, struct raw *r, const struct convert_row *row)
 {
 	int err = open_files(r, w->size);
 
@@ -102,11 +102,12 @@ static int open_window(struct bench_way *w, struct raw *r, const struct bench_ro
 	if (w->window == MAP_FAILED || madvise(w->window, w->size, MADV_DONTFORK))
 		return -errno;
 	/* Overlays of single pages take two mappings each; half of what there may be is the limit. */
-	r->marking = row->shape == BENCH_ALTERNATING && w->size / BENCH_PAGE > os_window_max() / 2;
+	r->marking =
+		row->shape == CONVERT_ALTERNATING && w->size / BENCH_PAGE > os_window_max() / 2;
 	return r->marking ? open_marks(w, r) : 0;
 }
 
-static void raw_close(struct bench_way *w)
+static void raw_close(struct convert_way *w)
 {
 	struct raw *r = w->own;
 
@@ -122,7 +123,7 @@ static void raw_close(struct bench_way *w)
 	w->own = NULL;
 }
 
-static int raw_open(struct bench_way *w, const struct bench_row *row, uint64_t size)
+static int raw_open(struct convert_way *w, const struct convert_row *row, uint64_t size)
 {
 	struct raw *r = calloc(1, sizeof(*r));
 	int err;
@@ -139,7 +140,7 @@ static int raw_open(struct bench_way *w, const struct bench_row *row, uint64_t s
 	return err;
 }
 
-struct bench_way bench_raw = {
+struct convert_way convert_raw = {
 	.open = raw_open,
 	.convert = raw_convert,
 	.close = raw_close,

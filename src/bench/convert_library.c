@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The library's way to convert, for the bench. */
-#include "cmd/bench.h"
+/* The library's way to convert. */
+#include "bench/convert.h"
 #include "gmem.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ static int make_huge(struct gmem *g, uint64_t size)
 {
 	int err = 0;
 
-	for (uint64_t at = 0; !err && at < size; at += BENCH_CHUNK) {
+	for (uint64_t at = 0; !err && at < size; at += BENCH_2M) {
 		void *view;
 
 		err = gmem_fault_begin(g);
@@ -22,13 +22,13 @@ static int make_huge(struct gmem *g, uint64_t size)
 			return err;
 		err = gmem_page(g, at, &view, NULL);
 		if (!err)
-			err = bench_collapse(view, BENCH_CHUNK);
+			err = convert_collapse(view, BENCH_2M);
 		gmem_fault_end(g);
 	}
 	return err;
 }
 
-static int map_window(struct bench_way *w, struct gmem *g, uint64_t size)
+static int map_window(struct convert_way *w, struct gmem *g, uint64_t size)
 {
 	struct gmem_map_args args = { .args_size = sizeof(args),
 				      .flags = MAP_FIXED_NOREPLACE,
@@ -43,7 +43,7 @@ static int map_window(struct bench_way *w, struct gmem *g, uint64_t size)
 	return err;
 }
 
-static int library_open(struct bench_way *w, const struct bench_row *row, uint64_t size)
+static int library_open(struct convert_way *w, const struct convert_row *row, uint64_t size)
 {
 	struct gmem_create_args args = { .args_size = sizeof(args),
 					 .flags = GMEM_MMAP | GMEM_INIT_SHARED,
@@ -64,19 +64,19 @@ static int library_open(struct bench_way *w, const struct bench_row *row, uint64
 	return err;
 }
 
-static int library_convert(struct bench_way *w, uint64_t offset, uint64_t size, bool to_private)
+static int library_convert(struct convert_way *w, uint64_t offset, uint64_t size, bool to_private)
 {
 	return gmem_convert_simply(w->own, offset, size, to_private ? GMEM_ATTRIBUTE_PRIVATE : 0,
 				   NULL);
 }
 
-static void library_close(struct bench_way *w)
+static void library_close(struct convert_way *w)
 {
 	gmem_unmap(w->window, w->size);
 	gmem_put(w->own);
 }
 
-struct bench_way bench_library = {
+struct convert_way convert_library = {
 	.open = library_open,
 	.convert = library_convert,
 	.close = library_close,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The KVM interface's way to convert, for the bench: what the child under gmem does. */
-#include "cmd/bench.h"
-#include "cmd/cmd.h"
+/* The KVM interface's way to convert. */
+#include "bench/convert.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +35,7 @@ static int create_gmem(uint64_t size)
 	return fds.gmem < 0 ? -errno : 0;
 }
 
-static int ioctl_open(struct bench_way *w, const struct bench_row *row, uint64_t size)
+static int ioctl_open(struct convert_way *w, const struct convert_row *row, uint64_t size)
 {
 	int err;
 
@@ -52,7 +51,7 @@ static int ioctl_open(struct bench_way *w, const struct bench_row *row, uint64_t
 	return w->window == MAP_FAILED ? -errno : 0;
 }
 
-static int ioctl_convert(struct bench_way *w, uint64_t offset, uint64_t size, bool to_private)
+static int ioctl_convert(struct convert_way *w, uint64_t offset, uint64_t size, bool to_private)
 {
 	struct kvm_memory_attributes2 args = { .offset = offset,
 					       .size = size,
@@ -63,7 +62,7 @@ static int ioctl_convert(struct bench_way *w, uint64_t offset, uint64_t size, bo
 	return ioctl(fds.gmem, KVM_SET_MEMORY_ATTRIBUTES2, &args) ? -errno : 0;
 }
 
-static void ioctl_close(struct bench_way *w)
+static void ioctl_close(struct convert_way *w)
 {
 	munmap(w->window, w->size);
 	close(fds.gmem);
@@ -71,21 +70,8 @@ static void ioctl_close(struct bench_way *w)
 	close(fds.kvm);
 }
 
-struct bench_way bench_ioctl = {
+struct convert_way convert_ioctl = {
 	.open = ioctl_open,
 	.convert = ioctl_convert,
 	.close = ioctl_close,
-};
-
-static int serve(const struct cmd *cmd, int argc, char **argv)
-{
-	if (argc < 2)
-		return cmd_usage_error(cmd, "no size given");
-	return bench_serve(&bench_ioctl, strtoull(argv[1], NULL, 10)) ? EXIT_FAILED : EXIT_OK;
-}
-
-const struct cmd cmd_bench_ioctl = {
-	.name = "bench-ioctl",
-	.synopsis = "SIZE",
-	.run = serve,
 };

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Conversions in place of what the host has mapped, in each of the ways of convert.h. */
+#include "bench/convert.h"
+#include "bench/sets.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define NR_SINGLE 32 /* places of one page in a round */
+#define STRIDE 8
+#define MAX_OTHERS 8
+
+/* ---- other processes, which sit on what they have inherited until the end ---- */
+
+static struct {
+	int pids[MAX_OTHERS];
+	unsigned int nr;
+} others;
+
+static void sit(int ready)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (write(ready, "r", 1) != 1)
+		_exit(1);
+	close(ready);
+	for (;;)
+		pause();
+}
+
+static int start_other(void)
+{
+	int ready[2];
+	char letter;
+	pid_t pid;
+	bool sits;
+
+	if (pipe(ready))
+		return -errno;
+	pid = fork();
+	if (!pid)
+		sit(ready[1]);
+	close(ready[1]);
+	sits = pid > 0 && read(ready[0], &letter, 1) == 1;
+	close(ready[0]);
+	if (pid > 0)
+		others.pids[others.nr++] = pid;
+	return sits ? 0 : -ECHILD;
+}
+
+static int start_others(unsigned int nr)
+{
+	int err = 0;
+
+	while (!err && others.nr < nr)
+		err = start_other();
+	return err;
+}
+
+static void end_others(void)
+{
+	while (others.nr) {
+		others.nr--;
+		kill(others.pids[others.nr], SIGKILL);
+		waitpid(others.pids[others.nr], NULL, 0);
+	}
+}
+
+/* ---- a round ---- */
+
+/* A run of calls, one for each step. */
+struct steps {
+	uint64_t offset, size, step, nr;
+};
+
+static struct steps steps_of(const struct convert_way *w, const struct convert_row *row)
+{
+	switch (row->shape) {
+	case CONVERT_ONE:
+		return (struct steps){ 0, BENCH_PAGE, STRIDE * BENCH_PAGE, NR_SINGLE };
+	case CONVERT_512:
+		return (struct steps){ BENCH_2M, BENCH_2M, BENCH_2M, 1 };
+	case CONVERT_ALTERNATING:
+		return (struct steps){ 0, BENCH_PAGE, 2 * BENCH_PAGE, w->size / BENCH_PAGE / 2 };
+	case CONVERT_ALL:
+	default:
+		return (struct steps){ 0, w->size, w->size, 1 };
+	}
+}
+
+static int run_steps(struct convert_way *w, const struct steps *s, bool to_private)
+{
+	int err = 0;
+
+	for (uint64_t i = 0; !err && i < s->nr; i++)
+		err = w->convert(w, s->offset + i * s->step, s->size, to_private);
+	return err;
+}
+
+/* Every page present in the window, with the rights it was mapped with. */
+static int touch(struct convert_way *w, const struct steps *s)
+{
+	uint64_t end = s->offset + s->step * s->nr;
+
+	if (end > w->size)
+		end = w->size;
+	if (madvise(w->window + s->offset, end - s->offset, MADV_POPULATE_READ))
+		return -errno;
+	return 0;
+}
+
+/* To private and back, of which one is counted. */
+static int there_and_back(struct bench_run *r, const struct steps *s)
+{
+	const struct convert_row *row = r->bcase->data;
+	struct convert_way *w = r->own;
+	int err = row->touched ? touch(w, s) : 0;
+
+	for (int i = 0; !err && i < 2; i++) {
+		bool to_private = i == 0, counts = to_private == row->to_private;
+
+		if (counts)
+			bench_start(r);
+		err = run_steps(w, s, to_private);
+		if (counts)
+			bench_stop(r);
+	}
+	return err;
+}
+
+static int convert_round(struct bench_run *r)
+{
+	struct steps s = steps_of(r->own, r->bcase->data);
+	int err = 0;
+
+	for (uint64_t i = 0; !err && i < r->nr; i++)
+		err = there_and_back(r, &s);
+	r->done = r->nr * s.nr;
+	return err;
+}
+
+/* Other processes are forked when the window is there for them to inherit. */
+static int convert_setup(struct bench_run *r)
+{
+	const struct convert_row *row = r->bcase->data;
+	struct convert_way *w = *(struct convert_way *const *)r->way->data;
+	int err = w->open(w, row, r->size);
+
+	r->own = w;
+	if (err == -EOPNOTSUPP)
+		return bench_refuse(r, err, "has none");
+	if (!err)
+		err = start_others(row->nr_others);
+	return err;
+}
+
+static void convert_teardown(struct bench_run *r)
+{
+	struct convert_way *w = r->own;
+
+	end_others();
+	w->close(w);
+}
+
+/* One page of each 2 MiB is there first: an empty range has nothing to collapse. */
+int convert_collapse(char *at, uint64_t size)
+{
+	for (uint64_t i = 0; i < size; i += BENCH_2M)
+		*(volatile char *)(at + i) = 1;
+	for (uint64_t i = 0; i < size; i += BENCH_2M)
+		if (madvise(at + i, BENCH_2M, MADV_COLLAPSE))
+			return -EOPNOTSUPP;
+	return 0;
+}
+
+/* ---- the cases ---- */
+
+static const struct bench_ops ops = { convert_setup, convert_round, convert_teardown };
+static struct convert_way *const raw = &convert_raw, *const library = &convert_library,
+				 *const by_ioctl = &convert_ioctl;
+
+/* clang-format off */
+#define WAYS { \
+	{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place" }, \
+	{ .name = "library", .ours = true, .ops = &ops, .data = &library }, \
+	{ .name = "raw", .ops = &ops, .data = &raw }, \
+}
+#define GOALS_OF_RAW { { .way = "gmem", .beside = "raw", .limit = 1.2 }, { .way = "library", .beside = "raw", .limit = 1.2 } }
+#define GOALS_OF_RAW_HUGE { { .way = "library", .beside = "raw", .limit = 1.2 } }
+#define GOALS_NO_GOAL { { 0 } }
+#define CASE(name_, what_, to_private_, goals_, nr_, ...) { \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .goals = GOALS_##goals_, .ways = WAYS, \
+	.data = &(const struct convert_row){ .to_private = to_private_, __VA_ARGS__ } }
+#define BOTH(name, what, goals, nr, ...) \
+	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \
+	CASE("convert/" name "/to-shared", "convert " what " to shared", false, goals, nr, __VA_ARGS__)
+
+const struct bench_case bench_convert_cases[] = {
+	BOTH("4K", "one page that the host has mapped", OF_RAW, 1, .shape = CONVERT_ONE, .touched = true),
+	BOTH("2M", "2 MiB of pages that the host has mapped", OF_RAW, 16, .shape = CONVERT_512, .touched = true),
+	BOTH("all", "all of --size, mapped", OF_RAW, 1, .shape = CONVERT_ALL, .touched = true),
+	BOTH("untouched", "all of --size, nothing there", OF_RAW, 64, .shape = CONVERT_ALL),
+	BOTH("huge", "all of --size, in huge pages", OF_RAW_HUGE, 16, .shape = CONVERT_ALL, .touched = true, .huge = true),
+	BOTH("alternating", "every other page of --size, one a call", OF_RAW, 1, .shape = CONVERT_ALTERNATING, .touched = true),
+	BOTH("4K/with-1", "one page that another process has mapped, too", NO_GOAL, 1, .shape = CONVERT_ONE, .touched = true,
+	     .nr_others = 1),
+	BOTH("4K/with-4", "one page that four others have mapped, too", NO_GOAL, 1, .shape = CONVERT_ONE, .touched = true,
+	     .nr_others = 4),
+	BOTH("2M/with-1", "2 MiB that another process has mapped, too", NO_GOAL, 16, .shape = CONVERT_512, .touched = true,
+	     .nr_others = 1),
+	BOTH("2M/with-4", "2 MiB that four others have mapped, too", NO_GOAL, 16, .shape = CONVERT_512, .touched = true,
+	     .nr_others = 4),
+	BOTH("all/with-1", "all of --size, which another process has mapped, too", NO_GOAL, 1, .shape = CONVERT_ALL,
+	     .touched = true, .nr_others = 1),
+	BOTH("all/with-4", "all of --size, which four others have mapped, too", NO_GOAL, 1, .shape = CONVERT_ALL,
+	     .touched = true, .nr_others = 4),
+	{ 0 },
+};
+/* clang-format on */
