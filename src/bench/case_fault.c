@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The first touch of pages by a guest: a vCPU writes a word to one page after the other, a page is an operation. Beside it
+ * the program that does the same to a plain memfd, and to memory of nobody's.
+ */
+#include "bench/machine.h"
+#include "bench/machine_sets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SIZE (32 * BENCH_2M)
+#define MAX_PAGES (SIZE / BENCH_PAGE)
+
+enum state {
+	ABSENT,	  /* there is no page */
+	PRESENT,  /* there is one, which nobody has mapped */
+	UNMAPPED, /* there is one that the guest had, and lost by a change of attributes */
+};
+
+struct shape {
+	enum state state;
+	unsigned int backing;
+	bool prefault; /* by KVM_PRE_FAULT_MEMORY, and not by the guest */
+};
+
+static const struct shape *shape_of(const struct bench_run *r)
+{
+	return r->bcase->data;
+}
+
+static uint64_t clip(struct bench_run *r)
+{
+	r->done = r->nr < MAX_PAGES ? r->nr : MAX_PAGES;
+	return r->done * BENCH_PAGE;
+}
+
+/* ---- a guest --------------------------------------------------------------------------------- */
+
+static int guest_setup(struct bench_run *r)
+{
+	const struct shape *s = shape_of(r);
+	bool has_private = s->backing & MACHINE_GMEM && !(s->backing & MACHINE_MMAP);
+	struct machine *m = malloc(sizeof(*m));
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	r->own = m;
+	err = machine_open(r, m, has_private ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM);
+	if (!err)
+		err = machine_add_slot(r, m, 1, MACHINE_DATA, SIZE, s->backing);
+	if (!err)
+		err = machine_add_vcpus(r, m, 1);
+	if (!err && has_private)
+		err = machine_set_private(m, MACHINE_DATA, SIZE, true);
+	if (!err)
+		return 0;
+	machine_close(m);
+	free(m);
+	return err;
+}
+
+static void guest_teardown(struct bench_run *r)
+{
+	machine_close(r->own);
+	free(r->own);
+}
+
+/* No pages. */
+static int empty(struct bench_run *r, uint64_t size)
+{
+	struct machine *m = r->own;
+
+	if (shape_of(r)->backing & MACHINE_GMEM)
+		return machine_punch(m, 1, 0, size);
+	return m->u->madvise(m->slots[1].hva, size, MADV_DONTNEED);
+}
+
+static int prepare(struct bench_run *r, uint64_t size)
+{
+	const struct shape *s = shape_of(r);
+	int err;
+
+	if (s->state != UNMAPPED) {
+		err = empty(r, size);
+		return err || s->state == ABSENT ? err : machine_allocate(r->own, 1, 0, size);
+	}
+	err = machine_call(r->own, 0, GUEST_WRITE, MACHINE_DATA, size / BENCH_PAGE, BENCH_PAGE);
+	if (!err)
+		err = machine_set_private(r->own, MACHINE_DATA, size, false);
+	return err ? err : machine_set_private(r->own, MACHINE_DATA, size, true);
+}
+
+static int prefault(const struct machine *m, uint64_t size)
+{
+	struct kvm_pre_fault_memory args = { .gpa = MACHINE_DATA, .size = size };
+	long ret;
+
+	do
+		ret = uapi_ioctl(m->u, m->vcpus[0].fd, KVM_PRE_FAULT_MEMORY, &args);
+	while (args.size && (!ret || ret == -EINTR || ret == -EAGAIN));
+	return (int)ret;
+}
+
+static int guest_round(struct bench_run *r)
+{
+	uint64_t size = clip(r);
+	int err = prepare(r, size);
+
+	if (!err)
+		err = machine_begin(r->own, 0, GUEST_WRITE, MACHINE_DATA, size / BENCH_PAGE,
+				    BENCH_PAGE);
+	bench_start(r);
+	if (!err)
+		err = shape_of(r)->prefault ? prefault(r->own, size) : machine_finish(r->own, 0);
+	bench_stop(r);
+	return err;
+}
+
+static const struct bench_ops guest_ops = { guest_setup, guest_round, guest_teardown };
+
+/* ---- the program ------------------------------------------------------------------------------ */
+
+struct plain {
+	int fd; /* -1: nobody's memory */
+	char *at;
+};
+
+static int plain_setup(struct bench_run *r)
+{
+	bool is_memfd = r->way->data;
+	struct plain *p = malloc(sizeof(*p));
+	int flags = is_memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+
+	if (!p)
+		return -ENOMEM;
+	r->own = p;
+	p->at = MAP_FAILED;
+	p->fd = is_memfd ? memfd_create("bench", MFD_CLOEXEC) : -1;
+	if (!is_memfd || (p->fd >= 0 && !ftruncate(p->fd, (off_t)SIZE)))
+		p->at = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags, p->fd, 0);
+	if (p->at != MAP_FAILED)
+		return 0;
+	if (p->fd >= 0)
+		close(p->fd);
+	free(p);
+	return -ENOMEM;
+}
+
+static void plain_teardown(struct bench_run *r)
+{
+	struct plain *p = r->own;
+
+	munmap(p->at, SIZE);
+	if (p->fd >= 0)
+		close(p->fd);
+	free(p);
+}
+
+static int plain_prepare(struct bench_run *r, uint64_t size)
+{
+	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	struct plain *p = r->own;
+
+	if (madvise(p->at, size, MADV_DONTNEED))
+		return -errno;
+	if (p->fd < 0)
+		return 0;
+	if (fallocate(p->fd, shape_of(r)->state == ABSENT ? punch : 0, 0, (off_t)size))
+		return -errno;
+	return 0;
+}
+
+static int plain_round(struct bench_run *r)
+{
+	struct plain *p = r->own;
+	uint64_t size = clip(r);
+	int err = plain_prepare(r, size);
+
+	bench_start(r);
+	for (uint64_t at = 0; at < size; at += BENCH_PAGE)
+		*(volatile uint64_t *)(p->at + at) = at;
+	bench_stop(r);
+	return err;
+}
+
+static const struct bench_ops plain_ops = { plain_setup, plain_round, plain_teardown };
+
+/* ---- cases -------------------------------------------------------------------------------------- */
+
+#define MEMFD                                                        \
+	{                                                            \
+		.name = "memfd", .ops = &plain_ops, .data = "a file" \
+	}
+#define NOBODYS                                    \
+	{                                          \
+		.name = "plain", .ops = &plain_ops \
+	}
+const struct bench_case bench_fault_cases[] = {
+	{
+		.name = "guest/touch/absent",
+		.what = "private, and not there yet; a memfd's page is the store's own work",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.goals = { { .beside = "memfd", .limit = 1.3 } },
+		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
+		.data = &(const struct shape){ ABSENT, MACHINE_GMEM },
+	},
+	{
+		.name = "guest/touch/present",
+		.what = "private and there (fallocate), touched by nobody yet",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.goals = { { .beside = "memfd", .limit = 1.3 } },
+		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
+		.data = &(const struct shape){ PRESENT, MACHINE_GMEM },
+	},
+	{
+		.name = "guest/touch/unmapped",
+		.what = "private, had by the guest, and lost to it by a change of attributes",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.goals = { { .limit = 150 } },
+		.ways = { MACHINE_WAYS(guest_ops) },
+		.data = &(const struct shape){ UNMAPPED, MACHINE_GMEM },
+	},
+	{
+		.name = "guest/touch/shared",
+		.what = "of a guest_memfd that the program can map, too, and not there yet",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
+		.data = &(const struct shape){ ABSENT,
+					       MACHINE_GMEM | MACHINE_MMAP | MACHINE_SHARED },
+	},
+	{
+		.name = "guest/touch/program",
+		.what = "memory of the program, and not there yet",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.ways = { MACHINE_WAYS(guest_ops), NOBODYS },
+		.data = &(const struct shape){ ABSENT, MACHINE_HVA },
+	},
+	{
+		.name = "guest/prefault",
+		.what = "KVM_PRE_FAULT_MEMORY of private pages that are not there yet",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
+		.data = &(const struct shape){ ABSENT, MACHINE_GMEM, .prefault = true },
+	},
+	{ 0 },
+};
