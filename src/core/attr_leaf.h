@@ -49,14 +49,18 @@ static inline uint64_t word_mask(uint32_t i, uint64_t first, uint64_t last)
 	for (uint32_t rest_ = (planes), bit = rest_ & -rest_, plane = 0; rest_; \
 	     rest_ &= rest_ - 1, bit = rest_ & -rest_, plane++)
 
+/* No branch on what the pages are: a processor that guesses wrong would give up the lookups behind this one. */
 static inline uint32_t leaf_get(uint32_t planes, const struct leaf *leaf, uint64_t i)
 {
 	uint32_t value = 0;
 
+	if (!(planes & (planes - 1)))
+		return planes & -(uint32_t)(word_load(leaf, (uint32_t)i / 64) >> (i % 64) & 1);
 	for_each_plane(planes, bit, plane)
 	{
-		if (word_load(leaf, plane * LEAF_WORDS + (uint32_t)i / 64) >> (i % 64) & 1)
-			value |= bit;
+		uint64_t word = word_load(leaf, plane * LEAF_WORDS + (uint32_t)i / 64);
+
+		value |= bit & -(uint32_t)(word >> (i % 64) & 1);
 	}
 	return value;
 }
@@ -70,11 +74,28 @@ static inline bool leaf_uniform(uint32_t planes, const struct leaf *leaf, uint64
 
 	for_each_plane(planes, bit, plane)
 	{
-		for (i = 0; i < LEAF_WORDS; i++) {
+		for (i = (uint32_t)first / 64; i <= last / 64; i++) {
 			uint64_t mask = word_mask(i, first, last);
 			uint64_t word = word_load(leaf, plane * LEAF_WORDS + i) & mask;
 
 			if (word != (value & bit ? mask : 0))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* True when all pages have the value. */
+static inline bool leaf_is(uint32_t planes, const struct leaf *leaf, uint32_t value)
+{
+	uint32_t i;
+
+	for_each_plane(planes, bit, plane)
+	{
+		uint64_t wanted = value & bit ? ~(uint64_t)0 : 0;
+
+		for (i = 0; i < LEAF_WORDS; i++) {
+			if (word_load(leaf, plane * LEAF_WORDS + i) != wanted)
 				return false;
 		}
 	}
@@ -110,7 +131,7 @@ static inline void leaf_set(uint32_t planes, struct leaf *leaf, uint64_t first, 
 
 	for_each_plane(planes, bit, plane)
 	{
-		for (i = 0; i < LEAF_WORDS; i++) {
+		for (i = (uint32_t)first / 64; i <= last / 64; i++) {
 			uint64_t mask = word_mask(i, first, last);
 			_Atomic uint64_t *word = &leaf->word[plane * LEAF_WORDS + i];
 			uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
@@ -136,7 +157,7 @@ static inline uint64_t leaf_count(uint32_t planes, const struct leaf *leaf, uint
 	uint64_t nr = 0;
 	uint32_t i;
 
-	for (i = 0; i < LEAF_WORDS; i++) {
+	for (i = (uint32_t)first / 64; i <= last / 64; i++) {
 		uint64_t same = word_mask(i, first, last);
 
 		for_each_plane(planes, bit, plane)

@@ -13,9 +13,9 @@ struct attr_slab {
 	char pad[48]; /* cells begin on a cache line of their own */
 };
 
-void attr_pool_init(struct attr_pool *pool, uint32_t cell_size)
+void attr_pool_init(struct attr_pool *pool, uint32_t cell_size, uint32_t link)
 {
-	*pool = (struct attr_pool){ .cell_size = cell_size, .slab_cells = 1 };
+	*pool = (struct attr_pool){ .cell_size = cell_size, .link = link, .slab_cells = 1 };
 	/* A small first slab: most maps hold little. */
 	while (pool->slab_cells * cell_size < 2048)
 		pool->slab_cells *= 2;
@@ -23,7 +23,6 @@ void attr_pool_init(struct attr_pool *pool, uint32_t cell_size)
 
 void attr_pool_destroy(struct attr_pool *pool)
 {
-	os_assert(pool->nr_free == pool->nr_cells);
 	while (pool->slabs) {
 		struct attr_slab *slab = pool->slabs;
 
@@ -65,20 +64,13 @@ int attr_pool_reserve(struct attr_pool *pool, uint64_t nr)
 
 void *attr_pool_take(struct attr_pool *pool)
 {
-	struct attr_cell *cell = pool->free;
-
-	os_assert(cell);
-	pool->free = (struct attr_cell *)atomic_load_explicit(&cell->next, memory_order_relaxed);
+	os_assert(pool->free);
 	pool->nr_free--;
-	return cell;
+	return (char *)attr_cell_pop(&pool->free) - pool->link;
 }
 
-void attr_pool_give(struct attr_pool *pool, void *mem)
+void attr_pool_give(struct attr_pool *pool, void *cell)
 {
-	struct attr_cell *cell = mem;
-
-	/* Release: a late reader that finds this link also finds the sequence moved on. */
-	atomic_store_explicit(&cell->next, (uintptr_t)pool->free, memory_order_release);
-	pool->free = cell;
+	attr_cell_push(&pool->free, (struct attr_cell *)(void *)((char *)cell + pool->link));
 	pool->nr_free++;
 }

@@ -20,6 +20,8 @@ static void load_hook(void);
 #define atomic_load_explicit(p, order) (load_hook(), __atomic_load_n((p), (order)))
 #endif
 
+#include "core/attr_change.c"
+#include "core/attr_check.c"
 #include "core/attr_map.c"
 #include "core/attr_pool.c"
 
@@ -31,6 +33,7 @@ static struct attr_map *map;
 static long loads_until_change; /* < 0: no change comes */
 static void (*change)(void);
 static bool changed;
+static uint64_t nr_loads;
 
 static void set(uint64_t first, uint64_t nr, uint32_t value)
 {
@@ -40,6 +43,7 @@ static void set(uint64_t first, uint64_t nr, uint32_t value)
 
 static void load_hook(void)
 {
+	nr_loads++;
 	if (loads_until_change < 0 || loads_until_change-- > 0)
 		return;
 	changed = true;
@@ -60,13 +64,14 @@ static void build(void)
 }
 
 /* All cells go back and are taken again in another order, for another place: what was a path to private
- * pages leads somewhere else. */
+ * pages leads somewhere else. What was dropped is taken apart to its last cell. */
 static void move_elsewhere(void)
 {
 	uint64_t i;
 
 	set(0, ATTR_MAP_MAX_INDEX + 1, 0);
-	for (i = 0; i < 3; i++)
+	assert_non_null(map->dropped);
+	for (i = 0; i < 3 || map->dropped; i++)
 		set((1ull << 50) + (i << 30) + 1, 511, P);
 	set(1ull << 51, 3 * PAGES_1G + 5 * PAGES_2M, P);
 }
@@ -185,10 +190,103 @@ static void a_change_may_overtake_a_lookup_anywhere(void **state)
 	assert_true(most >= 14);
 }
 
+/* ---- what a change looks at -------------------------------------------------------------------- */
+
+/* Loads of the question whether it is needed, of the reserve and of the change. */
+static uint64_t loads_of_set(uint64_t first, uint64_t nr, uint32_t value)
+{
+	uint64_t before = nr_loads;
+	uint32_t now;
+
+	attr_map_uniform(map, first, nr, &now);
+	set(first, nr, value);
+	return nr_loads - before;
+}
+
+static void make(void)
+{
+	loads_until_change = -1;
+	assert_int_equal(attr_map_create(P, 0, &map), 0);
+}
+
+static void unmake(void)
+{
+	attr_map_check(map);
+	attr_map_destroy(map);
+}
+
+static void an_aligned_change_of_any_size_goes_down_one_path(void **state)
+{
+	uint64_t nr;
+	int i;
+
+	make();
+	for (nr = 1; nr <= 1ull << 36; nr *= 512) {
+		for (i = 0; i < 4; i++)
+			assert_in_range(loads_of_set(1ull << 36, nr, i & 1 ? 0 : P), 1, 150);
+	}
+	unmake();
+}
+
+/* At an edge the entries beside it are stored one by one, at each level. */
+static void a_change_goes_down_at_its_edges_only(void **state)
+{
+	uint64_t nr, at_1g = 0;
+	int i;
+
+	make();
+	for (nr = 1ull << 18; nr <= 1ull << 36; nr *= 2) {
+		for (i = 0; i < 4; i++)
+			at_1g = loads_of_set((1ull << 37) + 1, nr, i & 1 ? 0 : P);
+		assert_in_range(at_1g, 500, 2 * 5 * 2 * 512);
+	}
+	unmake();
+}
+
+static void alternate(uint64_t first, uint64_t nr)
+{
+	for (uint64_t i = 0; i < nr; i += 2)
+		set(first + i, 1, P);
+}
+
+static void a_mixed_subtree_is_dropped_without_a_look_at_it(void **state)
+{
+	uint64_t bytes;
+
+	make();
+	alternate(PAGES_1G, PAGES_1G);
+	bytes = attr_map_bytes(map);
+	assert_in_range(loads_of_set(PAGES_1G, PAGES_1G, 0), 1, 150);
+	assert_non_null(map->dropped);
+	attr_map_check(map);
+	/* The same again from its cells, and none is lost. */
+	alternate(5 * PAGES_1G, PAGES_1G);
+	assert_int_equal(attr_map_bytes(map), bytes);
+	unmake();
+}
+
+/* For the cells that it needs, not for all that are waiting. */
+static void a_change_takes_little_apart(void **state)
+{
+	uint64_t i;
+
+	make();
+	alternate(PAGES_1G, 8 * PAGES_1G);
+	set(0, ATTR_MAP_MAX_INDEX + 1, 0);
+	for (i = 0; i < 100; i++)
+		assert_in_range(loads_of_set((i << 30) + 5, 1, P), 1, 6 * 1024);
+	attr_map_check(map);
+	unmake();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_may_overtake_a_lookup_anywhere),
+		cmocka_unit_test(an_aligned_change_of_any_size_goes_down_one_path),
+		cmocka_unit_test(a_change_goes_down_at_its_edges_only),
+		cmocka_unit_test(a_mixed_subtree_is_dropped_without_a_look_at_it),
+		cmocka_unit_test(a_change_takes_little_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
