@@ -214,6 +214,8 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 		return obs_refuse(-EINVAL, "KVM_SET_USER_MEMORY_REGION knows two flags only");
 	if (g.id >= KVM_NR_USER_SLOTS)
 		return obs_refuse(-EINVAL, "memslot ids end at 32763");
+	if (r->userspace_addr < USER_END && r->memory_size < USER_END)
+		hva_note(vm, r->userspace_addr, r->memory_size);
 	os_mutex_lock(&vm->slots_lock);
 	err = check_flags(vm, &g);
 	if (!err)

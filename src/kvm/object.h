@@ -3,8 +3,8 @@
  * The objects of kvm/ as its own files see them.
  *
  * Locks, outermost first: vcpu->lock -> vm->lock -> vm->slots_lock -> (file invalidate, mmu, store). vm->lock
- * guards the ids of vCPUs, the number of guest_memfds, and what ENABLE_CAP and the irqchip calls set. The list
- * of VMs has a reader-writer lock of its own, taken first.
+ * guards the ids of vCPUs, the number of guest_memfds, and what ENABLE_CAP and the irqchip calls set. What VMs
+ * stand on has a reader-writer lock of its own (hva.c), taken first.
  */
 #ifndef GMEM_KVM_OBJECT_H
 #define GMEM_KVM_OBJECT_H
@@ -15,6 +15,7 @@
 #include "kvm/kvm.h"
 #include "kvm/profile.h"
 #include "map/host_file.h"
+#include "mmu/interval.h"
 #include "mmu/memslot.h"
 #include "mmu/mmu.h"
 #include "obs/obs.h"
@@ -60,7 +61,7 @@ struct coalesced_zone {
 
 struct vm {
 	struct kvm_object object;
-	struct vm *next; /* list of VMs of this process */
+	struct interval hva; /* around what its slots stand on; empty: it has had none (hva.c) */
 	const struct vm_type *type;
 	bool has_private;
 	bool in_place; /* its guest_memfds say what a page is; changes under both locks, before any is made */

@@ -1,36 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A VM: its birth and end, its requests, and the list of all VMs for changes of the program's memory. */
+/* A VM: its birth and end, and its requests. */
 #include "kvm/vm.h"
 
 #include <errno.h>
-
-static struct os_rwlock list_lock;
-static struct vm *list;
-static _Atomic unsigned int nr_vms;
-
-static void list_add(struct vm *vm)
-{
-	os_rwlock_write_lock(&list_lock);
-	vm->next = list;
-	list = vm;
-	atomic_fetch_add(&nr_vms, 1);
-	os_rwlock_write_unlock(&list_lock);
-}
-
-static void list_remove(struct vm *vm)
-{
-	struct vm **p;
-
-	os_rwlock_write_lock(&list_lock);
-	for (p = &list; *p; p = &(*p)->next) {
-		if (*p != vm)
-			continue;
-		*p = vm->next;
-		atomic_fetch_sub(&nr_vms, 1);
-		break;
-	}
-	os_rwlock_write_unlock(&list_lock);
-}
 
 int vm_create(uint64_t type, struct vm **out)
 {
@@ -59,7 +31,6 @@ int vm_create(uint64_t type, struct vm **out)
 	os_mutex_init(&vm->lock);
 	os_mutex_init(&vm->ring_lock);
 	os_rwlock_init(&vm->io_lock);
-	list_add(vm);
 	*out = vm;
 	return 0;
 }
@@ -76,109 +47,11 @@ static void delete_slots(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
-	list_remove(vm);
+	hva_forget(vm);
 	delete_slots(vm);
 	ioevent_destroy(vm);
 	mmu_destroy(vm->mmu);
 	os_free(vm, sizeof(*vm));
-}
-
-/* ---- changes of the program's own mappings ---------------------------------------------------- */
-
-/*
- * The lock of the list is held from begin to end, so that both see the same VMs. The cookie is the array of
- * those that were hit.
- */
-struct hva_change {
-	unsigned int size;
-	struct vm *hit[];
-};
-
-/* An unmapping cannot be refused: when there is no memory, those that need some wait for one another. */
-#define NR_SPARE 1024
-static struct os_mutex spare_lock = OS_MUTEX_INIT;
-static char spare[sizeof(struct hva_change) + NR_SPARE * sizeof(struct vm *)]
-	__attribute__((aligned(16)));
-
-static size_t change_size(unsigned int nr)
-{
-	return sizeof(struct hva_change) + nr * sizeof(struct vm *);
-}
-
-static struct hva_change *change_get(unsigned int nr)
-{
-	struct hva_change *change = os_alloc(change_size(nr));
-
-	if (!change) {
-		os_assert(nr <= NR_SPARE);
-		os_mutex_lock(&spare_lock);
-		change = (struct hva_change *)(void *)spare;
-		__builtin_memset(change, 0, change_size(nr));
-	}
-	change->size = nr;
-	return change;
-}
-
-static void change_put(struct hva_change *change)
-{
-	if ((char *)change == spare)
-		os_mutex_unlock(&spare_lock);
-	else
-		os_free(change, change_size(change->size));
-}
-
-uint64_t kvm_hva_change_begin(uint64_t addr, uint64_t size)
-{
-	struct hva_change *change = NULL;
-	unsigned int nr = 0, max;
-	struct vm *vm;
-
-	if (!atomic_load_explicit(&nr_vms, memory_order_acquire))
-		return 0;
-	os_rwlock_read_lock(&list_lock);
-	max = atomic_load(&nr_vms);
-	for (vm = list; vm; vm = vm->next) {
-		if (vm->object.home != os_home_token() ||
-		    !mmu_hva_invalidate_begin(vm->mmu, addr, size))
-			continue;
-		if (!change)
-			change = change_get(max);
-		change->hit[nr++] = vm;
-	}
-	if (!change)
-		os_rwlock_read_unlock(&list_lock);
-	return (uint64_t)(uintptr_t)change;
-}
-
-void kvm_hva_change_end(uint64_t addr, uint64_t size, uint64_t cookie)
-{
-	struct hva_change *change = (struct hva_change *)(uintptr_t)cookie;
-	unsigned int i;
-
-	if (!change)
-		return;
-	for (i = 0; i < change->size && change->hit[i]; i++)
-		mmu_hva_invalidate_end(change->hit[i]->mmu, addr, size);
-	change_put(change);
-	os_rwlock_read_unlock(&list_lock);
-}
-
-/* ---- fork -------------------------------------------------------------------------------------- */
-
-void kvm_before_fork(void)
-{
-	os_rwlock_write_lock(&list_lock);
-}
-
-void kvm_after_fork_in_parent(void)
-{
-	os_rwlock_write_unlock(&list_lock);
-}
-
-void kvm_after_fork_in_child(void)
-{
-	os_rwlock_init(&list_lock);
-	os_mutex_init(&spare_lock);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------- */

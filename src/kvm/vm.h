@@ -13,6 +13,11 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 /* Guest physical address width, of the CPU that the guests see. */
 unsigned int memory_gpa_bits(void);
 
+/* hva.c: slots of the VM may stand on [hva, hva + size) from here on; said before the first is made, without the
+ * VM's locks. hva_forget: there are no vCPUs any more, and nothing has to be told. */
+void hva_note(struct vm *vm, uint64_t hva, uint64_t size);
+void hva_forget(struct vm *vm);
+
 /* dirty.c */
 long dirty_get(struct vm *vm, const struct kvm_dirty_log *log);
 long dirty_clear(struct vm *vm, const struct kvm_clear_dirty_log *log);

@@ -212,6 +212,45 @@ static void slots_files_conversions_in_place_and_faults_race(void **state)
 	fixture_start(NULL);
 }
 
+/* Is any VM told of a change of [ram, ram + size)? */
+static bool concerns(const char *ram, uint64_t size)
+{
+	uint64_t cookie = kvm_hva_change_begin((uintptr_t)ram, size);
+
+	if (cookie)
+		kvm_hva_change_end((uintptr_t)ram, size, cookie);
+	return cookie;
+}
+
+static void a_change_of_memory_concerns_those_who_stand_there(void **state)
+{
+	static char ram[64 * 4096] __attribute__((aligned(4096)));
+	int vms[3];
+
+	for (int i = 0; i < 3; i++)
+		vms[i] = make_vm(KVM_X86_DEFAULT_VM);
+	assert_false(concerns(ram, sizeof(ram)));
+	/* One in the middle, one on both sides of it, one at the same place as the first. */
+	assert_int_equal(set_slot(vms[0], 0, 0, 0, 8 * PAGE, ram + 28 * PAGE, -1, 0), 0);
+	assert_int_equal(set_slot(vms[1], 0, 0, 0, PAGE, ram + 40 * PAGE, -1, 0), 0);
+	assert_int_equal(set_slot(vms[1], 1, 0, GB, PAGE, ram + 4 * PAGE, -1, 0), 0);
+	assert_int_equal(set_slot(vms[2], 0, 0, 0, PAGE, ram + 35 * PAGE, -1, 0), 0);
+	for (unsigned int page = 0; page < 64; page++)
+		assert_int_equal(concerns(ram + page * PAGE, PAGE),
+				 page == 4 || page == 40 || (page >= 28 && page < 36));
+	fixture_close(vms[0]);
+	assert_false(concerns(ram + 28 * PAGE, PAGE));
+	assert_true(concerns(ram + 35 * PAGE, PAGE));
+	assert_true(concerns(ram, sizeof(ram)));
+	assert_int_equal(set_slot(vms[1], 0, 0, 0, 0, NULL, -1, 0), 0);
+	assert_false(concerns(ram + 40 * PAGE, PAGE));
+	assert_true(concerns(ram, 5 * PAGE));
+	fixture_close(vms[1]);
+	fixture_close(vms[2]);
+	assert_false(concerns(ram, sizeof(ram)));
+	fixture_end();
+}
+
 static int start(void **state)
 {
 	fixture_start(NULL);
@@ -225,6 +264,7 @@ int main(void)
 		cmocka_unit_test(the_slot_outlives_the_guest_memfd),
 		cmocka_unit_test(prefault_fails_or_makes_progress),
 		cmocka_unit_test(fallocate_rules),
+		cmocka_unit_test(a_change_of_memory_concerns_those_who_stand_there),
 		cmocka_unit_test(slots_files_attributes_and_faults_race),
 		cmocka_unit_test(slots_files_conversions_in_place_and_faults_race),
 	};
