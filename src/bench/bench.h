@@ -13,6 +13,7 @@
  *		 memfd	  the same operation on a plain memfd
  *		 raw	  the system calls of the mechanism alone
  *		 plain	  the same without gmem
+ *		 bits	  a plain array, for what is kept in memory
  *
  * A way is opened (setup), measured round by round, and closed (teardown), in a process of its own where the
  * program has children, else in turn in this one. Ways take turns within each round, so that what else the
@@ -71,6 +72,7 @@ struct bench_goal {
 	const char *beside; /* NULL: the limit is absolute */
 	enum bench_stat stat;
 	double limit;
+	bool difference;   /* at most so much more than `beside`, instead of so many times */
 	uint64_t param;	   /* of a series: at this value alone; 0: at all of them */
 	bool machine_idle; /* cannot be judged on a machine that does something else */
 };

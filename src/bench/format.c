@@ -4,14 +4,17 @@
 
 static const char *scaled(double value, double step, const char *const *units, char text[24])
 {
+	const char *sign = value < 0 ? "-" : "";
+
+	value = value < 0 ? -value : value;
 	while (value >= 999.5 && units[1]) {
 		value /= step;
 		units++;
 	}
-	snprintf(text, 24,
-		 value < 9.995	 ? "%.2f%s"
-		 : value < 99.95 ? "%.1f%s"
-				 : "%.0f%s",
+	snprintf(text, 24, "%s%.*f%s", sign,
+		 value < 9.995	 ? 2
+		 : value < 99.95 ? 1
+				 : 0,
 		 value, *units);
 	return text;
 }
@@ -46,6 +49,9 @@ const char *bench_format_goal(const struct bench_case *c, const struct bench_goa
 		snprintf(text, 64, "growth <= %.2f", g->limit);
 	else if (g->stat == BENCH_SPEEDUP)
 		snprintf(text, 64, "at %llu >= x%.2f", (unsigned long long)g->param, g->limit);
+	else if (g->beside && g->difference)
+		snprintf(text, 64, "%s<= %s + %s", stat, g->beside,
+			 bench_format(c, g->limit, value));
 	else if (g->beside)
 		snprintf(text, 64, "%s%s x%.2f %s", stat,
 			 c->unit == BENCH_RATE ? ">=" : "<=", g->limit, g->beside);
@@ -60,7 +66,7 @@ const char *bench_format_held(const struct bench_case *c, const struct bench_goa
 {
 	if (g->stat == BENCH_GROWTH)
 		snprintf(text, 24, "%.2f", value);
-	else if (g->stat == BENCH_SPEEDUP || g->beside)
+	else if (g->stat == BENCH_SPEEDUP || (g->beside && !g->difference))
 		snprintf(text, 24, "x%.2f", value);
 	else
 		bench_format(c, value, text);

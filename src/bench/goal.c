@@ -55,17 +55,23 @@ static bool read_figure(const struct bench_result *r, size_t point, int way, enu
 static bool at_point(const struct bench_result *r, size_t point, const struct bench_goal *g,
 		     struct held *h)
 {
+	int way = bench_way_index(r->bcase, g->way), other = bench_way_index(r->bcase, g->beside);
+	const struct bench_figure *f;
 	struct held beside;
 
-	if (!read_figure(r, point, bench_way_index(r->bcase, g->way), g->stat, h))
+	if (!read_figure(r, point, way, g->stat, h))
 		return false;
 	if (!g->beside)
 		return true;
-	if (!read_figure(r, point, bench_way_index(r->bcase, g->beside), g->stat, &beside) ||
-	    beside.typical <= 0 || beside.best <= 0)
+	if (!read_figure(r, point, other, g->stat, &beside) || beside.typical <= 0)
 		return false;
-	h->typical /= beside.typical;
-	h->best /= beside.best;
+	f = &r->points[point].figures[way];
+	h->best = g->difference ? h->best - beside.best : h->best / beside.best;
+	if (g->stat == BENCH_MEDIAN)
+		h->typical = g->difference ? f->difference[other] : f->ratio[other];
+	else
+		h->typical =
+			g->difference ? h->typical - beside.typical : h->typical / beside.typical;
 	return true;
 }
 

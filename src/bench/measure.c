@@ -14,13 +14,13 @@
 #define SLOW_ROUNDS 3u
 #define DEFAULT_SECONDS 0.4
 
-/* A way while the case is measured: its run, and all values so far. */
+/* A way while the case is measured: its run, all values so far, and the mean of each round. */
 struct turn {
 	struct bench_run run;
 	struct bench_figure *figure;
-	double *values;
-	size_t nr, room;
-	uint64_t spent, rounds;
+	double *values, *rounds;
+	size_t nr, room, nr_rounds, rounds_room;
+	uint64_t spent;
 	bool open;
 };
 
@@ -53,6 +53,7 @@ static void close_turn(struct turn *t, const struct bench_options *o)
 		o->host->close(&t->run);
 	t->open = false;
 	free(t->values);
+	free(t->rounds);
 	free(t->run.values);
 }
 
@@ -80,27 +81,32 @@ static double value_of(const struct bench_run *r)
 	return r->bcase->unit == BENCH_RATE ? nr * 1e9 / ns : ns / nr;
 }
 
-static void keep(struct turn *t, double value)
+static void keep(double **values, size_t *nr, size_t *room, double value)
 {
-	if (t->nr == t->room) {
-		t->room = t->room ? t->room * 2 : 64;
-		t->values = realloc(t->values, t->room * sizeof(*t->values));
-		if (!t->values)
+	if (*nr == *room) {
+		*room = *room ? *room * 2 : 64;
+		*values = realloc(*values, *room * sizeof(**values));
+		if (!*values)
 			abort();
 	}
-	t->values[t->nr++] = value;
+	(*values)[(*nr)++] = value;
 }
 
 static void keep_round(struct turn *t)
 {
 	const struct bench_run *r = &t->run;
+	double mean = 0;
 
-	for (size_t i = 0; i < r->nr_values; i++)
-		keep(t, r->values[i]);
-	if (!r->nr_values)
-		keep(t, value_of(r));
+	for (size_t i = 0; i < r->nr_values; i++) {
+		keep(&t->values, &t->nr, &t->room, r->values[i]);
+		mean += r->values[i] / (double)r->nr_values;
+	}
+	if (!r->nr_values) {
+		mean = value_of(r);
+		keep(&t->values, &t->nr, &t->room, mean);
+	}
+	keep(&t->rounds, &t->nr_rounds, &t->rounds_room, mean);
 	t->spent += r->elapsed;
-	t->rounds++;
 }
 
 /* Warms up. More operations until a round takes long enough, or cannot do more. */
@@ -126,10 +132,11 @@ static bool wants_more(const struct turn *t, const struct bench_options *o, uint
 	if (!t->open)
 		return false;
 	if (o->rounds)
-		return t->rounds < o->rounds;
+		return t->nr_rounds < o->rounds;
 	/* What is not counted in a round takes time, too. */
-	return t->rounds < least || (t->rounds < MAX_ROUNDS && (double)t->spent < seconds * 1e9 &&
-				     (double)(bench_clock() - began) < seconds * 8e9);
+	return t->nr_rounds < least ||
+	       (t->nr_rounds < MAX_ROUNDS && (double)t->spent < seconds * 1e9 &&
+		(double)(bench_clock() - began) < seconds * 8e9);
 }
 
 static void take_turns(struct turn *turns, size_t nr, const struct bench_options *o)
@@ -152,6 +159,22 @@ static void take_turns(struct turn *turns, size_t nr, const struct bench_options
 	}
 }
 
+static void hold_against(struct turn *a, struct turn *b, size_t way)
+{
+	size_t nr = a->nr_rounds < b->nr_rounds ? a->nr_rounds : b->nr_rounds;
+	double *held = nr ? malloc(nr * sizeof(*held)) : NULL;
+
+	if (!held)
+		return;
+	for (size_t i = 0; i < nr; i++)
+		held[i] = b->rounds[i] > 0 ? a->rounds[i] / b->rounds[i] : 0;
+	a->figure->ratio[way] = bench_stats(held, nr).median;
+	for (size_t i = 0; i < nr; i++)
+		held[i] = a->rounds[i] - b->rounds[i];
+	a->figure->difference[way] = bench_stats(held, nr).median;
+	free(held);
+}
+
 static void measure_point(struct bench_result *result, struct bench_point *p,
 			  const struct bench_options *o)
 {
@@ -167,6 +190,9 @@ static void measure_point(struct bench_result *result, struct bench_point *p,
 		open_turn(&turns[i], o);
 	}
 	take_turns(turns, result->nr_ways, o);
+	for (size_t i = 0; i < result->nr_ways * result->nr_ways; i++)
+		hold_against(&turns[i / result->nr_ways], &turns[i % result->nr_ways],
+			     i % result->nr_ways);
 	for (size_t i = 0; i < result->nr_ways; i++) {
 		p->figures[i].stats = bench_stats(turns[i].values, turns[i].nr);
 		close_turn(&turns[i], o);

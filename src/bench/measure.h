@@ -36,6 +36,9 @@ struct bench_options {
 struct bench_figure {
 	const struct bench_way *way;
 	struct bench_stats stats;
+	/* Held against another way of the same point round by round, the median of that: what disturbs the machine for longer than a
+	 * round is in both. 0: not measured. */
+	double ratio[BENCH_MAX_WAYS], difference[BENCH_MAX_WAYS];
 	uint64_t nr; /* operations a round */
 	int err;
 	char reason[160];

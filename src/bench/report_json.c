@@ -45,8 +45,8 @@ static struct json_object *of_figure(const struct bench_point *p, size_t way)
 	add_number(o, "p90", f->stats.p90);
 	add_number(o, "p99", f->stats.p99);
 	add_number(o, "max", f->stats.max);
-	if (!f->way->ours && !ours->err && f->stats.median > 0)
-		add_number(o, "ours_is", ours->stats.median / f->stats.median);
+	if (!f->way->ours && ours->ratio[way] > 0)
+		add_number(o, "ours_is", ours->ratio[way]);
 	return o;
 }
 

@@ -32,8 +32,8 @@ static void put_others(FILE *to, const struct bench_result *r)
 
 		fprintf(to, "%s%s ", way > 1 ? "<br>" : "", f->way->name);
 		put_figure(to, r, f);
-		if (!f->err && !f->way->ours && !ours->err && f->stats.median > 0)
-			fprintf(to, " **x%.2f**", ours->stats.median / f->stats.median);
+		if (!f->way->ours && ours->ratio[way] > 0)
+			fprintf(to, " **x%.2f**", ours->ratio[way]);
 	}
 }
 

@@ -59,11 +59,9 @@ void bench_print_head(FILE *to)
 /* How much ours takes of what is beside it. */
 static void ratio_text(const struct bench_point *p, size_t way, char text[16])
 {
-	const struct bench_figure *ours = &p->figures[0], *f = &p->figures[way];
-
 	text[0] = '\0';
-	if (!f->way->ours && !ours->err && ours->stats.nr && f->stats.nr && f->stats.median > 0)
-		snprintf(text, 16, "x%.2f", ours->stats.median / f->stats.median);
+	if (!p->figures[way].way->ours && p->figures[0].ratio[way] > 0)
+		snprintf(text, 16, "x%.2f", p->figures[0].ratio[way]);
 }
 
 /* The goals that belong to the line of a way: its own absolute ones, and those that hold ours against it. */

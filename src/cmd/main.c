@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_run,     &cmd_features, &cmd_demo, &cmd_map,	  &cmd_bench,
+	&cmd_run,     &cmd_features, &cmd_demo, &cmd_map,	&cmd_bench,
 	&cmd_version, &cmd_help,     &cmd_ask,	&cmd_bench_way, NULL,
 };
 
