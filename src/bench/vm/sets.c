@@ -3,8 +3,6 @@
 #include "bench/machine_sets.h"
 
 const struct bench_case *const bench_sets[] = {
-	bench_attr_cases,
-	bench_fault_cases,
-	bench_exit_cases,
-	NULL,
+	bench_attr_cases,	 bench_fault_cases, bench_exit_cases,
+	bench_scale_fault_cases, bench_scale_cases, NULL,
 };
