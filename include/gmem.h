@@ -141,6 +141,17 @@ struct gmem;
 
 #define GMEM_MMAP 1u /* gmem_map() is allowed; without it -ENODEV. GUEST_MEMFD_FLAG_MMAP, 6.18 */
 #define GMEM_INIT_SHARED 2u /* every page is shared at first; without it private. 6.18 */
+/*
+ * What the memory is made of; at most one of them. gmem:
+ * THP: where gmem_page() hands out the first page of 2 MiB, or gmem_allocate() backs all of them, the
+ * system is asked for one huge page; where there is none, and without this flag, for pages of
+ * 4 KiB. A page that was not touched itself may have memory then, is zero all the same, and is one
+ * of those that a gmem_vm_type is told of.
+ * HUGETLB: huge pages of the system's pool (vm.nr_hugepages), as many as the file is long, are set
+ * aside. gmem_punch() zeroes a piece of one, and frees it when all of it has been punched.
+ */
+#define GMEM_THP 4u
+#define GMEM_HUGETLB 8u /* not with GMEM_MMAP */
 
 /*
  * What a kind of VM wants to be told about pages of its file, as hardware that guards pages
@@ -165,7 +176,7 @@ struct gmem_vm_type {
 
 struct gmem_create_args {
 	uint32_t args_size; /* sizeof(struct gmem_create_args) */
-	uint32_t flags;	    /* GMEM_MMAP, GMEM_INIT_SHARED */
+	uint32_t flags;	    /* GMEM_MMAP, GMEM_INIT_SHARED, GMEM_THP, GMEM_HUGETLB */
 	uint64_t size;	    /* bytes, whole pages, 1 page to 2^63 - 1 page; never changes (6.8) */
 	const struct gmem_vm_type *type; /* NULL: none. Copied */
 	void *type_data;		 /* to its functions */
@@ -174,7 +185,9 @@ struct gmem_create_args {
 /*
  * Makes a guest memory. No page has memory yet; each is zero when it is first seen. This process
  * is its home. One reference is the caller's.
- *	-EINVAL	 size is 0, not a multiple of GMEM_PAGE_SIZE or too large (6.8); unknown flags
+ *	-EINVAL	 size is 0, not a multiple of GMEM_PAGE_SIZE or too large (6.8); unknown flags, or
+ *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages
+ *	-ENOMEM	 also: GMEM_HUGETLB, and not as many huge pages are free
  * The first call makes the library ready, which registers with pthread_atfork().
  */
 GMEM_API int gmem_create(const struct gmem_create_args *args, struct gmem **out);
@@ -215,7 +228,7 @@ GMEM_API void gmem_put(struct gmem *g);
 
 struct gmem_info {
 	uint32_t args_size; /* sizeof(struct gmem_info) */
-	uint32_t flags;	    /* GMEM_MMAP, GMEM_INIT_SHARED: as created */
+	uint32_t flags;	    /* GMEM_MMAP and so on, as created */
 	uint64_t size;	    /* bytes */
 	uint64_t id;	    /* of the file in its home process: what `gmem map PID ID` takes */
 	uint32_t is_home;   /* 1: this process is the home */
@@ -613,6 +626,7 @@ GMEM_API void gmem_fault_end(struct gmem *g);
  * memory. NULL for size: not wanted.
  *	-EINVAL	 offset is outside the file
  *	-EFAULT	 the file is released
+ *	-ENOMEM	 also: no huge page is left for one that was punched (GMEM_HUGETLB)
  *	or what gmem_vm_type.prepare says
  */
 GMEM_API int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size);
@@ -623,7 +637,7 @@ struct gmem_stats {
 	uint32_t args_size;	/* sizeof(struct gmem_stats) */
 	uint32_t nr_pins;	/* held by this process on the file, pipes included */
 	uint64_t size;		/* bytes of the file */
-	uint64_t backed_bytes;	/* bytes of memory that its pages have */
+	uint64_t backed_bytes;	/* bytes of memory that its pages have, huge pages in full */
 	uint64_t private_bytes; /* bytes that are private; the rest is shared */
 	/* Memory for the attributes (elsewhere: for this process's copy of them): at most a
 	 * seventh of a byte for each page of the file, and 320 KiB; twice that at home with a VM

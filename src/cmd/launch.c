@@ -42,11 +42,20 @@ static int check_log(const struct cmd *cmd, const char *level)
 		     : EXIT_OK;
 }
 
+static int check_pages(const struct cmd *cmd, const char *pages)
+{
+	if (!pages || !strcmp(pages, "4k") || !strcmp(pages, "thp") || !strcmp(pages, "2m"))
+		return EXIT_OK;
+	return cmd_usage_error(cmd, "unknown pages '%s' (there are: 4k, thp, 2m)", pages);
+}
+
 int launch_check(const struct cmd *cmd, const struct launch *l)
 {
 	int ret = check_profile(cmd, launch_profile(l));
 
-	return ret ? ret : check_log(cmd, l->log);
+	if (ret == EXIT_OK)
+		ret = check_log(cmd, l->log);
+	return ret ? ret : check_pages(cmd, l->pages ? l->pages : getenv("GMEM_PAGES"));
 }
 
 void launch_list_profiles(char list[LAUNCH_LIST_MAX])
@@ -159,6 +168,8 @@ static void set_environment(const struct launch *l, const char *library)
 		setenv("GMEM_PROFILE", l->profile, 1);
 	if (l->log)
 		setenv("GMEM_LOG", l->log, 1);
+	if (l->pages)
+		setenv("GMEM_PAGES", l->pages, 1);
 }
 
 static void announce(const struct launch *l)

@@ -4,7 +4,7 @@
  * programs beside themselves.
  *
  * The environment tells the preloaded library what to be: LD_PRELOAD names it, GMEM_PROFILE the
- * kernel to answer like, GMEM_LOG how much to say.
+ * kernel to answer like, GMEM_LOG how much to say, GMEM_PAGES what guest_memfds are made of.
  */
 #ifndef GMEM_CMD_LAUNCH_H
 #define GMEM_CMD_LAUNCH_H
@@ -17,10 +17,11 @@ struct cmd;
 struct launch {
 	const char *profile; /* NULL: as GMEM_PROFILE says already, or the default */
 	const char *log;     /* NULL: likewise */
+	const char *pages;   /* NULL: likewise, of GMEM_PAGES */
 	bool quiet;	     /* do not say that /dev/kvm is simulated */
 };
 
-/* Is the profile or log level none that exists? Complains and returns EXIT_USAGE, else EXIT_OK. */
+/* Is the profile, log level or kind of pages none that exists? Complains and returns EXIT_USAGE, else EXIT_OK. */
 int launch_check(const struct cmd *cmd, const struct launch *l);
 
 /* The names of the profiles, the default first, and the name of the one that will be used. */

@@ -10,6 +10,9 @@ static const struct opt opts[] = {
 	{ "log", "LEVEL",
 	  "error, warn (default), info, debug, or why: say which rule refused a call",
 	  .value = &launch.log },
+	{ "pages", "KIND",
+	  "what guest_memfds are made of: 4k (default), thp, or 2m: vm.nr_hugepages",
+	  .value = &launch.pages },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
 	{ 0 },
 };

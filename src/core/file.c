@@ -7,6 +7,24 @@
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+static enum store_pages pages_of(unsigned int flags)
+{
+	os_assert(~flags & (GMEM_FILE_THP | GMEM_FILE_HUGETLB));
+	if (flags & GMEM_FILE_HUGETLB)
+		return STORE_2M;
+	return flags & GMEM_FILE_THP ? STORE_THP : STORE_4K;
+}
+
+static int make_store(struct gmem_file *f)
+{
+	int err = store_create(f->size, pages_of(f->flags), &f->store);
+
+	if (err && f->flags & GMEM_FILE_HUGETLB)
+		return obs_refuse(err,
+				  "not as many huge pages as the file is long (vm.nr_hugepages)");
+	return err;
+}
+
 int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 {
 	uint32_t initial = flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE;
@@ -25,7 +43,7 @@ int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 	err = attr_map_create_for(ATTR_PRIVATE, initial, size >> OS_PAGE_SHIFT, &f->attributes);
 	if (err)
 		goto free_file;
-	err = store_create_memfd(size, &f->store);
+	err = make_store(f);
 	if (err)
 		goto free_attributes;
 	*out = f;
@@ -239,10 +257,15 @@ static int largest_level(struct gmem_file *f, uint64_t offset)
 
 int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level)
 {
+	int err;
+
 	if (offset >= f->size)
 		return obs_refuse(-EFAULT, "the page is past the end of the guest_memfd");
 	if (atomic_load_explicit(&f->released, memory_order_acquire))
 		return obs_refuse(-EFAULT, "the guest_memfd is released");
+	err = store_fill(f->store, offset);
+	if (err)
+		return obs_refuse(err, "no huge page is left for the guest_memfd");
 	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT, largest_level(f, offset));
 	return store_address(f->store, offset, addr);
 }

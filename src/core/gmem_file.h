@@ -94,9 +94,12 @@ struct gmem_consumer {
 	0x10000u /* the file's own map says what a page is, and conversion may change it */
 #define GMEM_FILE_NO_PRIVATE \
 	0x20000u /* its VM has no private memory: for the upper layers, core does not look */
+/* What its store is made of (store.h), not both: huge pages where there is room, or the system's own. */
+#define GMEM_FILE_THP 0x40000u
+#define GMEM_FILE_HUGETLB 0x80000u
 
 /* size: bytes, a multiple of 4096, 1 .. 2^63-4096. flags: GMEM_FILE_*. Without INIT_SHARED every page
- * is private at first. One reference is the caller's. -ENOMEM, -EMFILE. */
+ * is private at first. One reference is the caller's. -ENOMEM, -EMFILE, and as store_create(). */
 int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out);
 void gmem_file_get(struct gmem_file *f);
 /* The last put frees every byte; bindings and consumers must be gone (gmem_file_release). */

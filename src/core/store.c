@@ -5,44 +5,30 @@
  * Windows are found through tables of TABLE_SLOTS pointers, as many levels of them as the size asks
  * for; the top table is only as long as needed. A file of up to 2 TiB has one level:
  *
- *	top [ 0 | 1 | ... ]  ->  (table [ ... ]  ->)  1 GiB of host addresses
+ *	top [ 0 | 1 | ... ]  ->  (table [ ... ]  ->)  window  ->  1 GiB of host addresses
  *
  * A window or table that is made stays until the end, so lookups load pointers and take no lock;
  * only making them does.
  */
-#include "core/store.h"
+#include "core/store_private.h"
 
 #include <errno.h>
 
-#include "core/attr_map.h"
-#include "os/os.h"
+#include "os/paths.h"
 
 #define TABLE_SHIFT 11
 #define TABLE_SLOTS ((uint64_t)1 << TABLE_SHIFT)
-#define BLOCK_2M ((uint64_t)2 << 20)
 
-typedef _Atomic(void *) slot_t;
+/* ---- life ------------------------------------------------------------------------------------ */
 
-struct store {
-	uint64_t size;
-	int fd;
-	int depth; /* levels of tables */
-	slot_t *top;
-	uint64_t nr_top;
-	struct os_mutex lock; /* making of tables and windows */
-};
-
-static uint64_t round_up(uint64_t value, uint64_t unit)
+static int make_file(struct store *s)
 {
-	return (value + unit - 1) / unit * unit;
+	if (s->pages != STORE_2M)
+		return os_memfd_create("gmem-store", s->file_size, &s->fd);
+	return os_memfd_create_2m("gmem-store", s->file_size, &s->fd);
 }
 
-static uint64_t nr_windows(const struct store *s)
-{
-	return (s->size + STORE_WINDOW_SIZE - 1) / STORE_WINDOW_SIZE;
-}
-
-int store_create_memfd(uint64_t size, struct store **out)
+int store_create(uint64_t size, enum store_pages pages, struct store **out)
 {
 	struct store *s;
 	int err;
@@ -52,12 +38,16 @@ int store_create_memfd(uint64_t size, struct store **out)
 	if (!s)
 		return -ENOMEM;
 	s->size = size;
+	s->pages = pages;
+	s->file_size = pages == STORE_2M ? round_up(size, BLOCK_2M) : size;
+	s->fills = pages == STORE_2M || (pages == STORE_THP && !os_path_off(OS_PATH_HUGE)) ||
+		   os_path_always(OS_PATH_HUGE);
 	os_mutex_init(&s->lock);
-	s->nr_top = nr_windows(s);
+	s->nr_top = round_up(size, STORE_WINDOW_SIZE) / STORE_WINDOW_SIZE;
 	for (s->depth = 1; s->nr_top > TABLE_SLOTS; s->depth++)
 		s->nr_top = (s->nr_top + TABLE_SLOTS - 1) / TABLE_SLOTS;
 	s->top = os_alloc(s->nr_top * sizeof(slot_t));
-	err = s->top ? os_memfd_create("gmem-store", size, &s->fd) : -ENOMEM;
+	err = s->top ? make_file(s) : -ENOMEM;
 	if (err) {
 		os_free(s->top, s->nr_top * sizeof(slot_t));
 		os_free(s, sizeof(*s));
@@ -67,12 +57,23 @@ int store_create_memfd(uint64_t size, struct store **out)
 	return 0;
 }
 
-/* The last window is as short as the file, to the page. */
+void store_stay_small(struct store *s)
+{
+	s->fills &= s->pages != STORE_4K;
+}
+
+/* The last window is as short as the file. */
 static uint64_t window_bytes(const struct store *s, uint64_t window)
 {
-	uint64_t rest = s->size - window * STORE_WINDOW_SIZE;
+	uint64_t rest = s->file_size - window * STORE_WINDOW_SIZE;
 
 	return rest < STORE_WINDOW_SIZE ? rest : STORE_WINDOW_SIZE;
+}
+
+static void window_free(struct store *s, struct window *w, uint64_t window)
+{
+	os_unmap(w->addr, window_bytes(s, window));
+	os_free(w, sizeof(*w));
 }
 
 static void table_destroy(struct store *s, slot_t *table, uint64_t nr, int depth, uint64_t first)
@@ -86,7 +87,7 @@ static void table_destroy(struct store *s, slot_t *table, uint64_t nr, int depth
 		if (!below)
 			continue;
 		if (depth == 1)
-			os_unmap(below, window_bytes(s, first + i));
+			window_free(s, below, first + i);
 		else
 			table_destroy(s, below, TABLE_SLOTS, depth - 1, first + i * span);
 	}
@@ -95,10 +96,16 @@ static void table_destroy(struct store *s, slot_t *table, uint64_t nr, int depth
 
 void store_destroy(struct store *s)
 {
+	struct attr_map *punched = os_racy_load(&s->punched);
+
 	table_destroy(s, s->top, s->nr_top, s->depth, 0);
+	if (punched)
+		attr_map_destroy(punched);
 	os_fd_close(s->fd);
 	os_free(s, sizeof(*s));
 }
+
+/* ---- windows --------------------------------------------------------------------------------- */
 
 /* The slot of a window; a table that is missing on the way is made when the caller holds the lock. */
 static slot_t *window_slot(struct store *s, uint64_t window, bool make)
@@ -121,6 +128,13 @@ static slot_t *window_slot(struct store *s, uint64_t window, bool make)
 	return &table[window];
 }
 
+struct window *window_find(struct store *s, uint64_t offset)
+{
+	slot_t *slot = window_slot(s, offset / STORE_WINDOW_SIZE, false);
+
+	return slot ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
+}
+
 /* So that a host page table can use the leaf that a nested one does. */
 static size_t window_align(uint64_t bytes)
 {
@@ -129,64 +143,123 @@ static size_t window_align(uint64_t bytes)
 	return bytes >= BLOCK_2M ? BLOCK_2M : OS_PAGE_SIZE;
 }
 
-static int window_make(struct store *s, uint64_t window, void **addr)
+static int window_map(struct store *s, uint64_t window, struct window **out)
 {
 	uint64_t bytes = window_bytes(s, window);
+	struct window *w = os_alloc(sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	err = os_map_file(s->fd, window * STORE_WINDOW_SIZE, bytes, window_align(bytes),
+			  OS_MAP_READ | OS_MAP_WRITE | OS_MAP_HIDDEN, &w->addr);
+	if (err)
+		os_free(w, sizeof(*w));
+	else
+		*out = w;
+	return err;
+}
+
+static int window_make(struct store *s, uint64_t window, struct window **out)
+{
 	slot_t *slot;
 	int err = 0;
 
 	os_mutex_lock(&s->lock);
 	slot = window_slot(s, window, true);
-	*addr = slot ? os_racy_load(slot) : NULL;
+	*out = slot ? os_racy_load(slot) : NULL;
 	if (!slot)
 		err = -ENOMEM;
-	else if (!*addr)
-		err = os_map_file(s->fd, window * STORE_WINDOW_SIZE, bytes, window_align(bytes),
-				  OS_MAP_READ | OS_MAP_WRITE | OS_MAP_HIDDEN, addr);
+	else if (!*out)
+		err = window_map(s, window, out);
 	if (!err)
-		atomic_store_explicit(slot, *addr, memory_order_release);
+		atomic_store_explicit(slot, *out, memory_order_release);
 	os_mutex_unlock(&s->lock);
 	return err;
 }
 
+int window_get(struct store *s, uint64_t offset, struct window **out)
+{
+	*out = window_find(s, offset);
+	return *out ? 0 : window_make(s, offset / STORE_WINDOW_SIZE, out);
+}
+
+struct walk {
+	uint64_t offset, end;
+	void (*fn)(struct window *w, uint64_t offset, uint64_t end);
+};
+
+/* The table's first slot stands for the byte at base. */
+static void table_walk(const struct walk *walk, slot_t *table, uint64_t nr, int depth,
+		       uint64_t base)
+{
+	uint64_t span = STORE_WINDOW_SIZE << (TABLE_SHIFT * (depth - 1));
+	uint64_t i = walk->offset > base ? (walk->offset - base) / span : 0;
+
+	for (; i < nr && base + i * span < walk->end; i++) {
+		void *below = atomic_load_explicit(&table[i], memory_order_acquire);
+		uint64_t from = base + i * span, to = from + span;
+
+		if (below && depth == 1)
+			walk->fn(below, from > walk->offset ? from : walk->offset,
+				 to < walk->end ? to : walk->end);
+		else if (below)
+			table_walk(walk, below, TABLE_SLOTS, depth - 1, from);
+	}
+}
+
+void window_for_each(struct store *s, uint64_t offset, uint64_t end,
+		     void (*fn)(struct window *w, uint64_t offset, uint64_t end))
+{
+	struct walk walk = { offset, end, fn };
+
+	table_walk(&walk, s->top, s->nr_top, s->depth, 0);
+}
+
 int store_address(struct store *s, uint64_t offset, void **addr)
 {
-	uint64_t window = offset / STORE_WINDOW_SIZE;
-	slot_t *slot;
-	void *base = NULL;
+	struct window *w;
 	int err;
 
 	os_assert(offset < s->size);
-	slot = window_slot(s, window, false);
-	if (slot)
-		base = atomic_load_explicit(slot, memory_order_acquire);
-	if (!base) {
-		err = window_make(s, window, &base);
-		if (err)
-			return err;
-	}
-	*addr = (char *)base + offset % STORE_WINDOW_SIZE;
+	err = window_get(s, offset, &w);
+	if (err)
+		return err;
+	*addr = (char *)w->addr + offset % STORE_WINDOW_SIZE;
 	return 0;
 }
 
-int store_level(struct store *s, uint64_t offset)
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+static int level_by_size(const struct store *s, uint64_t offset)
 {
-	os_assert(offset < s->size);
 	if (round_up(offset + 1, STORE_WINDOW_SIZE) <= s->size)
 		return LEVEL_1G;
 	return round_up(offset + 1, BLOCK_2M) <= s->size ? LEVEL_2M : LEVEL_4K;
 }
 
+int store_level(struct store *s, uint64_t offset)
+{
+	int level, most;
+
+	os_assert(offset < s->size);
+	level = level_by_size(s, offset);
+	if (!s->fills)
+		return level;
+	most = huge_level(s, offset);
+	return level < most ? level : most;
+}
+
 int store_allocate(struct store *s, uint64_t offset, uint64_t size)
 {
 	os_assert(size && offset < s->size && size <= s->size - offset);
-	return os_file_allocate(s->fd, offset, size);
+	return s->fills ? huge_allocate(s, offset, size) : os_file_allocate(s->fd, offset, size);
 }
 
 int store_punch(struct store *s, uint64_t offset, uint64_t size)
 {
 	os_assert(size && offset < s->size && size <= s->size - offset);
-	return os_file_punch(s->fd, offset, size);
+	return s->fills ? huge_punch(s, offset, size) : os_file_punch(s->fd, offset, size);
 }
 
 bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size)
@@ -195,6 +268,8 @@ bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_
 	int err;
 
 	os_assert(end <= s->size && *offset < end);
+	if (s->pages == STORE_2M)
+		return huge_next_present(s, offset, end, size);
 	err = os_file_data(s->fd, *offset, &from, &to);
 	os_assert(!err || err == -ENXIO);
 	if (err || from >= end)

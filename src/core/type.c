@@ -100,6 +100,7 @@ void gmem_file_set_type(struct gmem_file *f, const struct gmem_type_ops *ops, vo
 {
 	f->type_ops = ops;
 	f->type = type;
+	store_stay_small(f->store);
 }
 
 void type_convert(struct gmem_file *f, const struct gmem_change *ch)

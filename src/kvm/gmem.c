@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define MAX_FILE ((uint64_t)INT64_MAX)
@@ -25,12 +26,36 @@ static void gmem_init(struct gmem *g, struct host_file *host)
 	g->atime_ns = (int64_t)os_wallclock_ns();
 }
 
+static unsigned int page_flags, page_flags_mapped;
+
+int kvm_set_pages(const char *pages)
+{
+	static const struct {
+		const char *name;
+		unsigned int flags, flags_mapped;
+	} kinds[] = {
+		{ "4k", 0, 0 },
+		{ "thp", GMEM_FILE_THP, GMEM_FILE_THP },
+		{ "2m", GMEM_FILE_HUGETLB, GMEM_FILE_THP },
+	};
+
+	for (size_t i = 0; pages && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].name, pages))
+			continue;
+		page_flags = kinds[i].flags;
+		page_flags_mapped = kinds[i].flags_mapped;
+		return 0;
+	}
+	return pages ? -EINVAL : 0;
+}
+
 static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_place)
 {
 	if (in_place)
 		flags |= GMEM_FILE_IN_PLACE;
 	if (!vm->has_private)
 		flags |= GMEM_FILE_NO_PRIVATE;
+	flags |= flags & GMEM_FILE_MMAP ? page_flags_mapped : page_flags;
 	return (unsigned int)flags;
 }
 

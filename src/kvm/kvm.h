@@ -48,6 +48,9 @@ void kvm_set_fd_ops(const struct kvm_fd_ops *ops);
 /* Chooses the kernel we answer like: profile.c has the names; NULL: the default.
  * -ENOENT: no such profile. Before the first kvm_open(). */
 int kvm_set_profile(const char *name);
+/* What guest_memfds are made of: "4k", "thp" or "2m" (core/store.h); NULL: 4k. Those that can be mapped have thp
+ * instead of 2m. -EINVAL: none of these. Before the first one is made. */
+int kvm_set_pages(const char *pages);
 
 /* open("/dev/kvm"): an object of type SYSTEM with one count. */
 int kvm_open(struct kvm_object **out);

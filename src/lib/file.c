@@ -67,8 +67,10 @@ static int take_type(struct gmem *g, const struct gmem_vm_type *type)
 
 static int check_create(const struct gmem_create_args *args)
 {
-	if (args->flags & ~(GMEM_MMAP | GMEM_INIT_SHARED))
+	if (args->flags & ~(GMEM_MMAP | GMEM_INIT_SHARED | GMEM_THP | GMEM_HUGETLB))
 		return obs_refuse(-EINVAL, "flags has bits that are not known");
+	if (args->flags & GMEM_HUGETLB && args->flags & (GMEM_THP | GMEM_MMAP))
+		return obs_refuse(-EINVAL, "GMEM_HUGETLB goes neither with GMEM_THP nor GMEM_MMAP");
 	if (!args->size || !lib_is_aligned(args->size) ||
 	    args->size > LIB_OFFSET_MAX + 1 - OS_PAGE_SIZE)
 		return obs_refuse(-EINVAL, "size is 0, too large, or not whole pages");
@@ -78,7 +80,9 @@ static int check_create(const struct gmem_create_args *args)
 static unsigned int core_flags(uint32_t flags)
 {
 	return GMEM_FILE_IN_PLACE | (flags & GMEM_MMAP ? GMEM_FILE_MMAP : 0) |
-	       (flags & GMEM_INIT_SHARED ? GMEM_FILE_INIT_SHARED : 0);
+	       (flags & GMEM_INIT_SHARED ? GMEM_FILE_INIT_SHARED : 0) |
+	       (flags & GMEM_THP ? GMEM_FILE_THP : 0) |
+	       (flags & GMEM_HUGETLB ? GMEM_FILE_HUGETLB : 0);
 }
 
 static int create_file(struct gmem *g, const struct gmem_create_args *args)
@@ -377,7 +381,9 @@ int gmem_get_info(struct gmem *g, struct gmem_info *info)
 	if (!g)
 		return obs_refuse(-EINVAL, "no file is given");
 	i.flags = (g->file->flags & GMEM_FILE_MMAP ? GMEM_MMAP : 0) |
-		  (g->file->flags & GMEM_FILE_INIT_SHARED ? GMEM_INIT_SHARED : 0);
+		  (g->file->flags & GMEM_FILE_INIT_SHARED ? GMEM_INIT_SHARED : 0) |
+		  (g->file->flags & GMEM_FILE_THP ? GMEM_THP : 0) |
+		  (g->file->flags & GMEM_FILE_HUGETLB ? GMEM_HUGETLB : 0);
 	i.size = g->file->size;
 	i.id = g->file->id;
 	i.is_home = !!lib_home_file(g);

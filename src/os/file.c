@@ -41,6 +41,42 @@ int os_memfd_create(const char *name, uint64_t size, int *fd)
 	return err;
 }
 
+/* A shared mapping sets pages aside; they stay so without it. */
+static int set_aside(int fd, uint64_t size)
+{
+	void *addr;
+	int err = os_map_file(fd, 0, size, 0, 0, &addr);
+
+	if (!err)
+		os_unmap(addr, size);
+	return err;
+}
+
+int os_memfd_create_2m(const char *name, uint64_t size, int *fd)
+{
+	long ret;
+	int err;
+
+	if (!os_jail_hold())
+		return -EMFILE;
+	ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	os_jail_let();
+	if (ret < 0)
+		return (int)ret;
+	*fd = (int)ret;
+	err = os_fd_adopt(fd);
+	if (err)
+		return err;
+	err = os_file_resize(*fd, size);
+	if (!err)
+		err = set_aside(*fd, size);
+	if (err) {
+		os_fd_close(*fd);
+		*fd = -1;
+	}
+	return err;
+}
+
 int os_file_punch(int fd, uint64_t offset, uint64_t size)
 {
 	return (int)os_sys4(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,

@@ -17,6 +17,9 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset);
 
@@ -107,6 +110,11 @@ int os_populate(void *addr, size_t size, bool write)
 	if (ret == -ENOMEM || ret == -EINVAL)
 		ret = -EFAULT;
 	return (int)ret;
+}
+
+int os_collapse(void *addr, size_t size)
+{
+	return (int)os_sys3(SYS_madvise, addr, size, MADV_COLLAPSE);
 }
 
 #if OS_TSAN

@@ -115,6 +115,10 @@ void os_signal_set_pending(bool pending);
 
 /* File descriptors of ours are moved high, are CLOEXEC and survive the program's close loops. */
 int os_memfd_create(const char *name, uint64_t size, int *fd);
+/* Of huge pages of 2 MiB that are set aside for it now, so size is a multiple of that; what it is mapped and
+ * punched by, too. -ENOMEM: the system has not so many; -EMFILE: also after a filter (spare.h); -EINVAL, -ENOENT,
+ * -ENODEV, -ENOSYS: there are none here. */
+int os_memfd_create_2m(const char *name, uint64_t size, int *fd);
 /* Closes one of our own descriptors. */
 void os_fd_close(int fd);
 /* Takes over *fd: it is closed, and *fd becomes a high CLOEXEC copy of ours; -1 and -EMFILE when there
@@ -146,6 +150,9 @@ int os_map_anon(size_t size, unsigned int flags, void **out);
 void os_unmap(void *addr, size_t size);
 /* Makes pages present for reading (or writing); -EFAULT when the mapping cannot be touched. */
 int os_populate(void *addr, size_t size, bool write);
+/* Puts a range of a shared file mapping, aligned to 2 MiB, on huge pages, contents kept; needs a page there.
+ * -EINVAL: none, or not possible here; -EAGAIN: somebody holds a page; -ENOMEM; nothing is lost. */
+int os_collapse(void *addr, size_t size);
 
 /* ---- messages ---------------------------------------------------------------------------- */
 

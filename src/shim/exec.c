@@ -24,7 +24,8 @@ static struct {
 	const char *name;
 	char text[256];
 } ours[] = {
-	{ "GMEM_PROFILE", "" }, { "GMEM_LOG", "" }, { "GMEM_PINS", "" }, { "GMEM_DEBUG", "" }
+	{ "GMEM_PROFILE", "" }, { "GMEM_LOG", "" },   { "GMEM_PAGES", "" },
+	{ "GMEM_PINS", "" },	{ "GMEM_DEBUG", "" },
 };
 #define NR_OURS (sizeof(ours) / sizeof(ours[0]))
 

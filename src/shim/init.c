@@ -90,6 +90,12 @@ static void set_profile(const char *profile)
 		       profile);
 }
 
+static void set_pages(const char *pages)
+{
+	if (kvm_set_pages(pages))
+		os_log(OS_LOG_ERROR, "GMEM_PAGES: %s is none of 4k, thp, 2m; 4k is used", pages);
+}
+
 /* What the program may do by system calls of its own is guessed from the libraries that it is linked with. */
 static void set_pins(const char *pins)
 {
@@ -108,6 +114,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	real_find();
 	os_log_set(getenv("GMEM_LOG"));
 	set_profile(getenv("GMEM_PROFILE"));
+	set_pages(getenv("GMEM_PAGES"));
 	set_pins(getenv("GMEM_PINS"));
 	kvm_set_fd_ops(&fd_ops);
 	exec_init();

@@ -207,7 +207,10 @@ static void no_memory_changes_nothing(void **state)
 	uint64_t where;
 	long allowed;
 	int err = -ENOMEM;
+	void *page;
 
+	/* The recorders look at it. */
+	assert_int_equal(store_address(gmem_file_store(f), 3 * PAGE, &page), 0);
 	recorders_add(r, 2, f);
 	for (allowed = 0; err; allowed++) {
 		diary_clear();

@@ -23,7 +23,7 @@ static struct store *store_of(uint64_t size)
 {
 	struct store *s;
 
-	assert_int_equal(store_create_memfd(size, &s), 0);
+	assert_int_equal(store_create(size, STORE_4K, &s), 0);
 	return s;
 }
 
@@ -184,7 +184,7 @@ static void every_allocation_may_fail(void **state)
 
 	for (allowed = 0; err; allowed++) {
 		allow_allocs(allowed);
-		err = store_create_memfd(1ull << 53, &s);
+		err = store_create(1ull << 53, STORE_4K, &s);
 		if (!err) {
 			err = store_address(s, 1ull << 52, &addr);
 			if (err)

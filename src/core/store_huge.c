@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Huge pages behind a store.
+ *
+ * thp: touching a page and collapsing the 2 MiB around it costs less than touching a fourth of them, and works
+ * whatever the system's policy for shared memory is. It is tried once for each block that nobody has touched yet.
+ * Where there is something already, its pages would be copied; they stay as they are.
+ *
+ * 2m: the pool's pages come when a block is filled. Pages that are punched alone are noted, so that the huge page
+ * goes when the last of its pages does; until each of them is touched again its block is mapped by 4 KiB, or they
+ * would be taken for punched while they are in use.
+ *
+ *	block of 2 MiB	[ not filled | filled, nothing noted | filled, some noted | not filled ]
+ *	mapped by	      -		       2 MiB		    4 KiB
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/store_private.h"
+
+#define PUNCHED 1u
+#define BLOCK_PAGES (BLOCK_2M >> OS_PAGE_SHIFT)
+
+static uint64_t block_of(uint64_t offset)
+{
+	return offset & ~(BLOCK_2M - 1);
+}
+
+/* ---- the bits -------------------------------------------------------------------------------- */
+
+static _Atomic uint64_t *word_of(struct window *w, uint64_t offset, uint64_t *bit)
+{
+	uint64_t block = offset % STORE_WINDOW_SIZE / BLOCK_2M;
+
+	*bit = (uint64_t)1 << block % 64;
+	return &w->filled[block / 64];
+}
+
+static bool is_filled(struct window *w, uint64_t offset)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = word_of(w, offset, &bit);
+
+	return atomic_load_explicit(word, memory_order_acquire) & bit;
+}
+
+/* True: it was so before. */
+static bool set_filled(struct window *w, uint64_t offset)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = word_of(w, offset, &bit);
+
+	return atomic_fetch_or_explicit(word, bit, memory_order_acq_rel) & bit;
+}
+
+/* Of the blocks that lie wholly in the range. */
+static void clear_filled(struct window *w, uint64_t offset, uint64_t end)
+{
+	for (offset = round_up(offset, BLOCK_2M); offset + BLOCK_2M <= end; offset += BLOCK_2M) {
+		uint64_t bit;
+		_Atomic uint64_t *word = word_of(w, offset, &bit);
+
+		atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+	}
+}
+
+static bool all_filled(struct window *w)
+{
+	for (unsigned int i = 0; i < WINDOW_WORDS; i++)
+		if (~atomic_load_explicit(&w->filled[i], memory_order_acquire))
+			return false;
+	return true;
+}
+
+/* ---- thp ------------------------------------------------------------------------------------- */
+
+static bool is_absent(struct store *s, uint64_t block)
+{
+	uint64_t from, to;
+
+	return os_file_data(s->fd, block, &from, &to) || from >= block + BLOCK_2M;
+}
+
+/* What does not succeed leaves pages of 4 KiB, or none: the touch will tell. */
+static void collapse(struct store *s, struct window *w, uint64_t offset)
+{
+	uint64_t block = block_of(offset);
+	char *at = (char *)w->addr + block % STORE_WINDOW_SIZE;
+
+	if (s->size - block < BLOCK_2M || is_filled(w, block) || set_filled(w, block) ||
+	    !is_absent(s, block))
+		return;
+	if (!os_populate(at + (offset - block), OS_PAGE_SIZE, true))
+		os_collapse(at, BLOCK_2M);
+}
+
+/* Blocks that are allocated whole become huge pages; what is left of the range, also of those where that was not
+ * possible, is allocated as usual. */
+static int allocate_thp(struct store *s, uint64_t offset, uint64_t size)
+{
+	uint64_t end = offset + size, at = round_up(offset, BLOCK_2M);
+	int err = 0;
+
+	for (; !err && at + BLOCK_2M <= end; at += BLOCK_2M) {
+		struct window *w;
+
+		if (os_signal_pending())
+			return -EINTR;
+		err = window_get(s, at, &w);
+		if (!err)
+			collapse(s, w, at);
+	}
+	return err ? err : os_file_allocate(s->fd, offset, size);
+}
+
+/* ---- 2m: what is punched of a page that is there ------------------------------------------------- */
+
+static struct attr_map *punched_of(struct store *s)
+{
+	return atomic_load_explicit(&s->punched, memory_order_acquire);
+}
+
+/* Under the lock. */
+static int note_locked(struct store *s, uint64_t offset, uint64_t size, uint32_t value)
+{
+	struct attr_map *map = punched_of(s);
+	int err = 0;
+
+	if (!map) {
+		err = attr_map_create_for(PUNCHED, 0, s->file_size >> OS_PAGE_SHIFT, &map);
+		if (err)
+			return err;
+		atomic_store_explicit(&s->punched, map, memory_order_release);
+	}
+	err = attr_map_reserve(map, offset >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT);
+	if (!err)
+		attr_map_set(map, offset >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, value);
+	return err;
+}
+
+static bool is_noted(struct store *s, uint64_t offset)
+{
+	struct attr_map *map = punched_of(s);
+
+	return map && attr_map_get(map, offset >> OS_PAGE_SHIFT) == PUNCHED;
+}
+
+/* None of the range is taken for punched from here on. */
+static int forget_punched(struct store *s, uint64_t offset, uint64_t size)
+{
+	struct attr_map *map = punched_of(s);
+	uint32_t value;
+	int err = 0;
+
+	if (!map ||
+	    (attr_map_uniform(map, offset >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, &value) &&
+	     !value))
+		return 0;
+	os_mutex_lock(&s->lock);
+	err = note_locked(s, offset, size, 0);
+	os_mutex_unlock(&s->lock);
+	return err;
+}
+
+/* ---- 2m -------------------------------------------------------------------------------------- */
+
+static int take_from_pool(struct store *s, struct window *w, uint64_t offset)
+{
+	uint64_t block = block_of(offset);
+	int err = forget_punched(s, block, BLOCK_2M);
+
+	if (err)
+		return err;
+	if (os_populate((char *)w->addr + block % STORE_WINDOW_SIZE, BLOCK_2M, true))
+		return -ENOMEM;
+	set_filled(w, block);
+	return 0;
+}
+
+static int fill_2m(struct store *s, struct window *w, uint64_t offset)
+{
+	if (!is_filled(w, offset))
+		return take_from_pool(s, w, offset);
+	return is_noted(s, offset) ? forget_punched(s, offset, OS_PAGE_SIZE) : 0;
+}
+
+static int allocate_2m(struct store *s, uint64_t offset, uint64_t size)
+{
+	uint64_t end = offset + size;
+	int err = 0;
+
+	for (uint64_t at = block_of(offset); !err && at < end; at += BLOCK_2M) {
+		struct window *w;
+
+		if (os_signal_pending())
+			return -EINTR;
+		err = window_get(s, at, &w);
+		if (!err && !is_filled(w, at))
+			err = take_from_pool(s, w, at);
+	}
+	return err ? err : forget_punched(s, offset, size);
+}
+
+/* Whole blocks, to the end of the file's last. What is noted of them is forgotten when they are filled again. */
+static int punch_blocks(struct store *s, uint64_t offset, uint64_t end)
+{
+	int err = os_file_punch(s->fd, offset, end - offset);
+
+	if (!err)
+		window_for_each(s, offset, end, clear_filled);
+	return err;
+}
+
+/* Notes it, and says whether the block is to go. Without memory for that the block just stays. */
+static bool note_punched(struct store *s, uint64_t offset, uint64_t size)
+{
+	uint64_t block = block_of(offset), end = block + BLOCK_2M;
+	uint32_t value = 0;
+	int err;
+
+	if (end > s->size)
+		end = s->size;
+	os_mutex_lock(&s->lock);
+	err = note_locked(s, offset, size, PUNCHED);
+	os_mutex_unlock(&s->lock);
+	return !err &&
+	       attr_map_uniform(punched_of(s), block >> OS_PAGE_SHIFT,
+				(end - block) >> OS_PAGE_SHIFT, &value) &&
+	       value == PUNCHED;
+}
+
+/* A piece of one block. */
+static int punch_piece(struct store *s, uint64_t offset, uint64_t size)
+{
+	struct window *w = window_find(s, offset);
+
+	if (!size || !w || !is_filled(w, offset))
+		return 0;
+	if (note_punched(s, offset, size))
+		return punch_blocks(s, block_of(offset), block_of(offset) + BLOCK_2M);
+	memset((char *)w->addr + offset % STORE_WINDOW_SIZE, 0, size);
+	return 0;
+}
+
+static int punch_2m(struct store *s, uint64_t offset, uint64_t size)
+{
+	uint64_t end = offset + size == s->size ? s->file_size : offset + size;
+	uint64_t first = round_up(offset, BLOCK_2M), last = block_of(end);
+	int err;
+
+	/* Inside one block. */
+	if (first > last)
+		return punch_piece(s, offset, size);
+	err = punch_piece(s, offset, first - offset);
+	if (!err && first < last)
+		err = punch_blocks(s, first, last);
+	return err ? err : punch_piece(s, last, end - last);
+}
+
+bool huge_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size)
+{
+	struct attr_map *map = punched_of(s);
+	uint64_t at = *offset;
+
+	while (at < end) {
+		struct window *w = window_find(s, at);
+		uint64_t stop = block_of(at) + BLOCK_2M;
+		uint32_t value = 0;
+
+		stop = stop < end ? stop : end;
+		if (w && is_filled(w, at)) {
+			*size = stop - at;
+			if (map)
+				*size = attr_map_run(map, at >> OS_PAGE_SHIFT,
+						     *size >> OS_PAGE_SHIFT, &value)
+					<< OS_PAGE_SHIFT;
+			*offset = at;
+			if (!value)
+				return true;
+			stop = at + *size;
+		}
+		at = stop;
+	}
+	return false;
+}
+
+/* ---- either ---------------------------------------------------------------------------------- */
+
+int store_fill(struct store *s, uint64_t offset)
+{
+	struct window *w;
+	int err;
+
+	os_assert(offset < s->size);
+	if (!s->fills)
+		return 0;
+	err = window_get(s, offset, &w);
+	if (!err && s->pages == STORE_2M)
+		err = fill_2m(s, w, offset);
+	else if (!err)
+		collapse(s, w, offset);
+	return err;
+}
+
+int huge_level(struct store *s, uint64_t offset)
+{
+	struct window *w = window_find(s, offset);
+	struct attr_map *map = punched_of(s);
+	int level = s->pages == STORE_4K || (w && all_filled(w)) ? LEVEL_1G : LEVEL_2M;
+
+	return map ? attr_map_level(map, offset >> OS_PAGE_SHIFT, level) : level;
+}
+
+int huge_allocate(struct store *s, uint64_t offset, uint64_t size)
+{
+	return s->pages == STORE_2M ? allocate_2m(s, offset, size) : allocate_thp(s, offset, size);
+}
+
+int huge_punch(struct store *s, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	if (s->pages == STORE_2M)
+		return punch_2m(s, offset, size);
+	err = os_file_punch(s->fd, offset, size);
+	if (!err)
+		window_for_each(s, offset, offset + size, clear_filled);
+	return err;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The inside of a store, for store.c and store_huge.c alone. */
+#ifndef GMEM_CORE_STORE_PRIVATE_H
+#define GMEM_CORE_STORE_PRIVATE_H
+
+#include "core/attr_map.h"
+#include "core/store.h"
+#include "os/os.h"
+
+#define BLOCK_2M ((uint64_t)2 << 20)
+#define WINDOW_WORDS 8 /* of 64 blocks of 2 MiB */
+
+/* Made once, stays until the end. */
+struct window {
+	void *addr;
+	/* A bit for each block of 2 MiB: there is nothing to fill any more. thp: it has been tried; 2m: the huge
+	 * page is there. */
+	_Atomic uint64_t filled[WINDOW_WORDS];
+};
+
+typedef _Atomic(void *) slot_t;
+
+struct store {
+	uint64_t size;
+	uint64_t file_size; /* of the memfd: whole pages of its kind */
+	enum store_pages pages;
+	bool fills; /* huge pages, or perhaps */
+	int fd;
+	int depth; /* levels of tables */
+	slot_t *top;
+	uint64_t nr_top;
+	struct os_mutex lock; /* making of tables and windows, and what is below */
+	_Atomic(struct attr_map *)
+		punched; /* 2m: pages that are, of huge pages that are not; NULL: none yet */
+};
+
+static inline uint64_t round_up(uint64_t value, uint64_t unit)
+{
+	return (value + unit - 1) / unit * unit;
+}
+
+/* The window that offset lies in; NULL: not made yet. */
+struct window *window_find(struct store *s, uint64_t offset);
+/* Makes it. -ENOMEM. */
+int window_get(struct store *s, uint64_t offset, struct window **out);
+/* Calls fn for every window there is that meets [offset, end), with the part that does. */
+void window_for_each(struct store *s, uint64_t offset, uint64_t end,
+		     void (*fn)(struct window *w, uint64_t offset, uint64_t end));
+
+/* ---- store_huge.c, for stores that fill ------------------------------------------------------------ */
+
+int huge_level(struct store *s, uint64_t offset);
+int huge_allocate(struct store *s, uint64_t offset, uint64_t size);
+int huge_punch(struct store *s, uint64_t offset, uint64_t size);
+/* 2m only */
+bool huge_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
+
+#endif
