@@ -153,6 +153,9 @@ static void enlist(struct host_file *f)
 	os_mutex_lock(&life_lock);
 	os_mutex_lock(&files_lock);
 	f->next = files;
+	f->link_to = &files;
+	if (files)
+		files->link_to = &f->next;
 	files = f;
 	os_mutex_unlock(&files_lock);
 	os_mutex_unlock(&life_lock);
@@ -160,14 +163,11 @@ static void enlist(struct host_file *f)
 
 static void delist(struct host_file *f)
 {
-	struct host_file **p = &files;
-
 	os_mutex_lock(&life_lock);
 	os_mutex_lock(&files_lock);
-	while (*p && *p != f)
-		p = &(*p)->next;
-	if (*p)
-		*p = f->next;
+	*f->link_to = f->next;
+	if (f->next)
+		f->next->link_to = f->link_to;
 	os_mutex_unlock(&files_lock);
 	os_mutex_unlock(&life_lock);
 }

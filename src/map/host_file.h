@@ -50,10 +50,11 @@ struct host_file {
 		changed_ns; /* when it was last punched or backed: by this process, at home by anybody; 0 */
 	struct gmem_consumer consumer;
 	struct pins pins;
-	struct share_link *link; /* elsewhere: the way home (share.h) */
-	bool inherited;		 /* state and store_fd are copies of the parent's, and stay */
-	_Atomic bool attached;	 /* elsewhere: state is kept up to date */
-	struct host_file *next;	 /* all of this process (host_file.c) */
+	struct share_link *link;    /* elsewhere: the way home (share.h) */
+	bool inherited;		    /* state and store_fd are copies of the parent's, and stay */
+	_Atomic bool attached;	    /* elsewhere: state is kept up to date */
+	struct host_file *next;	    /* all of this process (host_file.c) */
+	struct host_file **link_to; /* what points here */
 };
 
 /* At home: becomes f's consumer and takes a reference on it. -ENOMEM, -EMFILE. */
