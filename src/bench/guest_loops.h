@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "guest_mixed.h"
+#include "bench/guest_mixed.h"
 
 #define GUEST_CODE_GPA 0x10000u
 #define GUEST_CODE_STACK 0x80000u
