@@ -25,7 +25,7 @@ tsan:
 
 # What the hot paths execute now is what they may execute from now on (tests/perf).
 baseline: all
-	@ninja -C $(BUILD) --quiet tests/perf/perf-hot
+	@ninja -C $(BUILD) --quiet tests/perf/perf-hot tests/perf/perf-hot-shim
 	@tools/perf-baseline --write $(BUILD)
 
 format:

@@ -38,14 +38,13 @@ static void list(const struct hot_path *paths)
 
 int main(int argc, char **argv)
 {
-	const struct hot_path *tables[] = { hot_map_paths, hot_mmu_paths, hot_guest_paths };
 	bool only_list = argc > 1 && strcmp(argv[1], "--list") == 0;
 
-	for (unsigned int i = 0; i < 3; i++) {
+	for (const struct hot_path *const *table = hot_tables; *table; table++) {
 		if (only_list)
-			list(tables[i]);
+			list(*table);
 		else
-			run(tables[i], argv + 1);
+			run(*table, argv + 1);
 	}
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * hot: the paths whose instructions are counted against tests/perf/baseline.json.
  *
- * tools/perf-baseline runs the program once under callgrind, which counts from where measured() in hot.c is entered
+ * There are two programs: perf-hot has the layers linked in, perf-hot-shim knows the KVM interface and has the library
+ * that is otherwise preloaded. tools/perf-baseline runs each once under callgrind, which counts from where measured() in hot.c is entered
  * to its return and puts that down, once a path. run() does its operation many times and nothing else; what it
  * needs is set up before, by prepare(), and so is a first round, where the path is not about being the first.
  */
@@ -18,7 +19,8 @@ struct hot_path {
 	void (*run)(void);
 };
 
-/* Each ends with an empty name. One of a table is done before the next is prepared. */
-extern const struct hot_path hot_map_paths[], hot_mmu_paths[], hot_guest_paths[];
+/* All of a program, to a NULL; each table ends with an empty name. One of a table is done before the next is
+ * prepared. */
+extern const struct hot_path *const hot_tables[];
 
 #endif

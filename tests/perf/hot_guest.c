@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* A guest in long mode, and exits by KVM_RUN: all of it but the preloaded library. */
-#include "hot.h"
+#include "hot_layers.h"
 
 #include <string.h>
 #include <sys/mman.h>

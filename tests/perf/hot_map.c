@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* The attribute map, and a page that is converted in place where nobody has it in hand. */
-#include "hot.h"
+#include "hot_layers.h"
 
 #include "core/attr_map.h"
 #include "core/gmem_file.h"

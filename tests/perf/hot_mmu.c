@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Attribute changes with their bracket, nested tables, guest faults. */
-#include "hot.h"
+#include "hot_layers.h"
 
 #include "core/gmem_file.h"
 #include "mmu/memslot.h"
