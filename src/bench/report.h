@@ -46,7 +46,6 @@ void bench_print_end(FILE *to, const struct bench_tally *t);
 /* ---- of a whole run ---- */
 
 void bench_report_text(FILE *to, const struct bench_report *r);
-void bench_report_markdown(FILE *to, const struct bench_report *r);
 void bench_report_svg(FILE *to, const struct bench_report *r);
 void bench_report_json(FILE *to, const struct bench_report *r);
 

@@ -83,6 +83,7 @@ static struct json_object *of_goal(const struct bench_result *r, const struct be
 	v = bench_judge(r, g, &value);
 	add_text(o, "goal", bench_format_goal(r->bcase, g, text));
 	add_number(o, "limit", g->limit);
+	add_text(o, "way", g->way ? g->way : r->bcase->ways[0].name);
 	if (g->beside)
 		add_text(o, "beside", g->beside);
 	if (v != BENCH_UNKNOWN)

@@ -13,6 +13,7 @@ const struct bench_case *const bench_sets[] = {
 	bench_fault_cases,
 	bench_exit_cases,
 	bench_foreign_cases,
+	bench_program_cases,
 	NULL,
 };
 /* clang-format on */

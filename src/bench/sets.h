@@ -9,6 +9,7 @@ extern const struct bench_case bench_convert_cases[]; /* conversions in place */
 extern const struct bench_case bench_file_cases[];    /* punch, allocate */
 extern const struct bench_case bench_foreign_cases[]; /* calls that are not gmem's */
 extern const struct bench_case bench_map_cases[];     /* the attribute map alone */
+extern const struct bench_case bench_program_cases[]; /* whole programs */
 extern const struct bench_case bench_touch_cases[];   /* the host's page faults */
 
 #endif

@@ -19,7 +19,7 @@ static const struct opt opts[] = {
 	{ "list", NULL, "only tell which cases there are", .flag = &only_list },
 	{ "json", NULL, "write JSON, for programs", .flag = &as_json },
 	{ "plot", "FILE", "draw charts of it, too (SVG)", .value = &plot_file },
-	{ "save", "FOLDER", "write bench.txt, .json, .md and .svg there", .value = &folder },
+	{ "save", "FOLDER", "write bench.txt, .json and .svg there", .value = &folder },
 	{ "compare", "WAY", "of what is beside ours only this: host, memfd...", .value = &compare },
 	{ "seconds", "S", "to measure each way of a case (0.4)", .value = &seconds_text },
 	{ "rounds", "N", "of each way, instead of a time", .value = &rounds_text },
@@ -91,7 +91,6 @@ static int write_folder(const struct cmd *cmd, const struct bench_report *report
 	} files[] = {
 		{ "bench.txt", bench_report_text },
 		{ "bench.json", bench_report_json },
-		{ "bench.md", bench_report_markdown },
 		{ "bench.svg", bench_report_svg },
 	};
 	int ret = EXIT_OK;

@@ -276,7 +276,7 @@ static void numbers_have_three_digits_and_a_unit(void **state)
 	assert_string_equal(bench_format(&c, 4e8, text), "400 M/s");
 }
 
-/* ---- a run as text, Markdown and a drawing ------------------------------------------------------ */
+/* ---- a run as text and a drawing ------------------------------------------------------ */
 
 static struct bench_result results[3];
 
@@ -298,7 +298,7 @@ static char *written(void (*write)(FILE *to, const struct bench_report *r))
 
 static void reports_have_what_was_measured(void **state)
 {
-	char *text = written(bench_report_text), *markdown = written(bench_report_markdown);
+	char *text = written(bench_report_text);
 
 	assert_non_null(strstr(text, "two/ways"));
 	assert_non_null(strstr(text, "x0.50"));
@@ -306,12 +306,7 @@ static void reports_have_what_was_measured(void **state)
 	assert_non_null(strstr(text, "cores^-1.00"));
 	assert_non_null(strstr(text, "not on a Tuesday"));
 	assert_non_null(strstr(text, "2.50 M/s"));
-	assert_non_null(
-		strstr(markdown, "| two/ways | x | ours 100 ns (100 ns - 100 ns) | beside 200 ns"));
-	assert_non_null(
-		strstr(markdown, "| two/series | x | ours 1: 10.0 M/s, 2: 5.00 M/s, 4: 2.50 M/s"));
 	free(text);
-	free(markdown);
 }
 
 static void a_drawing_escapes_its_text(void **state)
