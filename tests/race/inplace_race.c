@@ -238,7 +238,7 @@ static void race_for(const struct table *t, double seconds)
 	double start = now();
 
 	while (!t->failed &&
-	       (now() - start < seconds || (missing(t) && now() - start < 3 * seconds + 10)))
+	       (now() - start < seconds || (missing(t) && now() - start < 3 * seconds + 45)))
 		sleep_us(20000);
 }
 
