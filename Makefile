@@ -28,6 +28,14 @@ baseline: all
 	@ninja -C $(BUILD) --quiet tests/perf/perf-hot tests/perf/perf-hot-shim
 	@tools/perf-baseline --write $(BUILD)
 
+# Some minutes, best on a machine that does nothing else. "make performance" puts it into docs/performance.md.
+bench: all
+	@GMEM_SELFTESTS=$$(tools/fetch-selftests --built 2>/dev/null) \
+		$(BUILD)/gmem bench --save $(BUILD)/bench
+
+performance: bench
+	@tools/performance --write $(BUILD)/bench
+
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -37,4 +45,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-clang
 
-.PHONY: all demo check asan tsan baseline format install clean
+.PHONY: all demo check asan tsan baseline bench performance format install clean

@@ -20,7 +20,7 @@ static int program_setup(struct bench_run *r)
 {
 	const char *folder = getenv("GMEM_SELFTESTS"), *name = r->bcase->data;
 
-	if (!folder)
+	if (!folder || !folder[0])
 		return bench_refuse(r, -EOPNOTSUPP, "GMEM_SELFTESTS says no folder");
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	if (access(path, X_OK))

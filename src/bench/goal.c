@@ -46,9 +46,7 @@ static bool read_figure(const struct bench_result *r, size_t point, int way, enu
 	if (!f || f->err || !f->stats.nr)
 		return false;
 	h->typical = stat == BENCH_P99 ? f->stats.p99 : f->stats.median;
-	h->best = stat == BENCH_P99		 ? f->stats.p99
-		  : r->bcase->unit == BENCH_RATE ? f->stats.max
-						 : f->stats.min;
+	h->best = stat == BENCH_P99 ? f->stats.p99 : bench_best(r->bcase, &f->stats);
 	return true;
 }
 
@@ -108,6 +106,19 @@ static enum bench_verdict judge_points(const struct bench_result *r, const struc
 	return worst;
 }
 
+static enum bench_verdict judge_growth(const struct bench_result *r, const struct bench_goal *g,
+				       double *value)
+{
+	int way = bench_way_index(r->bcase, g->way);
+	struct held h;
+
+	if (way < 0 || !bench_result_growth(r, (size_t)way, false, &h.typical) ||
+	    !bench_result_growth(r, (size_t)way, true, &h.best))
+		return BENCH_UNKNOWN;
+	*value = h.typical;
+	return hold(r, g, h);
+}
+
 static enum bench_verdict judge_speedup(const struct bench_result *r, const struct bench_goal *g,
 					double *value)
 {
@@ -130,14 +141,10 @@ static enum bench_verdict judge_speedup(const struct bench_result *r, const stru
 enum bench_verdict bench_judge(const struct bench_result *r, const struct bench_goal *g,
 			       double *value)
 {
-	int way = bench_way_index(r->bcase, g->way);
-
 	*value = 0;
 	switch (g->stat) {
 	case BENCH_GROWTH:
-		if (way < 0 || !bench_result_growth(r, (size_t)way, value))
-			return BENCH_UNKNOWN;
-		return hold(r, g, (struct held){ *value, *value });
+		return judge_growth(r, g, value);
 	case BENCH_SPEEDUP:
 		return judge_speedup(r, g, value);
 	case BENCH_MEDIAN:

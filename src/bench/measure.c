@@ -215,17 +215,22 @@ void bench_measure(const struct bench_case *c, const struct bench_options *o,
 		measure_point(result, &result->points[i], o);
 }
 
-bool bench_result_growth(const struct bench_result *r, size_t way, double *growth)
+double bench_best(const struct bench_case *c, const struct bench_stats *s)
+{
+	return c->unit == BENCH_RATE ? s->max : s->min;
+}
+
+bool bench_result_growth(const struct bench_result *r, size_t way, bool best, double *growth)
 {
 	double x[BENCH_MAX_POINTS], y[BENCH_MAX_POINTS];
 
 	for (size_t i = 0; i < r->nr_points; i++) {
 		const struct bench_figure *f = &r->points[i].figures[way];
 
-		if (f->err || !f->stats.nr || f->stats.median <= 0)
+		if (f->err || !f->stats.nr || f->stats.min <= 0)
 			return false;
 		x[i] = (double)r->points[i].param;
-		y[i] = f->stats.median;
+		y[i] = best ? bench_best(r->bcase, &f->stats) : f->stats.median;
 	}
 	*growth = bench_growth(x, y, r->nr_points);
 	return r->nr_points > 1;

@@ -58,8 +58,11 @@ struct bench_result {
 void bench_measure(const struct bench_case *c, const struct bench_options *o,
 		   struct bench_result *result);
 
-/* Of a series, and a way that has figures at all points: see BENCH_GROWTH. False when it has not. */
-bool bench_result_growth(const struct bench_result *r, size_t way, double *growth);
+/* Of a series, and a way that has figures at all points: see BENCH_GROWTH. Of the medians, or of the best rounds. False when
+ * it has not. */
+bool bench_result_growth(const struct bench_result *r, size_t way, bool best, double *growth);
+/* The best of all values: the lowest, of a rate the highest. */
+double bench_best(const struct bench_case *c, const struct bench_stats *s);
 
 /* ---- goals (goal.c) ---- */
 

@@ -68,7 +68,7 @@ static struct json_object *of_growth(const struct bench_result *r)
 	double growth;
 
 	for (size_t way = 0; way < r->nr_ways; way++)
-		if (bench_result_growth(r, way, &growth))
+		if (bench_result_growth(r, way, false, &growth))
 			add_number(o, r->bcase->ways[way].name, growth);
 	return o;
 }

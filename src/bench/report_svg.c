@@ -111,30 +111,39 @@ static double goals_chart(FILE *to, const struct bench_report *r, double top)
 
 /* ---- times ------------------------------------------------------------------------------------- */
 
-#define MAX_NAMES 12
+/* A way has the same mark everywhere. */
+static const char *const mark_names[] = { "gmem", "library", "host", "memfd", "raw", "plain" };
+#define NR_MARKS (sizeof(mark_names) / sizeof(mark_names[0]))
 
-/* A way has the same mark in all of a chart. */
-struct marks {
-	const char *names[MAX_NAMES];
+static unsigned int mark_of(const char *name)
+{
+	unsigned int i = 0;
+
+	while (i < NR_MARKS - 1 && strcmp(mark_names[i], name) != 0)
+		i++;
+	return i;
+}
+
+/* Names that a chart has, each once. */
+struct names {
+	const char *names[NR_MARKS + 2];
 	unsigned int nr;
 };
 
-static unsigned int mark_of(struct marks *m, const char *name)
+static void add_name(struct names *n, const char *name)
 {
-	for (unsigned int i = 0; i < m->nr; i++)
-		if (strcmp(m->names[i], name) == 0)
-			return i;
-	if (m->nr == MAX_NAMES)
-		return MAX_NAMES - 1;
-	m->names[m->nr] = name;
-	return m->nr++;
+	for (unsigned int i = 0; i < n->nr; i++)
+		if (strcmp(n->names[i], name) == 0)
+			return;
+	if (n->nr < NR_MARKS + 2)
+		n->names[n->nr++] = name;
 }
 
-static void legend(FILE *to, const struct marks *m, double x, double y)
+static void legend(FILE *to, const struct names *n, double x, double y)
 {
-	for (unsigned int i = 0; i < m->nr; i++) {
-		svg_mark(to, x, y - 4, i);
-		svg_text(to, x + 9, y, SVG_START, 11, m->names[i]);
+	for (unsigned int i = 0; i < n->nr; i++) {
+		svg_mark(to, x, y - 4, mark_of(n->names[i]));
+		svg_text(to, x + 9, y, SVG_START, 11, n->names[i]);
 		x += 85;
 	}
 }
@@ -144,8 +153,7 @@ static bool has_figure(const struct bench_figure *f)
 	return !f->err && f->stats.nr && f->stats.median > 0;
 }
 
-static void draw_times(FILE *to, const struct bench_result *r, const struct svg_scale *s, double y,
-		       struct marks *m)
+static void draw_times(FILE *to, const struct bench_result *r, const struct svg_scale *s, double y)
 {
 	double middle = y + ROW / 2;
 
@@ -157,7 +165,7 @@ static void draw_times(FILE *to, const struct bench_result *r, const struct svg_
 			continue;
 		svg_line(to, svg_at(s, f->stats.min), middle, svg_at(s, f->stats.p90), middle, 1,
 			 NULL);
-		svg_mark(to, svg_at(s, f->stats.median), middle, mark_of(m, f->way->name));
+		svg_mark(to, svg_at(s, f->stats.median), middle, mark_of(f->way->name));
 	}
 }
 
@@ -166,7 +174,7 @@ static bool is_time(const struct bench_result *r)
 	return !r->bcase->axis && r->bcase->unit == BENCH_TIME;
 }
 
-static struct svg_scale scale_of_times(const struct bench_report *r, struct marks *m)
+static struct svg_scale scale_of_times(const struct bench_report *r, struct names *n)
 {
 	double low = 0, high = 0;
 
@@ -177,7 +185,7 @@ static struct svg_scale scale_of_times(const struct bench_report *r, struct mark
 
 			if (!has_figure(f))
 				continue;
-			mark_of(m, f->way->name);
+			add_name(n, f->way->name);
 			low = low == 0 || f->stats.min < low ? f->stats.min : low;
 			high = f->stats.p90 > high ? f->stats.p90 : high;
 		}
@@ -188,8 +196,8 @@ static struct svg_scale scale_of_times(const struct bench_report *r, struct mark
 static double times_chart(FILE *to, const struct bench_report *r, double top)
 {
 	const struct bench_case *unit = NULL;
-	struct marks m = { .nr = 0 };
-	struct svg_scale s = scale_of_times(r, &m);
+	struct names n = { .nr = 0 };
+	struct svg_scale s = scale_of_times(r, &n);
 	double y = top + HEAD;
 	unsigned int nr = 0;
 
@@ -198,7 +206,7 @@ static double times_chart(FILE *to, const struct bench_report *r, double top)
 			continue;
 		unit = r->results[i].bcase;
 		if (to)
-			draw_times(to, &r->results[i], &s, y + nr * ROW, &m);
+			draw_times(to, &r->results[i], &s, y + nr * ROW);
 		nr++;
 	}
 	if (!nr)
@@ -207,7 +215,7 @@ static double times_chart(FILE *to, const struct bench_report *r, double top)
 		svg_text(
 			to, 20, top + 22, SVG_START, 15,
 			"Times of an operation: median, from the best round to the 90th percentile");
-		legend(to, &m, 20, top + 42);
+		legend(to, &n, 20, top + 42);
 		grid(to, &s, y, y + nr * ROW, unit);
 	}
 	return HEAD + nr * ROW + 20;
@@ -225,8 +233,8 @@ static struct svg_scale scale_of_values(const struct bench_result *r, double fro
 
 			if (!has_figure(f))
 				continue;
-			low = low == 0 || f->stats.median < low ? f->stats.median : low;
-			high = f->stats.median > high ? f->stats.median : high;
+			low = low == 0 || f->stats.min < low ? f->stats.min : low;
+			high = f->stats.p90 > high ? f->stats.p90 : high;
 		}
 	}
 	return svg_scale(low, high, from, to);
@@ -249,7 +257,8 @@ static void draw_curve(FILE *to, const struct bench_result *r, size_t way,
 		y = svg_at(sy, f->stats.median);
 		if (!first)
 			svg_line(to, last_x, last_y, x, y, 1.2, dashes[way % 6]);
-		svg_mark(to, x, y, (unsigned int)way);
+		svg_line(to, x, svg_at(sy, f->stats.min), x, svg_at(sy, f->stats.p90), 0.6, NULL);
+		svg_mark(to, x, y, mark_of(f->way->name));
 		last_x = x;
 		last_y = y;
 		first = false;
@@ -284,12 +293,16 @@ static void draw_series(FILE *to, const struct bench_result *r, double left, dou
 	struct svg_scale sx = { first, last > first ? last : first * 10, left + 80,
 				left + CELL_WIDTH - 30 };
 	struct svg_scale sy = scale_of_values(r, top + CELL_HEIGHT - 50, top + 55);
-	struct marks m = { .nr = 0 };
+	struct names n = { .nr = 0 };
 
 	svg_text(to, left + 20, top + 20, SVG_START, 13, r->bcase->name);
-	for (size_t way = 0; way < r->nr_ways; way++)
-		mark_of(&m, r->bcase->ways[way].name);
-	legend(to, &m, left + 84, top + 40);
+	for (size_t i = 0; i < r->nr_points * r->nr_ways; i++) {
+		const struct bench_figure *f = &r->points[i / r->nr_ways].figures[i % r->nr_ways];
+
+		if (has_figure(f))
+			add_name(&n, f->way->name);
+	}
+	legend(to, &n, left + 84, top + 40);
 	draw_axes(to, r, &sx, &sy);
 	for (size_t way = 0; way < r->nr_ways; way++)
 		draw_curve(to, r, way, &sx, &sy);

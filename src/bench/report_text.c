@@ -116,24 +116,39 @@ static void print_figure(FILE *to, const struct bench_result *r, const struct be
 		bench_format(r->bcase, f->stats.p90, p90), ratio);
 }
 
-static void print_series(FILE *to, const struct bench_result *r, struct bench_tally *t)
+/* A way without any figure is worth one line. */
+static bool is_absent(const struct bench_result *r, size_t way)
 {
-	double growth;
+	for (size_t i = 0; i < r->nr_points; i++)
+		if (!r->points[i].figures[way].err)
+			return false;
+	return true;
+}
 
+static void print_points(FILE *to, const struct bench_result *r)
+{
 	for (size_t i = 0; i < r->nr_points; i++) {
 		char name[48];
 
+		snprintf(name, sizeof(name), "  %s %llu", r->bcase->axis_name,
+			 (unsigned long long)r->points[i].param);
 		for (size_t way = 0; way < r->nr_ways; way++) {
-			snprintf(name, sizeof(name), "  %s %llu", r->bcase->axis_name,
-				 (unsigned long long)r->points[i].param);
+			if (is_absent(r, way) && i)
+				continue;
 			print_figure(to, r, &r->points[i], way, way ? "" : name);
 			fputc('\n', to);
 		}
 	}
+}
+
+static void print_growths(FILE *to, const struct bench_result *r, struct bench_tally *t)
+{
+	double growth;
+
 	for (size_t way = 0; way < r->nr_ways; way++) {
-		if (!bench_result_growth(r, way, &growth))
+		if (!bench_result_growth(r, way, false, &growth))
 			continue;
-		fprintf(to, "  growth %25s %-9s ~ %s^%.2f  ", "", r->bcase->ways[way].name,
+		fprintf(to, "  %-32s %-9s ~ %s^%.2f  ", "growth", r->bcase->ways[way].name,
 			r->bcase->axis_name, growth);
 		print_goals(to, r, way, t);
 		fputc('\n', to);
@@ -144,7 +159,8 @@ void bench_print(FILE *to, const struct bench_result *r, struct bench_tally *t)
 {
 	if (r->bcase->axis) {
 		fprintf(to, "%s\n", r->bcase->name);
-		print_series(to, r, t);
+		print_points(to, r);
+		print_growths(to, r, t);
 	}
 	for (size_t way = 0; !r->bcase->axis && way < r->nr_ways; way++) {
 		print_figure(to, r, &r->points[0], way, way ? "" : r->bcase->name);

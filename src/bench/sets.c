@@ -13,6 +13,8 @@ const struct bench_case *const bench_sets[] = {
 	bench_fault_cases,
 	bench_exit_cases,
 	bench_foreign_cases,
+	bench_scale_cases,
+	bench_scale_fault_cases,
 	bench_program_cases,
 	NULL,
 };

@@ -188,7 +188,7 @@ static void a_series_has_points_and_grows(void **state)
 	bench_measure(bench_find("two/series"), &options, &result);
 	assert_int_equal(result.nr_points, 3);
 	assert_true(near(result.points[2].figures[0].stats.median, 1e9 / 400));
-	assert_true(bench_result_growth(&result, 0, &value));
+	assert_true(bench_result_growth(&result, 0, false, &value));
 	assert_true(near(value, -1));
 	assert_int_equal(verdict(0, &value), BENCH_MET); /* the worst of all points */
 	assert_true(near(value, 2.5e6));
