@@ -165,6 +165,8 @@ void gmem_file_set_type(struct gmem_file *f, const struct gmem_type_ops *ops, vo
 /* For whoever maps a private page for a guest, between gmem_file_fault_begin() and end(), when the page is
  * present and before it is mapped: the type's prepare(). -ENOMEM, or the type's. */
 int gmem_file_prepare(struct gmem_file *f, uint64_t offset);
+/* Whether it does anything; if not, nobody need call it. */
+bool gmem_file_prepares(const struct gmem_file *f);
 
 /*
  * Conversion in place, all or nothing, of a file with IN_PLACE. size > 0, offset and size page aligned and inside

@@ -82,6 +82,11 @@ static int prepare_locked(struct gmem_file *f, uint64_t page)
 	return 0;
 }
 
+bool gmem_file_prepares(const struct gmem_file *f)
+{
+	return f->type_ops && f->type_ops->prepare;
+}
+
 int gmem_file_prepare(struct gmem_file *f, uint64_t offset)
 {
 	int err;

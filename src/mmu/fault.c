@@ -29,6 +29,7 @@ enum { STEP_RETRY = -1, STEP_NEXT = -2 };
 
 struct fault {
 	struct mmu *mmu;
+	struct mmu_vcpu *v;
 	uint64_t gfn;
 	uint32_t access;
 	bool prefault;
@@ -41,6 +42,7 @@ struct fault {
 	bool in_place;
 	struct gmem_file *file; /* a reference, from_file or in_place */
 	uint64_t file_offset;
+	bool one_by_one; /* each page must be prepared */
 	/* looked up: the host address of the page */
 	uint64_t host;
 	int level;
@@ -82,7 +84,7 @@ static int decide_hva(struct fault *f)
 	/* An entry has no room for more: no such address is mapped but by asking for it. */
 	if (f->host & ~ENTRY_ADDRESS)
 		return plain_error(f, -EFAULT);
-	f->level = LEVEL_1G;
+	f->level = f->mmu->max_level;
 	return STEP_NEXT;
 }
 
@@ -113,6 +115,19 @@ static void keep_file(struct fault *f)
 	gmem_file_get(f->file);
 }
 
+/* The next fault mostly has the slot of the last. */
+static struct memslot *find_slot(struct fault *f)
+{
+	struct mmu_vcpu *v = f->v;
+
+	if (v->slots_version == f->mmu->slots_version && v->slot &&
+	    f->gfn - v->slot->gfn < v->slot->nr_pages)
+		return v->slot;
+	v->slot = memslot_at(f->mmu, f->gfn);
+	v->slots_version = f->mmu->slots_version;
+	return v->slot;
+}
+
 static int read_and_decide(struct fault *f)
 {
 	struct mmu *mmu = f->mmu;
@@ -121,7 +136,7 @@ static int read_and_decide(struct fault *f)
 	os_mutex_lock(&mmu->lock);
 	f->gfn_sequence = mmu->gfn_windows.sequence;
 	f->hva_sequence = mmu->hva_windows.sequence;
-	f->slot = memslot_at(mmu, f->gfn);
+	f->slot = find_slot(f);
 	f->is_private = mmu_is_private(mmu, f->slot, f->gfn);
 	step = decide(f);
 	if (step == STEP_NEXT)
@@ -146,16 +161,18 @@ static bool lost_race(struct fault *f)
 				   f->host + OS_PAGE_SIZE);
 }
 
-/* A block may reach into a bracket that does not meet the page itself. */
+/* What is mapped beside the page may reach into a bracket that does not meet the page itself. */
+static bool range_is_free(struct fault *f, uint64_t gfn, uint64_t host, uint64_t size)
+{
+	return !window_is_open(&f->mmu->gfn_windows, gfn, gfn + (size >> OS_PAGE_SHIFT)) &&
+	       (f->from_file || !window_is_open(&f->mmu->hva_windows, host, host + size));
+}
+
 static bool block_is_free(struct fault *f, int level)
 {
-	uint64_t nr = level_pages(level), first = f->gfn & ~(nr - 1);
-	uint64_t host = f->host & ~((nr << OS_PAGE_SHIFT) - 1);
+	uint64_t nr = level_pages(level), size = nr << OS_PAGE_SHIFT;
 
-	if (window_is_open(&f->mmu->gfn_windows, first, first + nr))
-		return false;
-	return f->from_file ||
-	       !window_is_open(&f->mmu->hva_windows, host, host + (nr << OS_PAGE_SHIFT));
+	return range_is_free(f, f->gfn & ~(nr - 1), f->host & ~(size - 1), size);
 }
 
 static int leaf_level(struct fault *f)
@@ -167,18 +184,61 @@ static int leaf_level(struct fault *f)
 	return level;
 }
 
-static int install_locked(struct fault *f)
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Maps what may be mapped as gfn is, as if it were one leaf, of the aligned run around it. What comes from a file
+ * stays in 2 MiB of it: that much is the page that gmem_file_page() has looked at. */
+static void map_run(struct fault *f, bool writable)
+{
+	uint64_t in_run = f->gfn % RUN_PAGES, in_slot = f->gfn - f->slot->gfn;
+	uint64_t before = min_u64(in_run, in_slot);
+	uint64_t after = min_u64(RUN_PAGES - 1 - in_run, f->slot->nr_pages - 1 - in_slot);
+	uint64_t in_block = (f->file_offset >> OS_PAGE_SHIFT) % level_pages(LEVEL_2M);
+	uint64_t host, size;
+
+	if (f->from_file) {
+		before = min_u64(before, in_block);
+		after = min_u64(after, level_pages(LEVEL_2M) - 1 - in_block);
+	}
+	host = f->host - (before << OS_PAGE_SHIFT);
+	size = (before + 1 + after) << OS_PAGE_SHIFT;
+	if ((host + size - 1) & ~ENTRY_ADDRESS & ~(uint64_t)(OS_PAGE_SIZE - 1))
+		return;
+	if (range_is_free(f, f->gfn - before, host, size) &&
+	    mmu_range_is_uniform(f->mmu, f->slot, f->gfn - before, before + 1 + after))
+		table_map_run(f->mmu, f->gfn - before, before + 1 + after, host, writable);
+}
+
+/* What a fault maps beside its page must not need a look of its own. */
+static bool may_run(struct fault *f)
+{
+	return f->mmu->max_level > LEVEL_4K && !f->prefault && !f->one_by_one &&
+	       !(f->slot->flags & MEMSLOT_LOG_DIRTY);
+}
+
+static int map_leaves(struct fault *f, int level)
 {
 	/* Memory of the program may be readable only: it is writable once a write has been tried. */
 	bool writable = f->from_file || (f->access & MMU_WRITE);
+	uint64_t block = f->host & ~((level_pages(level) << OS_PAGE_SHIFT) - 1);
+	int ret = table_map(f->mmu, f->gfn, level, block, writable);
+
+	if (ret > 0 && level == LEVEL_4K && may_run(f))
+		map_run(f, writable);
+	return ret < 0 ? ret : 0;
+}
+
+static int install_locked(struct fault *f)
+{
 	int level;
-	uint64_t block;
 
 	if (lost_race(f))
 		return STEP_RETRY;
 	level = leaf_level(f);
-	block = f->host & ~((level_pages(level) << OS_PAGE_SHIFT) - 1);
-	if (table_map(f->mmu, f->gfn, level, block, writable))
+	if (map_leaves(f, level))
 		return plain_error(f, -ENOMEM);
 	if (f->access & MMU_WRITE)
 		dirty_mark(f->slot, f->gfn);
@@ -223,11 +283,13 @@ static int map_file_page(struct fault *f)
 
 	if (ret)
 		return memory_fault(f, ret);
+	f->level = f->level < f->mmu->max_level ? f->level : f->mmu->max_level;
+	f->one_by_one = gmem_file_prepares(f->file);
 	f->host = (uint64_t)(uintptr_t)page;
 	/* The touch allocates the page; when there is no memory for it, that is told now. */
 	if (probe_page(f->host, false))
 		return memory_fault(f, -ENOMEM);
-	if (f->is_private) {
+	if (f->is_private && f->one_by_one) {
 		ret = gmem_file_prepare(f->file, f->file_offset);
 		if (ret)
 			return memory_fault(f, ret);
@@ -295,6 +357,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 	for (uint32_t turn = 0;; turn++) {
 		struct fault f = {
 			.mmu = v->mmu,
+			.v = v,
 			.gfn = gpa >> OS_PAGE_SHIFT,
 			.access = access,
 			.prefault = prefault,

@@ -106,6 +106,7 @@ static void update_hva_bounds(struct mmu *mmu)
 /* Under slots and the mmu lock. */
 static void index_slot(struct mmu *mmu, struct memslot *slot)
 {
+	mmu->slots_version++;
 	slot->by_gfn.start = slot->gfn;
 	slot->by_gfn.end = slot->gfn + slot->nr_pages;
 	interval_insert(&mmu->by_gfn[slot->as_id], &slot->by_gfn);
@@ -119,6 +120,7 @@ static void index_slot(struct mmu *mmu, struct memslot *slot)
 
 static void unindex_slot(struct mmu *mmu, struct memslot *slot)
 {
+	mmu->slots_version++;
 	interval_remove(&mmu->by_gfn[slot->as_id], &slot->by_gfn);
 	if (!has_hva_memory(slot))
 		return;
@@ -160,16 +162,17 @@ static bool block_fits(const struct memslot *slot, uint64_t gfn, uint64_t host, 
 	return !from_file || !((file_page ^ gfn) & mask);
 }
 
-/* The block lies in the slot. Its file pages need not be a block of the file: memory of the program is mapped so
- * too, and must not reach over a page that is private. */
-static bool block_is_uniform(const struct memslot *slot, uint64_t gfn, int level)
+/* File pages are asked one by one and not as blocks of the file: memory of the program is mapped in blocks, too,
+ * and must not reach over a page that is private. */
+bool mmu_range_is_uniform(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t nr)
 {
-	uint64_t first = gfn & ~(level_pages(level) - 1);
 	uint32_t value;
 
-	return attr_map_uniform(gmem_file_attributes(slot->file),
-				memslot_file_offset(slot, first) >> OS_PAGE_SHIFT,
-				level_pages(level), &value);
+	if (memslot_in_place(slot))
+		return attr_map_uniform(gmem_file_attributes(slot->file),
+					memslot_file_offset(slot, gfn) >> OS_PAGE_SHIFT, nr,
+					&value);
+	return !mmu->config.has_private || attr_map_uniform(mmu->attributes, gfn, nr, &value);
 }
 
 int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t host,
@@ -179,12 +182,9 @@ int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, ui
 		return LEVEL_4K;
 	while (level > LEVEL_4K && !block_fits(slot, gfn, host, from_file, level))
 		level--;
-	if (memslot_in_place(slot)) {
-		while (level > LEVEL_4K && !block_is_uniform(slot, gfn, level))
-			level--;
-	} else if (mmu->config.has_private && level > LEVEL_4K) {
-		level = attr_map_level(mmu->attributes, gfn, level);
-	}
+	while (level > LEVEL_4K && !mmu_range_is_uniform(mmu, slot, gfn & ~(level_pages(level) - 1),
+							 level_pages(level)))
+		level--;
 	return level;
 }
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "mmu/mmu_private.h"
+#include "os/paths.h"
 
 static void destroy_partial(struct mmu *mmu)
 {
@@ -23,6 +24,7 @@ int mmu_create(const struct mmu_config *config, struct mmu **out)
 	if (!mmu)
 		return -ENOMEM;
 	mmu->config = *config;
+	mmu->max_level = os_path_off(OS_PATH_LEAVES) ? LEVEL_4K : LEVEL_1G;
 	os_mutex_init(&mmu->lock);
 	os_rwlock_init(&mmu->vcpus_lock);
 	ret = attr_map_create(ATTR_PRIVATE, 0, &mmu->attributes);

@@ -20,21 +20,27 @@
 
 struct file_watch;
 
+/* A fault on a page that can have no larger leaf maps what it can of this many around it. */
+#define RUN_PAGES ((uint64_t)16)
+
 struct mmu {
-	struct mmu_config config;    /* constant */
+	/* Constant, and read by vCPUs inside: what changes below lies in other cache lines. */
+	struct mmu_config config;
 	struct attr_map *attributes; /* lock-free reads; writers hold slots */
-	struct os_mutex lock;	     /* "the mmu lock" */
+	int root_level;
+	int max_level; /* of leaves; 4 KiB: also no runs */
+	table_entry *root;
+
+	_Alignas(64) struct os_mutex lock; /* "the mmu lock" */
 
 	/* The mmu lock; vCPUs inside read tables without it. */
-	int root_level;
-	table_entry *root;
 	struct table_pool pool;
 	struct table_list replaced; /* unlinked by a larger leaf, freed by the next shootdown */
 	struct window_set gfn_windows;
 	struct window_set hva_windows;
 
 	/* Raised under the mmu lock after a zap; see shootdown.c. */
-	_Atomic uint64_t flush_wanted;
+	_Alignas(64) _Atomic uint64_t flush_wanted;
 	_Atomic uint64_t flush_done;
 
 	struct os_rwlock vcpus_lock; /* the list; a shootdown holds it for reading while it waits */
@@ -44,6 +50,7 @@ struct mmu {
 	struct memslot **by_id[MEMSLOT_NR_SPACES][MEMSLOT_NR_BLOCKS];
 	struct interval_tree by_gfn[MEMSLOT_NR_SPACES];
 	struct interval_tree by_hva; /* address space 0, memory that guests reach by hva */
+	uint64_t slots_version;	     /* counts the changes of by_gfn */
 	uint64_t total_pages;
 	_Atomic uint64_t hva_min, hva_max; /* around by_hva, for a look without the lock */
 
@@ -53,13 +60,19 @@ struct mmu {
 };
 
 struct mmu_vcpu {
+	/* Where the vCPU and a shootdown meet. */
 	struct mmu_vcpu_head head;
-	struct mmu *mmu;
-	struct mmu_vcpu *next;
-	uint64_t flushing;	  /* the vCPU's thread: generation that the running flush reaches */
-	_Atomic uint64_t flushed; /* every translation cached is younger than this generation */
-	_Atomic uint32_t waiters; /* shootdowns asleep on progress */
+	_Atomic uint64_t flushed;  /* every translation cached is younger than this generation */
+	_Atomic uint32_t waiters;  /* shootdowns asleep on progress */
 	_Atomic uint32_t progress; /* moves when waiters may go on */
+	struct mmu_vcpu *next;
+
+	/* The vCPU's thread. */
+	_Alignas(64) struct mmu *mmu;
+	uint64_t flushing; /* generation that the running flush reaches */
+	/* The slot of the last fault; there while slots_version is the mmu's. */
+	struct memslot *slot;
+	uint64_t slots_version;
 };
 
 /* A zap in progress: what it unlinked, and which flush makes that free. */
@@ -108,6 +121,8 @@ static inline uint64_t memslot_file_offset(const struct memslot *slot, uint64_t 
  * and the invalidate lock of a file that converts in place. */
 int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t host,
 		   bool from_file, int level);
+/* All of [gfn, gfn + nr), which lies in the slot, is private, or all is shared. Locks as above. */
+bool mmu_range_is_uniform(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t nr);
 /* Does the guest's access to gfn of this slot come from the file? */
 bool memslot_uses_file(const struct memslot *slot, bool is_private);
 /* What is at gfn, where the slot (NULL: none) lies. The mmu lock; in place the answer stands while the file's

@@ -240,30 +240,52 @@ static table_entry *entry_for(struct mmu *mmu, uint64_t gfn, int *level)
 	}
 }
 
+static uint64_t make_leaf(int level, uint64_t host, bool writable)
+{
+	os_assert(!(host & ~ENTRY_ADDRESS));
+	return host | LEAF_BITS | (level ? ENTRY_PS : 0) | (writable ? ENTRY_W | ENTRY_D : 0);
+}
+
+/* What was there. */
+static uint64_t set_leaf(table_entry *e, int level, uint64_t leaf)
+{
+	uint64_t old = entry_load(e);
+	bool was_leaf = (old & ENTRY_P) && entry_is_leaf(old, level);
+
+	os_assert(!was_leaf || !((old ^ leaf) & ENTRY_ADDRESS));
+	entry_store(e, was_leaf ? old | leaf : leaf);
+	return old;
+}
+
 int table_map(struct mmu *mmu, uint64_t gfn, int level, uint64_t host, bool writable)
 {
 	int found = level;
 	table_entry *e = entry_for(mmu, gfn, &found);
-	uint64_t leaf, old;
+	uint64_t old;
 
-	os_assert(!(host & ~ENTRY_ADDRESS));
 	os_assert(gfn < level_pages(mmu->root_level + 1));
 	if (!e)
 		return -ENOMEM;
 	/* Whatever makes a leaf too large, or moves its memory, has zapped it: what is here agrees. */
 	os_assert(found == level);
-	leaf = host | LEAF_BITS | (level ? ENTRY_PS : 0) | (writable ? ENTRY_W | ENTRY_D : 0);
-	old = entry_load(e);
-	if ((old & ENTRY_P) && entry_is_leaf(old, level)) {
-		os_assert(!((old ^ leaf) & ENTRY_ADDRESS));
-		entry_store(e, old | leaf);
-		return 0;
-	}
+	old = set_leaf(e, level, make_leaf(level, host, writable));
 	/* Translations from the smaller leaves say the same as the block: only the tables must wait. */
-	entry_store(e, leaf);
-	if (old & ENTRY_P)
+	if ((old & ENTRY_P) && !entry_is_leaf(old, level))
 		collect(entry_pointer(old), level - 1, &mmu->replaced);
-	return 0;
+	return !(old & ENTRY_P);
+}
+
+void table_map_run(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint64_t host, bool writable)
+{
+	uint64_t leaf = make_leaf(LEVEL_4K, host, writable);
+	int level = LEVEL_4K;
+	table_entry *e = entry_for(mmu, gfn, &level);
+
+	os_assert(e && level == LEVEL_4K);
+	os_assert(table_index(gfn, LEVEL_4K) + nr <= TABLE_ENTRIES);
+	os_assert(!((leaf + ((nr - 1) << OS_PAGE_SHIFT)) & ~ENTRY_ADDRESS & ~leaf));
+	for (; nr; nr--, leaf += OS_PAGE_SIZE)
+		set_leaf(e++, LEVEL_4K, leaf);
 }
 
 static table_entry *find_leaf(struct mmu *mmu, uint64_t gfn, int *level)

@@ -72,8 +72,10 @@ void table_destroy(struct mmu *mmu);
 
 /* Installs a leaf; host is the address of the first page of the level's block around gfn. A leaf that
  * is there already only gains rights; a table of smaller leaves that the block replaces goes to
- * mmu->replaced. -ENOMEM. */
+ * mmu->replaced. 1: there was none; 0; -ENOMEM. */
 int table_map(struct mmu *mmu, uint64_t gfn, int level, uint64_t host, bool writable);
+/* The same for nr leaves of 4 KiB from gfn on, in a table that is there. */
+void table_map_run(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint64_t host, bool writable);
 /* Drops every leaf that meets [gfn, gfn_end), large ones as a whole, and the tables left empty.
  * True when there was any. */
 bool table_zap(struct mmu *mmu, uint64_t gfn, uint64_t gfn_end, struct table_list *freed);

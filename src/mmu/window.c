@@ -15,6 +15,7 @@ void window_open(struct window_set *set, uint64_t start, uint64_t end)
 	struct window *last = &set->open[WINDOW_NR_OPEN - 1];
 
 	os_assert(start < end);
+	set->nr_open++;
 	for (size_t i = 0; i < WINDOW_NR_OPEN; i++) {
 		struct window *w = &set->open[i];
 
@@ -47,11 +48,12 @@ static struct window *find_open(struct window_set *set, uint64_t start, uint64_t
 void window_close(struct window_set *set, uint64_t start, uint64_t end)
 {
 	find_open(set, start, end)->nr_brackets--;
+	set->nr_open--;
 	set->closed[set->sequence % WINDOW_NR_CLOSED] = (struct window){ start, end, 0 };
 	set->sequence++;
 }
 
-bool window_is_open(const struct window_set *set, uint64_t start, uint64_t end)
+bool window_meets_open(const struct window_set *set, uint64_t start, uint64_t end)
 {
 	for (size_t i = 0; i < WINDOW_NR_OPEN; i++) {
 		const struct window *w = &set->open[i];
@@ -62,7 +64,7 @@ bool window_is_open(const struct window_set *set, uint64_t start, uint64_t end)
 	return false;
 }
 
-bool window_closed_since(const struct window_set *set, uint64_t sequence, uint64_t start,
+bool window_meets_closed(const struct window_set *set, uint64_t sequence, uint64_t start,
 			 uint64_t end)
 {
 	if (set->sequence - sequence > WINDOW_NR_CLOSED)
@@ -78,5 +80,5 @@ bool window_set_idle(const struct window_set *set)
 	for (size_t i = 0; i < WINDOW_NR_OPEN; i++)
 		if (set->open[i].nr_brackets)
 			return false;
-	return true;
+	return !set->nr_open;
 }

@@ -28,16 +28,30 @@ struct window_set {
 	struct window open[WINDOW_NR_OPEN];
 	struct window closed[WINDOW_NR_CLOSED]; /* a ring by sequence */
 	uint64_t sequence;			/* counts the windows that closed */
+	uint32_t nr_open;			/* brackets */
 };
 
 void window_open(struct window_set *set, uint64_t start, uint64_t end);
 void window_close(struct window_set *set, uint64_t start, uint64_t end);
+/* The rest of the two below, for when there is something to look at. */
+bool window_meets_open(const struct window_set *set, uint64_t start, uint64_t end);
+bool window_meets_closed(const struct window_set *set, uint64_t sequence, uint64_t start,
+			 uint64_t end);
+
 /* A window that is open meets [start, end). */
-bool window_is_open(const struct window_set *set, uint64_t start, uint64_t end);
+static inline bool window_is_open(const struct window_set *set, uint64_t start, uint64_t end)
+{
+	return set->nr_open && window_meets_open(set, start, end);
+}
+
 /* A window closed since the sequence was read and met [start, end), or so many closed that nobody
  * knows any more. */
-bool window_closed_since(const struct window_set *set, uint64_t sequence, uint64_t start,
-			 uint64_t end);
+static inline bool window_closed_since(const struct window_set *set, uint64_t sequence,
+				       uint64_t start, uint64_t end)
+{
+	return set->sequence != sequence && window_meets_closed(set, sequence, start, end);
+}
+
 /* No bracket is running. */
 bool window_set_idle(const struct window_set *set);
 

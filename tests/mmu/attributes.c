@@ -13,7 +13,7 @@ static int setup(void **state)
 {
 	static struct fixture f;
 
-	world_make(&f.w, true);
+	world_make_large(&f.w, true);
 	f.memory = memory_make(2 * GB, 0);
 	assert_int_equal(gmem_file_create(2 * GB, 0, &f.file), 0);
 	slot_make_file(&f.w, 0, GB / PAGE, 2 * GB / PAGE, f.memory, f.file, 0);

@@ -17,7 +17,7 @@ static int setup(void **state)
 {
 	static struct fixture f;
 
-	world_make(&f.w, false);
+	world_make_large(&f.w, false);
 	f.memory = memory_make(MB2, 0);
 	f.slot = slot_make(&f.w, 0, BASE / PAGE, NR_PAGES, f.memory, MEMSLOT_LOG_DIRTY);
 	assert_int_equal(memslot_dirty_words(f.slot), WORDS);

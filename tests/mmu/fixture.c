@@ -3,6 +3,8 @@
 
 #include <sys/mman.h>
 
+#include "os/paths.h"
+
 void world_make(struct world *w, bool has_private)
 {
 	struct mmu_config config = { .has_private = has_private, .gpa_bits = 48 };
@@ -10,6 +12,15 @@ void world_make(struct world *w, bool has_private)
 	assert_int_equal(os_fault_init(), 0);
 	assert_int_equal(mmu_create(&config, &w->mmu), 0);
 	assert_int_equal(mmu_vcpu_create(w->mmu, &w->v), 0);
+}
+
+void world_make_large(struct world *w, bool has_private)
+{
+	uint32_t off = os_paths_off;
+
+	os_paths_off &= ~(1u << OS_PATH_LEAVES);
+	world_make(w, has_private);
+	os_paths_off = off;
 }
 
 void world_unmake(struct world *w)

@@ -28,6 +28,8 @@ struct world {
 };
 
 void world_make(struct world *w, bool has_private);
+/* For tests of leaves larger than 4 KiB, which GMEM_DEBUG=slow turns off for others. */
+void world_make_large(struct world *w, bool has_private);
 /* Deletes all slots. */
 void world_unmake(struct world *w);
 

@@ -16,7 +16,7 @@ struct place {
 
 static void place_make(struct place *p, bool has_private, unsigned int flags)
 {
-	world_make(&p->w, has_private);
+	world_make_large(&p->w, has_private);
 	p->memory = memory_make(NR_PAGES * PAGE, 0);
 	assert_int_equal(gmem_file_create(NR_PAGES * PAGE, flags | GMEM_FILE_IN_PLACE, &p->file),
 			 0);
@@ -381,7 +381,7 @@ static void a_page_is_prepared_when_the_vm_says_so(void **state)
 	struct place p;
 	struct type t;
 
-	world_make(&w, true);
+	world_make_large(&w, true);
 	assert_int_equal(gmem_file_create(8 * PAGE, 0, &file), 0);
 	p = (struct place){ .w = w, .file = file, .memory = memory_make(8 * PAGE, 0) };
 	type_of(&p, &t);

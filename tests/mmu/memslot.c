@@ -142,7 +142,7 @@ static void a_change_of_the_programs_mappings_drops_what_lies_there(void **state
 	struct mmu_leaf leaf;
 	struct world w;
 
-	world_make(&w, false);
+	world_make_large(&w, false);
 	/* The same memory at two places of the guest. */
 	slot_make(&w, 1, GB / PAGE, 4 * MB2 / PAGE, memory, 0);
 	slot_make(&w, 2, 2 * GB / PAGE, MB2 / PAGE, memory + MB2, 0);

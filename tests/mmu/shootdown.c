@@ -43,9 +43,9 @@ static void invalidate(void *arg)
 {
 	struct fixture *f = arg;
 
-	mmu_invalidate_begin(f->w.mmu, BASE / PAGE, BASE / PAGE + 1);
+	mmu_invalidate_begin(f->w.mmu, BASE / PAGE, BASE / PAGE + RUN_PAGES);
 	atomic_store(&f->began, true);
-	mmu_invalidate_end(f->w.mmu, BASE / PAGE, BASE / PAGE + 1);
+	mmu_invalidate_end(f->w.mmu, BASE / PAGE, BASE / PAGE + RUN_PAGES);
 }
 
 static struct os_thread *invalidate_beside(struct fixture *f)
@@ -127,7 +127,7 @@ static void a_table_page_is_kept_until_nobody_can_read_it(void **state)
 
 	mmu_vcpu_leave(f->w.v);
 	os_thread_join(thread);
-	/* The page was the only one under its tables of levels 0, 1 and 2. */
+	/* What the fault mapped was all there was under its tables of levels 0, 1 and 2. */
 	assert_int_equal(f->w.mmu->pool.nr_free, nr_free + 3);
 	mmu_check(f->w.mmu);
 }
