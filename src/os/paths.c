@@ -10,10 +10,10 @@
 uint32_t os_paths_off, os_paths_always;
 
 static const char *const names[OS_PATH_NR] = {
-	[OS_PATH_TLB] = "tlb",	 [OS_PATH_BLOCKS] = "blocks", [OS_PATH_CHAIN] = "chain",
-	[OS_PATH_FUSE] = "fuse", [OS_PATH_FLAGS] = "flags",   [OS_PATH_LEAVES] = "leaves",
-	[OS_PATH_HUGE] = "huge", [OS_PATH_MARKS] = "marks",   [OS_PATH_BATCH] = "batch",
-	[OS_PATH_FDS] = "fds",
+	[OS_PATH_TLB] = "tlb",	 [OS_PATH_BLOCKS] = "blocks",	  [OS_PATH_CHAIN] = "chain",
+	[OS_PATH_FUSE] = "fuse", [OS_PATH_FLAGS] = "flags",	  [OS_PATH_LEAVES] = "leaves",
+	[OS_PATH_HUGE] = "huge", [OS_PATH_MARKS] = "marks",	  [OS_PATH_BATCH] = "batch",
+	[OS_PATH_FDS] = "fds",	 [OS_PATH_HANDLERS] = "handlers",
 };
 
 /* The bits that "" (all) or "-name" stands for; 0: no such path. */
