@@ -55,6 +55,7 @@ static int assign(struct vm *vm, const struct ioeventfd *what)
 	if (!other) {
 		e->next = vm->ioeventfds;
 		vm->ioeventfds = e;
+		atomic_fetch_add(&vm->nr_io, 1);
 	}
 	os_rwlock_write_unlock(&vm->io_lock);
 	if (!other)
@@ -76,6 +77,7 @@ static int deassign(struct vm *vm, const struct ioeventfd *what)
 		    (e->match && e->datamatch != what->datamatch))
 			continue;
 		*p = e->next;
+		atomic_fetch_sub(&vm->nr_io, 1);
 		found = e;
 		break;
 	}
@@ -139,6 +141,7 @@ long coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zon
 	os_rwlock_write_lock(&vm->io_lock);
 	z->next = vm->zones;
 	vm->zones = z;
+	atomic_fetch_add(&vm->nr_io, 1);
 	os_rwlock_write_unlock(&vm->io_lock);
 	return 0;
 }
@@ -159,6 +162,7 @@ long coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z
 			continue;
 		}
 		*p = z->next;
+		atomic_fetch_sub(&vm->nr_io, 1);
 		os_free(z, sizeof(*z));
 	}
 	os_rwlock_write_unlock(&vm->io_lock);
@@ -209,7 +213,7 @@ bool ioevent_write(struct vcpu *vcpu, bool pio, uint64_t addr, const void *data,
 	uint64_t value = 0;
 	bool taken = false;
 
-	if (len > sizeof(value))
+	if (!os_racy_load(&vm->nr_io) || len > sizeof(value))
 		return false;
 	__builtin_memcpy(&value, data, len);
 	os_rwlock_read_lock(&vm->io_lock);

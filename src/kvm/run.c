@@ -82,7 +82,9 @@ static int run_guest(struct vcpu *vcpu)
 	int r;
 
 	do {
-		mmu_vcpu_clear(vcpu->mmu, MMU_REQ_KICK);
+		/* Whoever kicks from here on is seen by the engine. */
+		if (mmu_vcpu_requests(vcpu->mmu) & MMU_REQ_KICK)
+			mmu_vcpu_clear(vcpu->mmu, MMU_REQ_KICK);
 		if (os_signal_pending()) {
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return -EINTR;

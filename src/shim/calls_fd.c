@@ -16,6 +16,7 @@
 #include "gmem/uapi.h"
 #include "os/fault.h"
 #include "os/os.h"
+#include "os/paths.h"
 #include "shim/calls.h"
 #include "shim/ours.h"
 #include "shim/path.h"
@@ -336,11 +337,13 @@ static bool try_run(int fd, uint64_t arg, long *ret)
 	struct handle *h;
 	bool is_vcpu;
 
+	if (os_path_off(OS_PATH_FDS))
+		return false;
 	shim_enter();
 	h = fdtable_get_unchecked(fd);
 	is_vcpu = h && h->object && ours_type(h) == KVM_OBJECT_VCPU;
 	if (is_vcpu)
-		*ret = op_ioctl(h, fd, KVM_RUN, arg);
+		*ret = op_run(h, arg);
 	if (h)
 		handle_put(h);
 	shim_leave();
@@ -352,7 +355,30 @@ static bool is_kvm_request(unsigned int cmd)
 	return _IOC_TYPE(cmd) == KVMIO;
 }
 
-long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
+/* Is there a request among those of this kind that is our business on any descriptor? */
+static inline bool is_noted_kind(unsigned int cmd)
+{
+	return is_kvm_request(cmd) || _IOC_TYPE(cmd) == _IOC_TYPE(FICLONE) ||
+	       _IOC_TYPE(cmd) == _IOC_TYPE(UFFDIO_REGISTER);
+}
+
+static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint64_t arg)
+{
+	struct handle *h;
+
+	if (is_clone_refused(fd, cmd, arg))
+		return -EXDEV;
+	if (is_kvm_request(cmd)) {
+		h = take_over_host_kvm(fd);
+		if (h)
+			return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
+	}
+	if ((cmd == UFFDIO_REGISTER || cmd == UFFDIO_UNREGISTER) && !calls_may_register(arg))
+		return -EINVAL;
+	return os_sys3(SYS_ioctl, fd, cmd, arg);
+}
+
+static __attribute__((noinline)) long ioctl_ours(int fd, unsigned int cmd, uint64_t arg)
 {
 	struct handle *h;
 	long ret;
@@ -361,15 +387,21 @@ long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
 		handle_look_again();
 	if (cmd == KVM_RUN && try_run(fd, arg, &ret))
 		return ret;
-	if (is_clone_refused(fd, cmd, arg))
-		return -EXDEV;
 	h = ours_begin(fd);
-	if (!h && __builtin_expect(is_kvm_request(cmd), 0))
-		h = take_over_host_kvm(fd);
-	if (h)
-		return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
-	if ((cmd == UFFDIO_REGISTER || cmd == UFFDIO_UNREGISTER) && !calls_may_register(arg))
-		return -EINVAL;
+	if (!h)
+		return ioctl_noted(fd, cmd, arg);
+	if (is_clone_refused(fd, cmd, arg))
+		return ours_end_raw(h, -EXDEV);
+	return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
+}
+
+/* Of other descriptors this is in the way of every ioctl() there is. */
+long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
+{
+	if (__builtin_expect(fdtable_peek(fd) != NULL, 0))
+		return ioctl_ours(fd, cmd, arg);
+	if (__builtin_expect(is_noted_kind(cmd), 0))
+		return ioctl_noted(fd, cmd, arg);
 	return os_sys3(SYS_ioctl, fd, cmd, arg);
 }
 

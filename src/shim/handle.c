@@ -16,8 +16,10 @@
 _Atomic uint32_t handle_count;
 _Atomic uint32_t handle_nr_waiting;
 
+/* By inode: a memfd's is the one before plus one. */
+#define NR_LISTS 256
 static struct os_mutex list_lock = OS_MUTEX_INIT;
-static struct handle *all, *unused;
+static struct handle *lists[NR_LISTS], *waiting, *unused;
 
 /*
  * Handles whose last copies are elsewhere are watched by one thread, made when the first copy may get
@@ -40,25 +42,38 @@ static struct handle *structure_get(void)
 	os_mutex_lock(&list_lock);
 	h = unused;
 	if (h)
-		unused = h->next_free;
+		unused = h->next_unused;
 	os_mutex_unlock(&list_lock);
-	if (h)
-		return h;
-	h = os_alloc(sizeof(*h));
-	if (!h)
-		return NULL;
-	os_mutex_lock(&list_lock);
-	h->next = all;
-	all = h;
-	os_mutex_unlock(&list_lock);
-	return h;
+	return h ? h : os_alloc(sizeof(*h));
 }
 
 static void structure_put(struct handle *h)
 {
 	os_mutex_lock(&list_lock);
-	h->next_free = unused;
+	h->next_unused = unused;
 	unused = h;
+	os_mutex_unlock(&list_lock);
+}
+
+static void enlist(struct handle *h)
+{
+	struct handle **list = &lists[h->ino % NR_LISTS];
+
+	os_mutex_lock(&list_lock);
+	h->next = *list;
+	h->link_to = list;
+	if (*list)
+		(*list)->link_to = &h->next;
+	*list = h;
+	os_mutex_unlock(&list_lock);
+}
+
+static void delist(struct handle *h)
+{
+	os_mutex_lock(&list_lock);
+	*h->link_to = h->next;
+	if (h->next)
+		h->next->link_to = h->link_to;
 	os_mutex_unlock(&list_lock);
 }
 
@@ -90,10 +105,11 @@ static void start(struct handle *h, const struct stat *st)
 	h->open_flags = O_RDWR;
 	atomic_store(&h->numbers, 0);
 	atomic_store(&h->open, true);
-	atomic_store(&h->waited_for, false);
+	h->waited_for = false;
 	atomic_fetch_add(&handle_count, 1);
 	jail_note_object();
 	atomic_store_explicit(&h->refs, 1, memory_order_release);
+	enlist(h);
 }
 
 int handle_create(bool cloexec, const char *name, struct handle **out, int *fd)
@@ -131,6 +147,7 @@ void handle_put(struct handle *h)
 	if (h->lock_fd >= 0)
 		os_fd_close(h->lock_fd);
 	atomic_fetch_sub(&handle_count, 1);
+	delist(h);
 	structure_put(h);
 	shim_leave();
 }
@@ -152,7 +169,7 @@ struct handle *handle_find(int fd)
 	if (!atomic_load(&handle_count) || os_sys2(SYS_fstat, fd, &st) || !S_ISREG(st.st_mode))
 		return NULL;
 	os_mutex_lock(&list_lock);
-	for (h = all; h; h = h->next)
+	for (h = lists[st.st_ino % NR_LISTS]; h; h = h->next)
 		if (h->ino == st.st_ino && h->dev == st.st_dev && handle_try_get(h))
 			break;
 	os_mutex_unlock(&list_lock);
@@ -229,32 +246,37 @@ static void closed_everywhere(struct handle *h)
 		handle_put(h);
 }
 
-/* One more user, so that the watch stays open until the last close is found. Both are counted first: who
- * finds it may give them back as soon as it is known to wait. */
+/* One more user, so that the watch stays open until the last close is found. Counted before anybody can find it. */
 static void wait_for_last_close(struct handle *h)
 {
-	atomic_fetch_add(&h->refs, 1);
-	atomic_fetch_add(&handle_nr_waiting, 1);
-	if (!atomic_exchange(&h->waited_for, true)) {
-		os_wake_all(&handle_nr_waiting);
-		return;
-	}
-	atomic_fetch_sub(&handle_nr_waiting, 1);
-	handle_put(h);
-}
-
-/* One that has been closed for good: ours to let go from here on. */
-static struct handle *find_closed(void)
-{
-	struct handle *h;
+	bool is_first;
 
 	os_mutex_lock(&list_lock);
-	for (h = all; h; h = h->next) {
-		/* One that has come back has a number, which the table may still hold when it is closed. */
-		if (!atomic_load(&h->waited_for) || atomic_load(&h->numbers) ||
-		    write_lock(h->watch_fd, F_OFD_SETLK))
+	is_first = !h->waited_for;
+	if (is_first) {
+		h->waited_for = true;
+		h->next_waiting = waiting;
+		waiting = h;
+		atomic_fetch_add(&h->refs, 1);
+		atomic_fetch_add(&handle_nr_waiting, 1);
+	}
+	os_mutex_unlock(&list_lock);
+	if (is_first)
+		os_wake_all(&handle_nr_waiting);
+}
+
+/* One that has been closed for good: ours to let go from here on. One that has come back has a number, which the
+ * table may still hold when it is closed. */
+static struct handle *find_closed(void)
+{
+	struct handle **at, *h;
+
+	os_mutex_lock(&list_lock);
+	for (at = &waiting; (h = *at); at = &h->next_waiting) {
+		if (atomic_load(&h->numbers) || write_lock(h->watch_fd, F_OFD_SETLK))
 			continue;
-		atomic_store(&h->waited_for, false);
+		*at = h->next_waiting;
+		h->waited_for = false;
 		atomic_fetch_add(&nr_releasing, 1);
 		break;
 	}
@@ -298,11 +320,11 @@ static bool watcher_may_end(void)
 
 static void watch(void *nothing)
 {
-	uint32_t waiting;
+	uint32_t nr;
 
 	do {
-		waiting = atomic_load(&handle_nr_waiting);
-		os_wait(&handle_nr_waiting, waiting, waiting ? WATCH_NS : WATCH_IDLE_NS);
+		nr = atomic_load(&handle_nr_waiting);
+		os_wait(&handle_nr_waiting, nr, nr ? WATCH_NS : WATCH_IDLE_NS);
 		if (atomic_load(&handle_nr_waiting))
 			handle_look_again();
 	} while (!watcher_may_end());
@@ -399,12 +421,12 @@ void handle_unlock_all(void)
 
 void handle_inherit_all(void)
 {
-	for (struct handle *h = all; h; h = h->next) {
-		if (!atomic_load(&h->refs))
-			continue;
-		h->elsewhere = true;
-		atomic_store(&h->waited_for, false);
-	}
+	for (unsigned int i = 0; i < NR_LISTS; i++)
+		for (struct handle *h = lists[i]; h; h = h->next) {
+			h->elsewhere = true;
+			h->waited_for = false;
+		}
+	waiting = NULL;
 	/* Threads are not inherited. */
 	watcher = NULL;
 	watcher_runs = false;

@@ -37,15 +37,17 @@ struct handle {
 	_Atomic uint32_t refs;	  /* one while a description is open anywhere, one per user */
 	_Atomic uint32_t numbers; /* descriptors of this process */
 	_Atomic bool open;	  /* that one reference is there */
-	_Atomic bool waited_for;  /* the last copies are elsewhere; one more user */
+	bool waited_for;	  /* the last copies are elsewhere; one more user; under the lock */
 	bool elsewhere; /* what it stands for lives in another process: nobody waits for a last close */
 	struct kvm_object *_Atomic object; /* NULL: reserved, not yet anybody's */
 	uint64_t dev, ino;		   /* of the memfd */
 	int watch_fd;			   /* -1: not armed */
 	_Atomic int lock_fd;		   /* the program's locks; -1: it has asked for none */
 	int open_flags;			   /* what open() was given for /dev/kvm; else O_RDWR */
-	struct handle *next;		   /* in the list of all there ever were */
-	struct handle *next_free;
+	struct handle *next,
+		**link_to; /* those with inodes like this one; link_to: what points here */
+	struct handle *next_waiting;
+	struct handle *next_unused;
 };
 
 /* What /proc says of a descriptor that other processes can know (host_file_name()) begins so. */

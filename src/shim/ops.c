@@ -96,8 +96,9 @@ static bool is_generic(unsigned int cmd)
 	       cmd == FIGETBSZ;
 }
 
-static long run_vcpu(struct kvm_object *vcpu, uint64_t arg)
+long op_run(struct handle *h, uint64_t arg)
 {
+	struct kvm_object *vcpu = h->object;
 	long ret;
 
 	signal_set_running(vcpu);
@@ -124,7 +125,7 @@ long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
 	if (is_generic(cmd))
 		return os_sys3(SYS_ioctl, fd, cmd, arg);
 	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_RUN)
-		return run_vcpu(o, arg);
+		return op_run(h, arg);
 	if (o->type == KVM_OBJECT_GMEM && cmd == FS_IOC_FIEMAP)
 		return -EOPNOTSUPP;
 	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_SET_SIGNAL_MASK)

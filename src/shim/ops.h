@@ -25,6 +25,8 @@ long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size);
 long op_setattr(struct handle *h);
 long op_getxattr(struct handle *h);
 long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg);
+/* KVM_RUN of a vCPU. */
+long op_run(struct handle *h, uint64_t arg);
 /* true and *ret: answered here; false: the kernel's answer for the handle's memfd is right. */
 bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret);
 long op_mmap(struct handle *h, uint64_t addr, uint64_t size, int prot, int flags, uint64_t offset);
