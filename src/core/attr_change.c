@@ -38,6 +38,7 @@ static struct node *node_make(struct attr_map *map, int level, uint32_t value)
 	node->base = value;
 	node->nr_other = 0;
 	node->nr_children = 0;
+	node->next_child = 0;
 	node->level = (uint8_t)level;
 	return node;
 }
@@ -57,12 +58,6 @@ static uintptr_t child_make(struct attr_map *map, int child_level, uint32_t valu
 	return from_child(node_make(map, child_level, value));
 }
 
-static void node_hang(struct attr_map *map, struct node *node)
-{
-	node->next_child = 0;
-	attr_cell_push(&map->dropped, &node->link);
-}
-
 static void child_drop(struct attr_map *map, uintptr_t e, int child_level)
 {
 	if (is_value(e))
@@ -70,7 +65,7 @@ static void child_drop(struct attr_map *map, uintptr_t e, int child_level)
 	if (child_level == LEVEL_4K)
 		attr_pool_give(&map->leaves, leaf_of(e));
 	else if (node_of(e)->nr_children)
-		node_hang(map, node_of(e));
+		attr_cell_push(&map->dropped, &node_of(e)->link);
 	else
 		attr_pool_give(&map->nodes, node_of(e));
 }

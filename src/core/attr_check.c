@@ -22,6 +22,7 @@ static void node_check(struct attr_map *map, struct node *node, struct census *c
 	}
 	os_assert(node->nr_children == nr_children);
 	os_assert(node->nr_other == nr_other);
+	os_assert(!node->next_child);
 }
 
 static void child_check(struct attr_map *map, uintptr_t e, int level, struct census *census)

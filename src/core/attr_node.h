@@ -37,7 +37,7 @@ struct node {
 	uint32_t base;
 	uint16_t nr_other;    /* entries that are not the value base */
 	uint16_t nr_children; /* of these, pointers; in a dropped node those from next_child on */
-	uint16_t next_child;
+	uint16_t next_child;  /* 0 until it is dropped */
 	uint8_t level;
 };
 
