@@ -204,6 +204,11 @@ static void an_interrupt_within_rep(void **state)
 	g.s->gpr[CPU_RDI] = GUEST_DATA;
 	g.s->gpr[CPU_RAX] = 0x55;
 	guest_changed(&g);
+	guest_run_to(&g, CPU_EXIT_HLT); /* all of it is mapped now */
+	g.s->rip = GUEST_CODE;
+	g.s->gpr[CPU_RCX] = 8 << 20;
+	g.s->gpr[CPU_RDI] = GUEST_DATA;
+	guest_changed(&g);
 	guest_run(&g, 3); /* a piece of it */
 	assert_int_equal(g.s->rip, GUEST_CODE);
 	assert_true(g.s->gpr[CPU_RCX] > 0 && g.s->gpr[CPU_RCX] < 8 << 20);

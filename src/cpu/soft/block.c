@@ -3,6 +3,7 @@
 
 #include "cpu/soft/block.h"
 #include "cpu/soft/decode.h"
+#include "cpu/soft/fast.h"
 #include "cpu/soft/sys.h"
 #include "cpu/soft/tlb.h"
 
@@ -10,12 +11,13 @@
 #define TABLE_SIZE (1u << TABLE_BITS)
 #define ARENA_SIZE ((size_t)3 << 20)
 #define BLOCK_ROOM \
-	(sizeof(struct block) + BLOCK_MAX_INSNS * sizeof(struct insn) + BLOCK_MAX_BYTES + 16)
+	(sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn) + BLOCK_MAX_BYTES + 64)
 
 struct soft_blocks {
 	struct block *table[TABLE_SIZE];
 	uint8_t *arena;
 	size_t used;
+	uint64_t emptied; /* how often: what was remembered of its blocks is gone */
 };
 
 int blocks_create(struct soft_blocks **out)
@@ -47,23 +49,6 @@ void blocks_destroy(struct soft_blocks *b)
 static inline unsigned int hash(uint64_t lin, uint8_t mode)
 {
 	return (lin ^ lin >> TABLE_BITS ^ mode) & (TABLE_SIZE - 1);
-}
-
-static inline bool equal(const uint8_t *a, const uint8_t *b, unsigned int n)
-{
-	unsigned int off;
-
-	/* ends overlap: no loop for what is short, no byte beyond */
-	if (n >= 8) {
-		for (off = 0; off + 8 < n; off += 8)
-			if (host_load(a + off, 8) != host_load(b + off, 8))
-				return false;
-		return host_load(a + n - 8, 8) == host_load(b + n - 8, 8);
-	}
-	if (n >= 4)
-		return host_load(a, 4) == host_load(b, 4) &&
-		       host_load(a + n - 4, 4) == host_load(b + n - 4, 4);
-	return a[0] == b[0] && a[n - 1] == b[n - 1] && a[n / 2] == b[n / 2];
 }
 
 _Noreturn static void fetch_from_device(struct soft *c)
@@ -163,7 +148,7 @@ static unsigned int decode_block(struct soft *c, uint64_t lin, struct fetch *f, 
 			break;
 		i->offset = at;
 		at += i->len;
-		nr++;
+		i->nth = nr++;
 		if (i->flags & INSN_ENDS_BLOCK)
 			break;
 	}
@@ -179,6 +164,13 @@ static void *arena_take(struct soft_blocks *b, size_t size)
 	return p;
 }
 
+static void arena_empty(struct soft_blocks *b)
+{
+	memset(b->table, 0, sizeof(b->table));
+	b->used = 0;
+	b->emptied++;
+}
+
 static struct block *block_make(struct soft *c, uint64_t lin)
 {
 	struct soft_blocks *blocks = c->blocks;
@@ -189,10 +181,8 @@ static struct block *block_make(struct soft *c, uint64_t lin)
 	uint8_t *bytes;
 
 	fetch_first(c, lin, &f);
-	if (blocks->used + BLOCK_ROOM > ARENA_SIZE) {
-		memset(blocks->table, 0, sizeof(blocks->table));
-		blocks->used = 0;
-	}
+	if (blocks->used + BLOCK_ROOM > ARENA_SIZE || !c->use_blocks)
+		arena_empty(blocks);
 	begin = blocks->used;
 	b = arena_take(blocks, sizeof(*b));
 	b->insns = (struct insn *)(blocks->arena + blocks->used);
@@ -200,7 +190,9 @@ static struct block *block_make(struct soft *c, uint64_t lin)
 	blocks->used = begin;
 	b->nr = decode_block(c, lin, &f, b->insns, &nr_bytes);
 	arena_take(blocks, sizeof(*b));
-	arena_take(blocks, b->nr * sizeof(struct insn));
+	if (c->mode == 8)
+		fast_choose(c, b->insns, b->nr, lin);
+	arena_take(blocks, (b->nr + 1) * sizeof(struct insn));
 	bytes = arena_take(blocks, nr_bytes);
 	memcpy(bytes, f.bytes, nr_bytes);
 	b->bytes = bytes;
@@ -208,7 +200,8 @@ static struct block *block_make(struct soft *c, uint64_t lin)
 	b->mode = c->mode;
 	b->nr_bytes = nr_bytes;
 	b->nr_first = nr_bytes < f.first ? nr_bytes : f.first;
-	blocks->table[hash(lin, c->mode)] = b;
+	if (c->use_blocks)
+		blocks->table[hash(lin, c->mode)] = b;
 	return b;
 }
 
@@ -219,8 +212,7 @@ static bool second_page_equal(struct soft *c, const struct block *b)
 	uint64_t next = b->lin + b->nr_first;
 	const uint8_t *host = code_host(c, c->long_mode ? next : (uint32_t)next);
 
-	c->code_page2 = page_of(host);
-	return equal(b->bytes + b->nr_first, host, b->nr_bytes - b->nr_first);
+	return block_equal(b->bytes + b->nr_first, host, b->nr_bytes - b->nr_first);
 }
 
 static inline bool within_limit(const struct soft *c, const struct block *b)
@@ -228,11 +220,11 @@ static inline bool within_limit(const struct soft *c, const struct block *b)
 	return c->mode == 8 || c->state.rip + b->nr_bytes - 1 <= c->state.seg[CPU_CS].limit;
 }
 
-const struct block *block_get(struct soft *c)
+struct block *block_get(struct soft *c)
 {
 	uint64_t lin = c->state.rip;
-	const struct block *b;
 	const uint8_t *host;
+	struct block *b;
 
 	if (c->mode != 8)
 		lin = (uint32_t)(lin + c->state.seg[CPU_CS].base);
@@ -241,15 +233,24 @@ const struct block *block_get(struct soft *c)
 	host = code_host(c, lin);
 	b = c->blocks->table[hash(lin, c->mode)];
 	if (likely(b && b->lin == lin && b->mode == c->mode && within_limit(c, b) &&
-		   equal(b->bytes, host, b->nr_first))) {
-		c->code_page = c->code_page2 = page_of(host);
-		if (likely(b->nr_bytes == b->nr_first) || second_page_equal(c, b))
-			return b;
+		   block_equal(b->bytes, host, b->nr_first)) &&
+	    (likely(b->nr_bytes == b->nr_first) || second_page_equal(c, b))) {
+		c->code_page = page_of(host);
+		return b;
 	}
+	/* Rewritten while it is copied, by another processor: as if it had been fetched before. */
 	b = block_make(c, lin);
-	c->code_page = c->code_page2 = page_of(code_host(c, lin));
-	/* Rewritten since it was copied, by another processor: as if it had been fetched before. */
-	if (b->nr_bytes != b->nr_first)
-		second_page_equal(c, b);
+	c->code_page = page_of(code_host(c, lin));
+	return b;
+}
+
+struct block *block_get_after(struct soft *c, struct insn *end)
+{
+	uint64_t emptied = c->blocks->emptied;
+	struct block *b = block_get(c);
+
+	/* The way between blocks looks at one page. */
+	if (c->use_chain && emptied == c->blocks->emptied && b->nr_bytes == b->nr_first)
+		end->next = b;
 	return b;
 }

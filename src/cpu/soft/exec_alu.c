@@ -2,6 +2,7 @@
 /* ADD OR ADC SBB AND SUB XOR CMP TEST, INC DEC NOT NEG. */
 #include "cpu/soft/alu.h"
 #include "cpu/soft/exec.h"
+#include "cpu/soft/fast.h"
 
 static inline void alu_to_reg(struct soft *c, const struct insn *i, int op, unsigned int size,
 			      uint64_t b)
@@ -172,6 +173,7 @@ static bool select_unary(const struct soft_decoded *d, struct insn *i)
 	if (op < 0)
 		return false;
 	i->exec = unary_table[op][size_index(i->size)];
+	i->fast = fast_unary(i, op);
 	return true;
 }
 
@@ -185,6 +187,7 @@ bool select_alu(const struct soft_decoded *d, struct insn *i)
 	if (form == FORM_NR)
 		return false;
 	i->exec = alu_table[op][size_index(i->size)][form];
+	i->fast = fast_alu(i, op, false);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Near branches: Jcc, JMP, CALL, RET, LOOP, JrCXZ. */
 #include "cpu/soft/exec.h"
+#include "cpu/soft/fast.h"
 
 /* Relative targets wrap at the operand size. */
 static inline uint64_t relative_target(struct soft *c, const struct insn *i)
@@ -118,16 +119,33 @@ static bool take(struct insn *i, soft_exec *exec, uint8_t aux)
 	return true;
 }
 
+static bool select_jump(const struct soft_decoded *d, struct insn *i)
+{
+	bool relative = decoded_is_imm(d, 0);
+
+	i->fast = fast_jmp(i, relative);
+	return take(i, relative ? jmp_relative : jmp_indirect, 0);
+}
+
+static bool select_call(const struct soft_decoded *d, struct insn *i)
+{
+	bool relative = decoded_is_imm(d, 0);
+
+	i->fast = fast_call(i, relative);
+	return take(i, relative ? call_relative : call_indirect, 0);
+}
+
 bool select_branch(const struct soft_decoded *d, struct insn *i)
 {
 	if (d->in->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
 	switch (d->in->mnemonic) {
 	case ZYDIS_MNEMONIC_JMP:
-		return take(i, decoded_is_imm(d, 0) ? jmp_relative : jmp_indirect, 0);
+		return select_jump(d, i);
 	case ZYDIS_MNEMONIC_CALL:
-		return take(i, decoded_is_imm(d, 0) ? call_relative : call_indirect, 0);
+		return select_call(d, i);
 	case ZYDIS_MNEMONIC_RET:
+		i->fast = fast_ret(i);
 		return take(i, ret, 0);
 	case ZYDIS_MNEMONIC_LOOPNE:
 		return take(i, loop, 0);
@@ -145,7 +163,8 @@ bool select_branch(const struct soft_decoded *d, struct insn *i)
 	if (d->in->meta.category != ZYDIS_CATEGORY_COND_BR ||
 	    d->in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return false;
-	take(i, jcc_table[d->in->opcode & 15], 0);
+	take(i, jcc_table[d->in->opcode & 15], d->in->opcode & 15);
+	i->fast = fast_jcc(i);
 	if (i->imm >= 0)
 		i->flags &= ~INSN_ENDS_BLOCK;
 	return true;

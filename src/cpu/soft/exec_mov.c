@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* MOV (general registers), MOVZX MOVSX MOVSXD, LEA, CMOVcc, SETcc, XCHG of registers, XLAT, sign extensions. */
 #include "cpu/soft/exec.h"
+#include "cpu/soft/fast.h"
 
 #define MOV_SIZE(size)                                                   \
 	static void mov##size##_rr(struct soft *c, const struct insn *i) \
@@ -190,12 +191,14 @@ static bool select_general(const struct soft_decoded *d, struct insn *i)
 	if (form == FORM_NR)
 		return false;
 	i->exec = mov_table[size_index(i->size)][form];
+	i->fast = fast_mov(i);
 	return true;
 }
 
 static bool select_extend(const struct soft_decoded *d, struct insn *i, bool sign)
 {
 	i->aux = d->op[1].size / 8;
+	i->fast = fast_extend(i, sign);
 	if (sign)
 		i->exec = movsx;
 	else if (!(i->flags & INSN_MEM))
@@ -212,16 +215,22 @@ static bool select_accumulator(struct insn *i, soft_exec *exec, unsigned int siz
 	return true;
 }
 
+static bool take(struct insn *i, soft_exec *exec, soft_fast *fast)
+{
+	i->exec = exec;
+	i->fast = fast;
+	return true;
+}
+
 static bool select_condition(const struct soft_decoded *d, struct insn *i)
 {
+	i->aux = d->in->opcode & 15;
 	if (d->in->meta.category == ZYDIS_CATEGORY_CMOV &&
 	    d->in->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
-		i->exec = cmov_table[d->in->opcode & 15];
-	else if (d->in->meta.category == ZYDIS_CATEGORY_SETCC)
-		i->exec = set_table[d->in->opcode & 15];
-	else
-		return false;
-	return true;
+		return take(i, cmov_table[i->aux], fast_cmov(i));
+	if (d->in->meta.category == ZYDIS_CATEGORY_SETCC)
+		return take(i, set_table[i->aux], fast_setcc(i));
+	return false;
 }
 
 static bool select_plain(struct insn *i, soft_exec *exec)
@@ -241,7 +250,7 @@ bool select_mov(const struct soft_decoded *d, struct insn *i)
 	case ZYDIS_MNEMONIC_MOVSXD:
 		return select_extend(d, i, true);
 	case ZYDIS_MNEMONIC_LEA:
-		return select_plain(i, i->asize == 8 && i->size == 8 ? lea64 : lea);
+		return take(i, i->asize == 8 && i->size == 8 ? lea64 : lea, fast_lea(i));
 	case ZYDIS_MNEMONIC_CBW:
 		return select_accumulator(i, cbw, 2);
 	case ZYDIS_MNEMONIC_CWDE:
@@ -263,6 +272,7 @@ bool select_mov(const struct soft_decoded *d, struct insn *i)
 	case ZYDIS_MNEMONIC_MOVBE:
 		return select_plain(i, movbe);
 	case ZYDIS_MNEMONIC_NOP:
+		return take(i, nop, fast_nop());
 	case ZYDIS_MNEMONIC_PAUSE:
 	case ZYDIS_MNEMONIC_PREFETCH:
 	case ZYDIS_MNEMONIC_PREFETCHNTA:

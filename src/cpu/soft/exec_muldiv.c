@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* MUL IMUL DIV IDIV MULX. */
 #include "cpu/soft/exec.h"
+#include "cpu/soft/fast.h"
 
 __extension__ typedef unsigned __int128 u128;
 __extension__ typedef __int128 s128;
-
-/* CF and OF tell that the high half matters; the others are undefined: by the low half, as processors do. */
-static void mul_flags(struct soft *c, unsigned int size, uint64_t low, bool high)
-{
-	uint32_t both = RFLAGS_CF | RFLAGS_OF;
-
-	flags_logic(c, size, low);
-	flags_replace(c, both | RFLAGS_ZF, high ? both : 0);
-}
 
 /* rDX:rAX, or AX for bytes. */
 static void set_wide(struct soft *c, unsigned int size, u128 v)
@@ -38,7 +30,7 @@ static void mul(struct soft *c, const struct insn *i)
 	u128 v = (u128)reg_get(c, CPU_RAX, size) * rm_load(c, i, i->dst, size);
 
 	set_wide(c, size, v);
-	mul_flags(c, size, v, v >> (8 * size) != 0);
+	flags_multiplied(c, size, v, v >> (8 * size) != 0);
 }
 
 static void imul_wide(struct soft *c, const struct insn *i)
@@ -48,7 +40,7 @@ static void imul_wide(struct soft *c, const struct insn *i)
 	s128 v = a * sign_extend(rm_load(c, i, i->dst, size), size);
 
 	set_wide(c, size, v);
-	mul_flags(c, size, v, v != sign_extend(v, size));
+	flags_multiplied(c, size, v, v != sign_extend(v, size));
 }
 
 static void imul_to_reg(struct soft *c, const struct insn *i, uint64_t a, uint64_t b)
@@ -57,7 +49,7 @@ static void imul_to_reg(struct soft *c, const struct insn *i, uint64_t a, uint64
 	s128 v = (s128)sign_extend(a, size) * sign_extend(b, size);
 
 	reg_set(c, i->dst, size, v);
-	mul_flags(c, size, v, v != sign_extend(v, size));
+	flags_multiplied(c, size, v, v != sign_extend(v, size));
 }
 
 static void imul_two(struct soft *c, const struct insn *i)
@@ -138,13 +130,22 @@ static bool take(struct insn *i, soft_exec *exec)
 	return true;
 }
 
+static bool select_imul(struct insn *i, unsigned int nr)
+{
+	if (nr > 1) {
+		i->aux = nr == 3;
+		i->fast = fast_imul(i, false);
+	}
+	return take(i, nr == 1 ? imul_wide : nr == 2 ? imul_two : imul_three);
+}
+
 bool select_muldiv(const struct soft_decoded *d, struct insn *i)
 {
 	switch (d->in->mnemonic) {
 	case ZYDIS_MNEMONIC_MUL:
 		return take(i, mul);
 	case ZYDIS_MNEMONIC_IMUL:
-		return take(i, d->nr == 1 ? imul_wide : d->nr == 2 ? imul_two : imul_three);
+		return select_imul(i, d->nr);
 	case ZYDIS_MNEMONIC_DIV:
 		return take(i, div_unsigned);
 	case ZYDIS_MNEMONIC_IDIV:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Shifts and rotations: SHL SHR SAR ROL ROR RCL RCR SHLD SHRD, and those of BMI2 without flags. */
 #include "cpu/soft/exec.h"
+#include "cpu/soft/fast.h"
 
 enum { SH_ROL, SH_ROR, SH_RCL, SH_RCR, SH_SHL, SH_SHR, SH_SAR, SH_NR };
 
@@ -112,12 +113,12 @@ static inline struct shifted shift_any(int op, uint64_t a, unsigned int count, u
 static inline void shift_flags(struct soft *c, bool rotation, unsigned int size,
 			       const struct shifted *s)
 {
-	uint32_t mask = RFLAGS_CF | RFLAGS_OF;
 	uint32_t f = (s->carry ? RFLAGS_CF : 0) | (s->overflow ? RFLAGS_OF : 0);
 
-	if (!rotation)
-		flags_logic(c, size, s->value);
-	flags_replace(c, mask, f);
+	if (rotation)
+		flags_replace(c, RFLAGS_CF | RFLAGS_OF, f);
+	else
+		flags_given(c, size, s->value, s->carry, s->overflow);
 }
 
 static inline void shift(struct soft *c, const struct insn *i, int op, unsigned int size)
@@ -288,6 +289,7 @@ static bool select_plain(const struct soft_decoded *d, struct insn *i)
 	if (op < 0 || d->nr < 2)
 		return false;
 	i->aux = decoded_is_reg(d, 1);
+	i->fast = fast_shift(i, false);
 	return take(i, shift_table[op][size_index(i->size)]);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* PUSH POP (not of segments), PUSHA POPA, ENTER LEAVE. rSP changes last. */
 #include "cpu/soft/exec.h"
+#include "cpu/soft/fast.h"
 
 static void push_reg(struct soft *c, const struct insn *i)
 {
@@ -122,17 +123,33 @@ static bool take(struct insn *i, soft_exec *exec)
 	return true;
 }
 
+static bool select_push(const struct soft_decoded *d, struct insn *i)
+{
+	if (i->flags & INSN_MEM)
+		return take(i, push_mem);
+	if (decoded_is_imm(d, 0))
+		return take(i, push_imm);
+	i->fast = fast_push(i);
+	return take(i, push_reg);
+}
+
+static bool select_pop(struct insn *i)
+{
+	if (i->flags & INSN_MEM)
+		return take(i, pop_mem);
+	i->fast = fast_pop(i);
+	return take(i, pop_reg);
+}
+
 bool select_stack(const struct soft_decoded *d, struct insn *i)
 {
 	if (decoded_class(d, 0) == ZYDIS_REGCLASS_SEGMENT)
 		return false;
 	switch (d->in->mnemonic) {
 	case ZYDIS_MNEMONIC_PUSH:
-		return take(i, i->flags & INSN_MEM    ? push_mem
-			       : decoded_is_imm(d, 0) ? push_imm
-						      : push_reg);
+		return select_push(d, i);
 	case ZYDIS_MNEMONIC_POP:
-		return take(i, i->flags & INSN_MEM ? pop_mem : pop_reg);
+		return select_pop(i);
 	case ZYDIS_MNEMONIC_PUSHA:
 	case ZYDIS_MNEMONIC_PUSHAD:
 		i->size = d->in->operand_width / 8;

@@ -14,6 +14,8 @@ static bool lazy_overflow(const struct soft *c)
 		return (~a & res) >> 63;
 	case FLAGS_DEC:
 		return (a & ~res) >> 63;
+	case FLAGS_GIVEN:
+		return b >> 1;
 	default:
 		return false;
 	}
@@ -26,6 +28,7 @@ static bool lazy_adjust(const struct soft *c)
 
 	switch (c->flag_op) {
 	case FLAGS_LOGIC:
+	case FLAGS_GIVEN:
 		return false;
 	case FLAGS_INC:
 	case FLAGS_DEC:

@@ -9,14 +9,15 @@
  *	63          63-bits+1             0
  *	[ operand | 0 0 0 0 0 0 0 0 0 0 0 0 ]
  *
- * FLAGS_DONE: state.rflags has them. INC and DEC keep the old carry in flag_b.
+ * FLAGS_DONE: state.rflags has them. INC and DEC keep the old carry in flag_b's bit 0; FLAGS_GIVEN has carry
+ * and overflow there, in bits 0 and 1, and no AF.
  */
 #ifndef GMEM_CPU_SOFT_FLAGS_H
 #define GMEM_CPU_SOFT_FLAGS_H
 
 #include "cpu/soft/soft.h"
 
-enum { FLAGS_DONE, FLAGS_LOGIC, FLAGS_ADD, FLAGS_SUB, FLAGS_INC, FLAGS_DEC };
+enum { FLAGS_DONE, FLAGS_LOGIC, FLAGS_ADD, FLAGS_SUB, FLAGS_INC, FLAGS_DEC, FLAGS_GIVEN };
 
 #define RFLAGS_CF (1u << 0)
 #define RFLAGS_ONE (1u << 1)
@@ -66,6 +67,25 @@ static inline void flags_logic(struct soft *c, unsigned int size, uint64_t res)
 	c->flag_res = res << flags_shift(size);
 }
 
+/* ZF SF PF by a result, CF and OF as they are said to be, AF clear. */
+static inline void flags_given(struct soft *c, unsigned int size, uint64_t res, bool carry,
+			       bool overflow)
+{
+	c->flag_op = FLAGS_GIVEN;
+	c->flag_size = size;
+	c->flag_res = res << flags_shift(size);
+	c->flag_b = carry | overflow << 1;
+}
+
+/* CF and OF tell that the high half matters; the others are undefined: by the low half, as processors do, but
+ * for ZF, which is clear. So for 0 stands something else that is positive and has two bits. */
+static inline void flags_multiplied(struct soft *c, unsigned int size, uint64_t low, bool high)
+{
+	flags_given(c, size, low, high, high);
+	if (!c->flag_res)
+		c->flag_res = 3ull << flags_shift(size);
+}
+
 /* Brings the arithmetic flags into state.rflags. */
 static inline void flags_sync(struct soft *c)
 {
@@ -94,8 +114,14 @@ static inline bool flags_carry(const struct soft *c)
 	case FLAGS_SUB:
 		return c->flag_a < c->flag_b;
 	default:
-		return c->flag_b;
+		return c->flag_b & 1;
 	}
+}
+
+/* The same for INC and DEC, which mostly stand where one of them or a shift was last. */
+static inline bool flags_kept_carry(const struct soft *c)
+{
+	return c->flag_op >= FLAGS_INC ? c->flag_b & 1 : flags_carry(c);
 }
 
 static inline bool flags_zero(const struct soft *c)

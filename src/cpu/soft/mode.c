@@ -42,6 +42,7 @@ void soft_mode_changed(struct soft *c)
 	else
 		c->cpl = sys_v86(c) ? 3 : c->state.seg[CPU_SS].dpl;
 	soft_user_bit_changed(c);
+	soft_attend(c);
 }
 
 /* A page directory pointer; false when it does not lie in memory. */

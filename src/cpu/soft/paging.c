@@ -247,8 +247,10 @@ struct place place_find(struct soft *c, uint64_t lin, enum soft_access access, u
 		return (struct place){ .host = e->host + (lin & 0xfff) };
 	gpa = walk_guest(c, lin, access, bits);
 	if (mmu_walk(c->vcpu, gpa, nested, &leaf)) {
-		e->tag = (lin & PAGE_MASK_4K) | bits;
-		e->host = leaf.host;
+		if (likely(c->use_tlb)) {
+			e->tag = (lin & PAGE_MASK_4K) | bits;
+			e->host = leaf.host;
+		}
 		return (struct place){ .host = leaf.host + (lin & 0xfff), .gpa = gpa };
 	}
 	if (!mmio_is_device(c, gpa, nested))

@@ -5,7 +5,8 @@
  *	soft_run ── outside: resolves guest faults, returns to the owner
  *	  run_inside ── mmu_vcpu_enter .. leave, and the catch that everything leaves to
  *	    guest_loop ── boundary? events, requests, exits : next block
- *	      exec_block ── one handler after another
+ *	      run_blocks ── 64-bit code: fast handlers, from block to block
+ *	      exec_block ── else, and for less than a block: one plain handler after another
  *
  * Between blocks state.rip is exact. When something has to be looked at after each instruction (TF, RF,
  * interrupt shadow, an instruction with device accesses behind it), blocks are run one instruction long.
@@ -23,9 +24,16 @@
 /* Stands for the current instruction at a boundary: no length, at state.rip. */
 static const struct insn no_insn = { .len = 0 };
 
-void soft_leave(struct soft *c, int why)
+/* The current instruction does not complete; those before it in its block have. */
+static void left_behind(struct soft *c)
 {
 	c->state.rip = soft_rip(c);
+	c->budget -= c->cur->nth;
+}
+
+void soft_leave(struct soft *c, int why)
+{
+	left_behind(c);
 	os_catch_throw(&c->catch, why);
 }
 
@@ -117,10 +125,13 @@ static inline void exec_block(struct soft *c, const struct block *b, unsigned in
 	do {
 		c->cur = i;
 		i->exec(c, i);
+		if (unlikely(!c->use_flags))
+			flags_sync(c);
 		i++;
 	} while (i != c->end);
 	c->budget -= i - b->insns;
 	c->state.rip = truncate_rip(c, c->next_rip);
+	at_boundary(c);
 }
 
 /* Less than the whole block. */
@@ -265,14 +276,34 @@ static bool boundary(struct soft *c)
 	return true;
 }
 
+static inline bool look_around(struct soft *c)
+{
+	return unlikely(c->attention || mmu_vcpu_requests(c->vcpu));
+}
+
+/* From block to block by fast handlers, until there is something to look at or the budget ends within one. */
+static void run_blocks(struct soft *c, struct block *b)
+{
+	do {
+		struct insn *end = b->insns->fast(c, b->insns);
+
+		c->budget -= end->nth + 1;
+		c->state.rip = c->next_rip;
+		at_boundary(c);
+		if (look_around(c))
+			return;
+		b = block_after(c, end);
+	} while (likely(b->nr <= c->budget));
+}
+
 /* Not in the function of the catch, where nothing may live in a register. */
 __attribute__((noinline)) static void guest_loop(struct soft *c)
 {
 	for (;;) {
-		const struct block *b;
+		struct block *b;
 
 		at_boundary(c);
-		if (unlikely(c->attention || mmu_vcpu_requests(c->vcpu))) {
+		if (look_around(c)) {
 			if (!boundary(c))
 				return;
 			if (one_at_a_time(c) && c->budget) {
@@ -282,7 +313,10 @@ __attribute__((noinline)) static void guest_loop(struct soft *c)
 		}
 		b = block_get(c);
 		if (likely(b->nr <= c->budget)) {
-			exec_block(c, b, b->nr, b->nr_bytes);
+			if (c->mode == 8 && c->use_fast)
+				run_blocks(c, b);
+			else
+				exec_block(c, b, b->nr, b->nr_bytes);
 		} else if (c->budget) {
 			exec_some(c, b, c->budget);
 		} else {
@@ -323,7 +357,7 @@ static int run_inside(struct soft *c)
 		why = LEAVE_EXIT;
 	}
 	if (why == OS_CATCH_FAULT)
-		c->state.rip = soft_rip(c);
+		left_behind(c);
 	else
 		os_catch_end(&c->catch);
 	mmu_vcpu_leave(c->vcpu);

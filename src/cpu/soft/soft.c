@@ -7,12 +7,23 @@
 #include "cpu/soft/run.h"
 #include "cpu/soft/sys.h"
 #include "cpu/soft/tlb.h"
+#include "os/paths.h"
 
 #define DEFAULT_PHYS_BITS 36
 
 static struct soft *to_soft(struct cpu *cpu)
 {
 	return (struct soft *)cpu;
+}
+
+static void choose_paths(struct soft *c)
+{
+	c->use_tlb = !os_path_off(OS_PATH_TLB);
+	c->use_blocks = !os_path_off(OS_PATH_BLOCKS);
+	c->use_chain = c->use_blocks && !os_path_off(OS_PATH_CHAIN);
+	c->use_flags = !os_path_off(OS_PATH_FLAGS);
+	c->use_fast = c->use_flags && !os_path_off(OS_PATH_HANDLERS);
+	c->use_pairs = !os_path_off(OS_PATH_FUSE);
 }
 
 static int op_create(struct mmu *mmu, struct mmu_vcpu *v, struct cpu **out)
@@ -30,6 +41,7 @@ static int op_create(struct mmu *mmu, struct mmu_vcpu *v, struct cpu **out)
 	c->mmu = mmu;
 	c->vcpu = v;
 	c->phys_bits = DEFAULT_PHYS_BITS;
+	choose_paths(c);
 	soft_tlb_flush(c);
 	soft_reset(c);
 	*out = (struct cpu *)c;

@@ -6,6 +6,9 @@
  * calls handlers one after another. A block runs only if its bytes equal those in guest memory now:
  * code that was rewritten or remapped, by anybody, is never stale.
  *
+ * That is all there is to an instruction's meaning. In 64-bit code the frequent ones have a fast handler
+ * besides (fast.h), which does the same in fewer steps, for one instruction or a pair.
+ *
  * How a handler works. c->cur is the instruction, RIP is derived from it. A handler reads its operands,
  * computes, writes memory, and only then changes registers and flags, so that whatever stops it on the
  * way (guest exception, nested fault, MMIO, a host mapping gone) leaves the state as before the
@@ -33,8 +36,11 @@
 
 struct soft;
 struct insn;
+struct block;
 
 typedef void soft_exec(struct soft *c, const struct insn *i);
+/* Executes i and what follows; returns the instruction that ended the block (fast.h). */
+typedef struct insn *soft_fast(struct soft *c, struct insn *i);
 
 /* Operand registers: 0..15 general or XMM; a byte operand AH, CH, DH, BH is 16..19. */
 #define REG_AH 16
@@ -53,12 +59,15 @@ enum {
 };
 
 struct insn {
+	soft_fast *fast; /* first, for dispatch; set when the block is whole (fast.c) */
 	soft_exec *exec;
+	struct block *next; /* where it led last, when it ended its block */
 	int64_t imm; /* immediate (sign-extended to the operand), branch displacement, far offset */
-	int64_t disp;	   /* of the memory operand */
-	uint32_t offset;   /* from the block's start */
+	int64_t disp; /* of the memory operand; a branch that has a fast handler: where it leads to */
+	uint16_t offset;   /* from the block's start */
 	uint16_t mnemonic; /* ZydisMnemonic */
 	uint16_t imm2;	   /* second immediate (ENTER, far selector) */
+	uint8_t nth;	   /* in its block, from 0 */
 	uint8_t len;
 	uint8_t flags;		    /* INSN_* */
 	uint8_t size;		    /* operand size in bytes: 1 2 4 8, 16 for XMM */
@@ -117,16 +126,16 @@ struct soft {
 	struct mmu_vcpu *vcpu;
 
 	const struct insn *cur; /* the instruction that runs */
-	const struct insn *end; /* the block stops before this one: soft_end_block() */
-	uint64_t next_rip;	/* where the block goes on; soft_jump() */
-	bool attention;	 /* something is to be looked at before the next block: soft_attend() */
-	bool stepping;	 /* REP stops after one iteration */
-	bool debug_due;	 /* an instruction was stepped: CPU_EXIT_DEBUG at the boundary */
-	bool exit_after; /* c->exit is filled: run() returns at the next boundary */
+	/* The block stops before this one: soft_end_block(). Among fast handlers NULL until somebody says so. */
+	const struct insn *end;
+	uint64_t next_rip; /* where the block goes on; soft_jump() */
+	bool attention;	   /* something is to be looked at before the next block: soft_attend() */
+	bool stepping;	   /* REP stops after one iteration */
+	bool debug_due;	   /* an instruction was stepped: CPU_EXIT_DEBUG at the boundary */
+	bool exit_after;   /* c->exit is filled: run() returns at the next boundary */
 	bool split_held;
 	uint64_t block_rip;	  /* RIP of its block's first byte */
-	const uint8_t *code_page; /* host page(s) of the running block, for self-modification */
-	const uint8_t *code_page2;
+	const uint8_t *code_page; /* host page of the running block, for self-modification */
 	uint8_t cpl;
 	uint8_t mode;	  /* code size: 2, 4, 8 */
 	uint8_t user_bit; /* low bits of the tags that match now, see tlb.h */
@@ -138,6 +147,8 @@ struct soft {
 
 	struct tlb_entry tlb[ACCESS_NR][TLB_SIZE];
 	struct soft_blocks *blocks;
+	/* What os/paths.h leaves on. */
+	bool use_tlb, use_blocks, use_chain, use_fast, use_pairs, use_flags;
 
 	struct os_catch catch;
 	struct cpu_exit *exit;

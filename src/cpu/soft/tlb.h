@@ -49,12 +49,13 @@ static inline uint8_t *tlb_lookup(struct soft *c, enum soft_access access, uint6
 	return NULL;
 }
 
-/* A store went to host: when that is code that runs now, its block ends. */
+/* A store went to host: when that is code that runs now, its block ends. A block that lies on two pages is
+ * one instruction, and ends anyway. */
 static inline void code_written(struct soft *c, const void *host)
 {
 	const uint8_t *page = (const uint8_t *)((uintptr_t)host & ~(uintptr_t)0xfff);
 
-	if (unlikely(page == c->code_page || page == c->code_page2))
+	if (unlikely(page == c->code_page))
 		soft_end_block(c);
 }
 
