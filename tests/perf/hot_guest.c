@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "../kvm/fixture.h"
+#include "bench/guest_loops.h"
 #include "os/os.h"
 
 #define NR_LOOPS 20000u /* of a guest, for one exit */
@@ -13,6 +14,7 @@
 #define RAM_SIZE ((uint64_t)64 << 20)
 #define TABLES 0x100000u /* where the guest's page tables begin */
 #define CODE 0x10000u
+#define STACK 0x80000u
 #define DATA 0x200000u
 #define NR_STRIDE 8192u /* pages that a loop goes over: more than a cache of translations has */
 #define UNBACKED ((uint64_t)48 << 20) /* private without a guest_memfd */
@@ -60,7 +62,7 @@ static void make_tables(void)
 static void enter_long_mode(void)
 {
 	struct kvm_segment data = { .limit = 0xffffffff, .selector = 16, .type = 3 };
-	struct kvm_sregs s;
+	struct kvm_sregs s = { 0 };
 
 	os_assert(call(vcpu, KVM_GET_SREGS, &s) == 0);
 	data.present = data.s = data.db = data.g = 1;
@@ -71,7 +73,7 @@ static void enter_long_mode(void)
 	s.cs.db = 0;
 	s.cs.l = 1;
 	s.cr3 = TABLES;
-	s.cr4 = 0x20;
+	s.cr4 = 0x620;
 	s.cr0 = 0x80000011;
 	s.efer = 0x500;
 	os_assert(call(vcpu, KVM_SET_SREGS, &s) == 0);
@@ -109,7 +111,7 @@ static void make_guest(void)
 static void start(const char *code, const char *end, uint64_t loops, uint64_t rsi)
 {
 	struct kvm_regs regs = {
-		.rcx = loops, .rdx = 0x10, .rsi = rsi, .rsp = CODE, .rip = CODE, .rflags = 2
+		.rcx = loops, .rdx = 0x10, .rsi = rsi, .rsp = STACK, .rip = CODE, .rflags = 2
 	};
 
 	make_guest();
@@ -168,6 +170,26 @@ static void guest_call(void)
 	run_to_out();
 }
 
+/* A sort, strings, a tree, hashes: what compilers make of C. */
+static void prepare_mixed(void)
+{
+	struct kvm_regs regs = {
+		.rdi = GUEST_MIXED_ROUNDS, .rsp = STACK, .rip = CODE, .rflags = 2
+	};
+
+	make_guest();
+	memcpy(ram + CODE, guest_mixed, sizeof(guest_mixed));
+	os_assert(call(vcpu, KVM_SET_REGS, &regs) == 0);
+}
+
+static void guest_mixed_c(void)
+{
+	struct kvm_regs regs = { 0 };
+
+	os_assert(run() == 0 && kvm_run->exit_reason == KVM_EXIT_HLT);
+	os_assert(call(vcpu, KVM_GET_REGS, &regs) == 0 && regs.rax == GUEST_MIXED_SUM);
+}
+
 static void exit_out(void)
 {
 	for (unsigned int i = 0; i < NR_EXITS; i++)
@@ -210,6 +232,7 @@ const struct hot_path hot_guest_paths[] = {
 	{ "guest_store", NR_LOOPS * 8, prepare_stores, guest_store },
 	{ "guest_tlb_miss", NR_STRIDE, prepare_strides, guest_tlb_miss },
 	{ "guest_call", NR_LOOPS, prepare_calls, guest_call },
+	{ "guest_mixed_c", GUEST_MIXED_INSNS, prepare_mixed, guest_mixed_c },
 	{ "exit_out", NR_EXITS, prepare_outs, exit_out },
 	{ "exit_mmio", NR_EXITS, prepare_mmio, exit_mmio },
 	{ "exit_memory_fault", NR_EXITS, prepare_memory_fault, exit_memory_fault },

@@ -12,11 +12,12 @@
 #define NR_WALKS 20000u
 #define NR_PAGES 2048u /* that are private, of twice as many */
 #define PAGES_1G ((uint64_t)1 << 18)
-#define FAR ((uint64_t)1 << 30) /* a gfn far from the slot */
+#define UNIFORM ((uint64_t)1 << 20) /* the gfn of another slot, all of it private */
+#define FAR ((uint64_t)1 << 30)	    /* a gfn far from the slot */
 
 static struct mmu *mmu;
 static struct mmu_vcpu *vcpu;
-static struct gmem_file *file;
+static struct gmem_file *file, *uniform;
 
 static void make_mmu(void)
 {
@@ -52,24 +53,32 @@ static void set_no_change(void)
 		set(FAR, PAGES_1G, 0);
 }
 
-/* Every second page is private, so that each has a leaf of its own, and all are present. */
-static void make_pages(void)
+/* A slot with a file whose pages are all present. */
+static void make_file(uint32_t id, uint64_t gfn, uint64_t nr_pages, struct gmem_file **out)
 {
-	struct memslot slot = { .nr_pages = 2 * NR_PAGES, .flags = MEMSLOT_GUEST_MEMFD };
-	uint64_t size = slot.nr_pages << OS_PAGE_SHIFT;
+	struct memslot slot = {
+		.id = id, .gfn = gfn, .nr_pages = nr_pages, .flags = MEMSLOT_GUEST_MEMFD
+	};
 	void *at;
 
+	os_assert(gmem_file_create(nr_pages << OS_PAGE_SHIFT, 0, out) == 0);
+	slot.file = *out;
+	os_assert(memslot_create(mmu, &slot, false) == 0);
+	for (uint64_t n = 0; n < nr_pages; n++) {
+		os_assert(gmem_file_page(*out, n << OS_PAGE_SHIFT, &at, &(int){ 0 }) == 0);
+		*(volatile char *)at = 1;
+	}
+}
+
+/* Every second page is private, so that each has a leaf of its own. */
+static void make_pages(void)
+{
 	make_mmu();
 	if (file)
 		return;
-	os_assert(gmem_file_create(size, 0, &file) == 0);
-	slot.file = file;
-	os_assert(memslot_create(mmu, &slot, false) == 0);
-	for (uint64_t gfn = 0; gfn < slot.nr_pages; gfn++) {
-		os_assert(gmem_file_page(file, gfn << OS_PAGE_SHIFT, &at, &(int){ 0 }) == 0);
-		*(volatile char *)at = 1;
-		set(gfn, 1, gfn & 1 ? 0 : ATTR_PRIVATE);
-	}
+	make_file(0, 0, 2 * NR_PAGES, &file);
+	for (uint64_t gfn = 0; gfn < 2 * NR_PAGES; gfn += 2)
+		set(gfn, 1, ATTR_PRIVATE);
 }
 
 static void fault_all(void)
@@ -105,6 +114,34 @@ static void fault_mapped(void)
 	fault_all();
 }
 
+/* All private: whoever maps more than the page that was asked for has less to do for the next. */
+static void make_uniform(void)
+{
+	make_mmu();
+	if (!uniform) {
+		make_file(1, UNIFORM, NR_PAGES, &uniform);
+		set(UNIFORM, NR_PAGES, ATTR_PRIVATE);
+	}
+	mmu_invalidate_begin(mmu, UNIFORM, UNIFORM + NR_PAGES);
+	mmu_invalidate_end(mmu, UNIFORM, UNIFORM + NR_PAGES);
+}
+
+static void touch_in_order(void)
+{
+	struct mmu_fault_info info;
+	struct mmu_leaf leaf;
+
+	for (uint64_t n = 0; n < NR_PAGES; n++) {
+		uint64_t gpa = (UNIFORM + n) << OS_PAGE_SHIFT;
+		bool found;
+
+		mmu_vcpu_enter(vcpu);
+		found = mmu_walk(vcpu, gpa, MMU_WRITE, &leaf);
+		mmu_vcpu_leave(vcpu);
+		os_assert(found || mmu_fault(vcpu, gpa, MMU_WRITE, false, &info) == MMU_FAULT_OK);
+	}
+}
+
 static void nested_walk(void)
 {
 	struct mmu_leaf leaf;
@@ -128,6 +165,7 @@ const struct hot_path hot_mmu_paths[] = {
 	{ "set_no_change", NR_SETS, make_mmu, set_no_change },
 	{ "fault_present", NR_PAGES, make_zapped, fault_present },
 	{ "fault_mapped", NR_PAGES, make_mapped, fault_mapped },
+	{ "touch_in_order", NR_PAGES, make_uniform, touch_in_order },
 	{ "nested_walk", NR_WALKS, make_mapped, nested_walk },
 	{ "set_page_in_slot", NR_SETS, make_mapped, set_page_in_slot },
 	{ 0 },
