@@ -11,9 +11,11 @@
 #include <sys/mman.h>
 
 #include "os/os.h"
+#include "os/paths.h"
 #include "os/window.h"
 
 #define LARGE ((uint64_t)2 << 20)
+#define MANY_PAGES (4 * LARGE)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -24,6 +26,9 @@ int guard_init(struct guard *g)
 	g->empty_fd = g->marks_fd = -1;
 	g->limit = max / 8 * 3;
 	g->large_limit = max / 2;
+	g->marks_refused = os_path_off(OS_PATH_MARKS);
+	g->marks_first = os_path_always(OS_PATH_MARKS);
+	g->piecemeal = os_path_off(OS_PATH_BATCH);
 	return guard_pages_create(&g->pages);
 }
 
@@ -103,17 +108,19 @@ int64_t guard_growth(struct guard *g, const struct guard_window *w, uint64_t add
 		     bool overlay)
 {
 	uint64_t end = addr + size;
-	int64_t growth = -(int64_t)edges_inside(g, addr, size);
+	bool one = size == OS_PAGE_SIZE, first = is_overlaid(g, addr);
+	bool last = one ? first : is_overlaid(g, end - OS_PAGE_SIZE);
+	int64_t growth = one ? 0 : -(int64_t)edges_inside(g, addr, size);
 
 	if (addr > w->addr) {
 		bool before = is_overlaid(g, addr - OS_PAGE_SIZE);
 
-		growth += (before != overlay) - (before != is_overlaid(g, addr));
+		growth += (before != overlay) - (before != first);
 	}
 	if (end < w->addr + w->size) {
 		bool behind = is_overlaid(g, end);
 
-		growth += (behind != overlay) - (behind != is_overlaid(g, end - OS_PAGE_SIZE));
+		growth += (behind != overlay) - (behind != last);
 	}
 	return growth;
 }
@@ -188,9 +195,9 @@ static uint64_t offset_of(const struct guard_window *w, uint64_t addr)
 	return w->offset + (addr - w->addr);
 }
 
-int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+static int overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
+		   int64_t growth)
 {
-	int64_t growth = guard_growth(g, w, addr, size, true);
 	long ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, g->empty_fd,
 				 offset_of(w, addr));
 
@@ -203,10 +210,15 @@ int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64
 	return 0;
 }
 
-/* Maps the store where the range is hidden or not. A range that cannot be kept from children is closed. */
-static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
-	int64_t growth = guard_growth(g, w, addr, size, false);
+	return overlay(g, w, addr, size, guard_growth(g, w, addr, size, true));
+}
+
+/* Maps the store where the range is hidden or not. A range that cannot be kept from children is closed. */
+static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
+		   int64_t growth)
+{
 	long ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, w->store_fd,
 				 offset_of(w, addr));
 	int err;
@@ -243,18 +255,60 @@ static bool hidden_whole(struct guard *g, uint64_t addr, uint64_t size)
 	return guard_pages_run(g->pages, addr, size, IS_HIDDEN, &hidden) == size && hidden;
 }
 
-int guard_hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+/* Without the path that takes neighbours together, a call for each page; of large ranges, where that would take
+ * for ever, for each 2 MiB. */
+static int in_pieces(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
+		     int (*fn)(struct guard *g, struct guard_window *w, uint64_t addr,
+			       uint64_t size))
+{
+	uint64_t end = addr + size, piece = size > MANY_PAGES ? LARGE : OS_PAGE_SIZE;
+	int err = 0;
+
+	if (!g->piecemeal)
+		return fn(g, w, addr, size);
+	while (!err && addr < end) {
+		uint64_t next = (addr & ~(piece - 1)) + piece;
+
+		next = next < end ? next : end;
+		err = fn(g, w, addr, next - addr);
+		addr = next;
+	}
+	return err;
+}
+
+static int hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
 	int err = -ENOMEM;
+	int64_t growth;
 
 	if (hidden_whole(g, addr, size))
 		return 0;
-	if (has_room(g, guard_growth(g, w, addr, size, true), size))
-		err = guard_overlay(g, w, addr, size);
+	if (g->marks_first && size <= MANY_PAGES)
+		err = guard_mark(g, w, addr, size);
+	growth = guard_growth(g, w, addr, size, true);
+	if (err == -ENOMEM && has_room(g, growth, size))
+		err = overlay(g, w, addr, size, growth);
 	return err == -ENOMEM ? guard_mark(g, w, addr, size) : err;
 }
 
-int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+int guard_hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+{
+	return in_pieces(g, w, addr, size, hide);
+}
+
+/* Around what was just shown first: there it ends nearly always. */
+static bool no_marks_left(struct guard *g, const struct guard_window *w, uint64_t addr,
+			  uint64_t size)
+{
+	uint64_t from = addr & ~(LARGE - 1), end = addr + size, window_end = w->addr + w->size;
+
+	from = from > w->addr ? from : w->addr;
+	end = window_end - end < LARGE ? window_end : (end + LARGE - 1) & ~(LARGE - 1);
+	return guard_pages_none(g->pages, from, end - from, IS_MARKED) &&
+	       guard_pages_none(g->pages, w->addr, w->size, IS_MARKED);
+}
+
+static int show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
 	int err = -ENOMEM;
 	int64_t growth;
@@ -267,11 +321,15 @@ int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t 
 	if (w->watched && guard_pages_none(g->pages, addr, size, IS_OVERLAID))
 		err = guard_unmark(g, w, addr, size);
 	else if (growth <= 0 || has_room(g, growth, size))
-		err = restore(g, w, addr, size);
+		err = restore(g, w, addr, size, growth);
 	if (err == -ENOMEM)
 		err = guard_remake(g, w, addr, size);
-	if (!err && w->watched && g->nr_mappings < g->limit / 2 &&
-	    guard_pages_none(g->pages, w->addr, w->size, IS_MARKED))
+	if (!err && w->watched && g->nr_mappings < g->limit / 2 && no_marks_left(g, w, addr, size))
 		guard_unwatch(g, w);
 	return err;
+}
+
+int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+{
+	return in_pieces(g, w, addr, size, show);
 }

@@ -54,7 +54,9 @@ struct guard {
 	int empty_fd; /* -1: not made */
 	int marks_fd; /* -1: not open */
 	bool marks_refused;
-	bool no_new_fds; /* a filter may kill for it */
+	bool marks_first; /* OS_PATH_MARKS always: what can be marked is not overlaid */
+	bool piecemeal;	  /* OS_PATH_BATCH off: a call for each page */
+	bool no_new_fds;  /* a filter may kill for it */
 	struct guard_pages *pages;
 	uint64_t nr_mappings;		 /* that the windows are made of */
 	uint64_t limit, large_limit;	 /* of those, for runs below and from 2 MiB */

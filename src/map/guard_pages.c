@@ -159,6 +159,18 @@ static void set_bits(_Atomic uint64_t *bits, unsigned int first, unsigned int en
 	}
 }
 
+/* The same for all pages of a chunk. */
+static void fill_pages(struct table *t, unsigned int chunk, enum page_state state)
+{
+	uint64_t overlaid = state == PAGE_OVERLAID ? ~(uint64_t)0 : 0;
+	uint64_t marked = state == PAGE_MARKED ? ~(uint64_t)0 : 0;
+
+	for (unsigned int i = 0; i < WORDS; i++) {
+		os_racy_store(&t->bits[chunk][0][i], overlaid);
+		os_racy_store(&t->bits[chunk][1][i], marked);
+	}
+}
+
 static void set_pages(struct table *t, unsigned int chunk, unsigned int first, unsigned int end,
 		      enum page_state state)
 {
@@ -191,7 +203,7 @@ static void set_in_chunk(struct table *t, unsigned int chunk, unsigned int first
 		return;
 	}
 	if (was != MIXED)
-		set_pages(t, chunk, 0, CHUNK_PAGES, (enum page_state)was);
+		fill_pages(t, chunk, (enum page_state)was);
 	set_pages(t, chunk, first, end, state);
 	/* Whoever sees MIXED sees the bits. */
 	atomic_store_explicit(&t->state[chunk], alike(t, chunk, state) ? (uint8_t)state : MIXED,
@@ -329,6 +341,8 @@ uint64_t guard_pages_run(struct guard_pages *p, uint64_t addr, uint64_t size, un
 	uint64_t at = addr, end = addr + size;
 
 	*are = mask >> guard_pages_get(p, addr) & 1;
+	if (size == OS_PAGE_SIZE)
+		return size;
 	while (at < end) {
 		struct table *t = table_of(p, at);
 		uint64_t next = (at & ~(CHUNK_SIZE - 1)) + CHUNK_SIZE;

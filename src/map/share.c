@@ -7,6 +7,8 @@
 
 static struct os_mutex own_lock = OS_MUTEX_INIT;
 static struct share_home own = { .fd = -1 };
+/* own.share, for a look without the lock: every conversion asks. */
+static _Atomic(struct share *) published;
 static struct os_thread *service;
 
 /* ---- our own ----------------------------------------------------------------------------------- */
@@ -60,6 +62,7 @@ static int make_locked(void)
 		return err;
 	}
 	own = (struct share_home){ .share = s, .fd = fd };
+	atomic_store_explicit(&published, s, memory_order_release);
 	return 0;
 }
 
@@ -77,14 +80,11 @@ int share_make(struct share_home *out)
 
 struct share *share_own(int *fd)
 {
-	struct share_home h;
+	struct share *s = atomic_load_explicit(&published, memory_order_acquire);
 
-	os_mutex_lock(&own_lock);
-	h = own;
-	os_mutex_unlock(&own_lock);
 	if (fd)
-		*fd = h.fd;
-	return h.share;
+		*fd = s ? own.fd : -1;
+	return s;
 }
 
 struct share *share_take_own(int *fd)
@@ -94,6 +94,7 @@ struct share *share_take_own(int *fd)
 	os_mutex_init(&own_lock);
 	*fd = own.fd;
 	own = (struct share_home){ .fd = -1 };
+	os_racy_store(&published, NULL);
 	service = NULL;
 	return s;
 }

@@ -121,6 +121,7 @@ static void a_window_closed_by_protection_stays_closed(struct t *t, enum mode mo
 	if (mode == MARKED)
 		t_skip("marks need no room");
 	t_init(t, mode, 64);
+	t->m->guard.marks_first = false;
 	w = t_map(t, 0, 64);
 	T_EQ(t_hide(t, 0, 64), 0);
 	T_EQ(t_show(t, 0, 64), 0);

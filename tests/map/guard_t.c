@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/attr_map.h"
+#include "os/paths.h"
 #include "os/window.h"
 
 static struct t *current;
@@ -102,8 +103,11 @@ uint8_t t_stamp(uint64_t page)
 
 bool t_has_marks(void)
 {
-	int fd, err = os_marks_open(&fd);
+	int fd, err;
 
+	if (os_path_off(OS_PATH_MARKS))
+		return false;
+	err = os_marks_open(&fd);
 	if (!err)
 		os_fd_close(fd);
 	return !err;
