@@ -102,23 +102,23 @@ static inline uint64_t machine_scratch(unsigned int vcpu)
  * program (BENCH_LINKED) gmem and the machine's own kernel; else gmem in a child, and the host's kernel.
  */
 #ifdef BENCH_LINKED
-#define MACHINE_WAYS(ops_)                                                      \
-	{ .name = "gmem", .ours = true, .ops = &(ops_), .data = &uapi_linked }, \
-	{                                                                       \
-		.name = "kernel", .ops = &(ops_), .data = &uapi_libc            \
+#define MACHINE_OURS(ops_)                                                         \
+	{                                                                          \
+		.name = "gmem", .ours = true, .ops = &(ops_), .data = &uapi_linked \
 	}
 #define MACHINE_KERNEL "kernel"
 #else
-#define MACHINE_WAYS(ops_)                                         \
-	{ .name = "gmem",                                          \
-	  .ours = true,                                            \
-	  .ops = &(ops_),                                          \
-	  .data = &uapi_libc,                                      \
-	  .place = BENCH_UNDER_GMEM },                             \
-	{                                                          \
-		.name = "host", .ops = &(ops_), .data = &uapi_libc \
+#define MACHINE_OURS(ops_)                                                        \
+	{                                                                         \
+		.name = "gmem", .ours = true, .ops = &(ops_), .data = &uapi_libc, \
+		.place = BENCH_UNDER_GMEM                                         \
 	}
 #define MACHINE_KERNEL "host"
 #endif
+#define MACHINE_WAYS(ops_)                                                 \
+	MACHINE_OURS(ops_),                                                \
+	{                                                                  \
+		.name = MACHINE_KERNEL, .ops = &(ops_), .data = &uapi_libc \
+	}
 
 #endif
