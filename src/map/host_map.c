@@ -176,10 +176,40 @@ static long map_window(struct host_map *m, const struct request *r)
 	return at;
 }
 
+/* Flags that do not say where. */
+#define ANYWHERE (MAP_SHARED | MAP_SHARED_VALIDATE | MAP_NORESERVE | MAP_POPULATE | MAP_LOCKED)
+#define LARGE ((uint64_t)2 << 20)
+
+/*
+ * Where nobody says where: so that 2 MiB of the file are 2 MiB of a page table. Else the huge pages of a store could
+ * not be mapped as such, and every change of a range would have chunks of the guard that are in part so at both
+ * ends. False: as the kernel chooses.
+ */
+static bool find_place(struct request *r)
+{
+	uint64_t slack = LARGE, front;
+	long ret;
+
+	if (r->addr || r->flags & ~ANYWHERE || r->size < LARGE || r->size > UINT64_MAX - LARGE)
+		return false;
+	ret = os_window_map(0, r->size + slack, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (is_error(ret))
+		return false;
+	front = (r->offset - (uint64_t)ret) & (LARGE - 1);
+	if (front)
+		os_window_unmap((uint64_t)ret, front);
+	os_window_unmap((uint64_t)ret + front + r->size, slack - front);
+	r->addr = (uint64_t)ret + front;
+	r->flags |= MAP_FIXED;
+	return true;
+}
+
 int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr,
 		  uint64_t size, int prot, int flags, uint64_t offset, uint64_t *at)
 {
 	struct request r = { f, owner, addr, size, offset, prot, flags };
+	bool found = find_place(&r);
 	long ret;
 
 	host_file_hold(f);
@@ -189,6 +219,8 @@ int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t
 		ret = host_file_converts(f) ? map_window(m, &r) : map_plain(m, &r);
 	host_map_unlock(m);
 	host_file_let(f);
+	if (is_error(ret) && found)
+		os_window_unmap(r.addr, r.size);
 	if (is_error(ret))
 		return (int)ret;
 	*at = (uint64_t)ret;

@@ -11,7 +11,7 @@
 #include "obs/obs.h"
 #include "os/window.h"
 
-/* A signal is looked for after so much. */
+/* A signal is looked for at multiples of it. */
 #define STEP ((uint64_t)1 << 30)
 
 /* The part of p that is of [offset, end) of the file; false: none. */
@@ -131,12 +131,14 @@ static void state_set(struct host_file *f, uint64_t offset, uint64_t size, uint3
 
 static int hide_in_steps(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end)
 {
+	uint64_t at, next;
 	int err = 0;
 
-	for (uint64_t at = offset; at < end && !err; at += lower(STEP, end - at)) {
+	for (at = offset; at < end && !err; at = next) {
+		next = lower((at & ~(STEP - 1)) + STEP, end);
 		if (at > offset && os_signal_pending())
 			return obs_refuse(-EINTR, "a signal waits, and much is to be hidden");
-		err = each_window(m, f, at, at + lower(STEP, end - at), hide_part);
+		err = each_window(m, f, at, next, hide_part);
 	}
 	return err;
 }
