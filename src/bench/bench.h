@@ -74,6 +74,7 @@ struct bench_goal {
 	double limit;
 	bool difference;   /* at most so much more than `beside`, instead of so many times */
 	uint64_t param;	   /* of a series: at this value alone; 0: at all of them */
+	uint64_t size;	   /* only if large ranges have this size; 0: any */
 	bool machine_idle; /* cannot be judged on a machine that does something else */
 };
 
@@ -149,6 +150,9 @@ struct bench_case {
 	struct bench_way ways[BENCH_MAX_WAYS + 1]; /* the first is ours */
 	/* A round takes long (seconds): three are enough. */
 	bool slow;
+	/* setup takes long: its ways are opened once. Else they are opened three times, in another order each time, since it matters
+	 * which pages of the machine one gets. */
+	bool once;
 	const void *data; /* the case's own: r->bcase->data */
 };
 

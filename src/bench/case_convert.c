@@ -195,22 +195,28 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 	{ .name = "library", .ours = true, .ops = &ops, .data = &library }, \
 	{ .name = "raw", .ops = &ops, .data = &raw }, \
 }
-#define GOALS_OF_RAW { { .way = "gmem", .beside = "raw", .limit = 1.2 }, { .way = "library", .beside = "raw", .limit = 1.2 } }
-#define GOALS_OF_RAW_HUGE { { .way = "library", .beside = "raw", .limit = 1.2 } }
-#define GOALS_NO_GOAL { { 0 } }
+#define OF_RAW(way_) { .way = way_, .beside = "raw", .limit = 1.2 }
+#define OF_RAW_BOTH OF_RAW("gmem"), OF_RAW("library")
+#define ABSOLUTE(way_, to_private_, private_, shared_) \
+	{ .way = way_, .limit = 1000.0 * (to_private_ ? private_ : shared_), .size = BENCH_1G }
+#define GOALS_4K(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 7, 5) }
+#define GOALS_OF_RAW(p) { OF_RAW_BOTH }
+#define GOALS_ALL(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 45000, 70000) }
+#define GOALS_HUGE(p) { OF_RAW("library"), ABSOLUTE("library", p, 300, 50) }
+#define GOALS_NO_GOAL(p) { { 0 } }
 #define CASE(name_, what_, to_private_, goals_, nr_, ...) { \
-	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .goals = GOALS_##goals_, .ways = WAYS, \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .goals = GOALS_##goals_(to_private_), .ways = WAYS, \
 	.data = &(const struct convert_row){ .to_private = to_private_, __VA_ARGS__ } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \
 	CASE("convert/" name "/to-shared", "convert " what " to shared", false, goals, nr, __VA_ARGS__)
 
 const struct bench_case bench_convert_cases[] = {
-	BOTH("4K", "one page that the host has mapped", OF_RAW, 1, .shape = CONVERT_ONE, .touched = true),
+	BOTH("4K", "one page that the host has mapped", 4K, 1, .shape = CONVERT_ONE, .touched = true),
 	BOTH("2M", "2 MiB of pages that the host has mapped", OF_RAW, 16, .shape = CONVERT_512, .touched = true),
-	BOTH("all", "all of --size, mapped", OF_RAW, 1, .shape = CONVERT_ALL, .touched = true),
+	BOTH("all", "all of --size, mapped", ALL, 1, .shape = CONVERT_ALL, .touched = true),
 	BOTH("untouched", "all of --size, nothing there", OF_RAW, 64, .shape = CONVERT_ALL),
-	BOTH("huge", "all of --size, in huge pages", OF_RAW_HUGE, 16, .shape = CONVERT_ALL, .touched = true, .huge = true),
+	BOTH("huge", "all of --size, in huge pages", HUGE, 16, .shape = CONVERT_ALL, .touched = true, .huge = true),
 	BOTH("alternating", "every other page of --size, one a call", OF_RAW, 1, .shape = CONVERT_ALTERNATING, .touched = true),
 	BOTH("4K/with-1", "one page that another process has mapped, too", NO_GOAL, 1, .shape = CONVERT_ONE, .touched = true,
 	     .nr_others = 1),

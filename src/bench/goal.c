@@ -142,6 +142,8 @@ enum bench_verdict bench_judge(const struct bench_result *r, const struct bench_
 			       double *value)
 {
 	*value = 0;
+	if (g->size && g->size != r->size)
+		return BENCH_UNKNOWN;
 	switch (g->stat) {
 	case BENCH_GROWTH:
 		return judge_growth(r, g, value);

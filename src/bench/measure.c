@@ -13,6 +13,7 @@
 #define MIN_ROUNDS 5u
 #define SLOW_ROUNDS 3u
 #define DEFAULT_SECONDS 0.4
+#define PASSES 3u
 
 /* A way while the case is measured: its run, all values so far, and the mean of each round. */
 struct turn {
@@ -24,6 +25,13 @@ struct turn {
 	bool open;
 };
 
+/* The ways of a case are opened several times, each time in another order. */
+struct pass {
+	const struct bench_options *options;
+	unsigned int number, of;
+	uint64_t began; /* the first */
+};
+
 static void fail(struct turn *t, int err)
 {
 	t->figure->err = err;
@@ -31,20 +39,19 @@ static void fail(struct turn *t, int err)
 		 t->run.reason[0] ? t->run.reason : strerror(-err));
 }
 
+static bool is_wanted(const struct turn *t, const struct bench_options *o)
+{
+	return !o->compare || t->run.way->ours || strcmp(o->compare, t->run.way->name) == 0;
+}
+
 static void open_turn(struct turn *t, const struct bench_options *o)
 {
-	int err;
+	int err = is_wanted(t, o) ? o->host->open(&t->run)
+				  : bench_refuse(&t->run, -EOPNOTSUPP, "not asked for");
 
-	if (o->compare && !t->run.way->ours && strcmp(o->compare, t->run.way->name) != 0) {
-		bench_refuse(&t->run, -EOPNOTSUPP, "not asked for");
-		fail(t, -EOPNOTSUPP);
-		return;
-	}
-	err = o->host->open(&t->run);
 	if (err)
 		fail(t, err);
-	else
-		t->open = true;
+	t->open = !err;
 }
 
 static void close_turn(struct turn *t, const struct bench_options *o)
@@ -52,9 +59,6 @@ static void close_turn(struct turn *t, const struct bench_options *o)
 	if (t->open)
 		o->host->close(&t->run);
 	t->open = false;
-	free(t->values);
-	free(t->rounds);
-	free(t->run.values);
 }
 
 /* False when the way has failed, and is closed. */
@@ -124,39 +128,59 @@ static void calibrate(struct turn *t, const struct bench_options *o)
 	t->figure->nr = t->run.done;
 }
 
-static bool wants_more(const struct turn *t, const struct bench_options *o, uint64_t began)
+/* Whether a way has had its share of this pass. */
+static bool wants_more(const struct turn *t, const struct pass *p)
 {
+	const struct bench_options *o = p->options;
 	unsigned int least = t->run.bcase->slow ? SLOW_ROUNDS : MIN_ROUNDS;
 	double seconds = o->seconds > 0 ? o->seconds : DEFAULT_SECONDS;
+	double part = (p->number + 1.0) / p->of;
 
 	if (!t->open)
 		return false;
 	if (o->rounds)
-		return t->nr_rounds < o->rounds;
+		return (double)t->nr_rounds < part * o->rounds;
+	if ((double)t->nr_rounds < part * least)
+		return true;
 	/* What is not counted in a round takes time, too. */
-	return t->nr_rounds < least ||
-	       (t->nr_rounds < MAX_ROUNDS && (double)t->spent < seconds * 1e9 &&
-		(double)(bench_clock() - began) < seconds * 8e9);
+	return (double)t->nr_rounds < part * MAX_ROUNDS &&
+	       (double)t->spent < part * seconds * 1e9 &&
+	       (double)(bench_clock() - p->began) < part * seconds * 8e9;
 }
 
-static void take_turns(struct turn *turns, size_t nr, const struct bench_options *o)
+static bool anybody_wants_more(const struct turn *turns, size_t nr, const struct pass *p)
 {
-	uint64_t began = bench_clock();
-	bool more = true;
+	for (size_t i = 0; i < nr; i++)
+		if (wants_more(&turns[i], p))
+			return true;
+	return false;
+}
 
+/* All have as many rounds, so that each has a neighbour to be held against. */
+static void take_turns(struct turn *turns, size_t nr, const struct pass *p)
+{
 	for (size_t i = 0; i < nr; i++)
 		if (turns[i].open)
-			calibrate(&turns[i], o);
-	while (more) {
-		more = false;
-		for (size_t i = 0; i < nr; i++) {
-			if (!wants_more(&turns[i], o, began))
-				continue;
-			more = true;
-			if (one_round(&turns[i], o))
+			calibrate(&turns[i], p->options);
+	while (anybody_wants_more(turns, nr, p)) {
+		for (size_t i = 0; i < nr; i++)
+			if (turns[i].open && one_round(&turns[i], p->options))
 				keep_round(&turns[i]);
-		}
 	}
+}
+
+/* Each pass opens another way first: it matters who gets which of the machine's pages. */
+static void make_pass(struct turn *turns, size_t nr, const struct pass *p)
+{
+	for (size_t i = 0; i < nr; i++) {
+		struct turn *t = &turns[(i + p->number) % nr];
+
+		if (!t->figure->err)
+			open_turn(t, p->options);
+	}
+	take_turns(turns, nr, p);
+	for (size_t i = 0; i < nr; i++)
+		close_turn(&turns[i], p->options);
 }
 
 static void hold_against(struct turn *a, struct turn *b, size_t way)
@@ -175,28 +199,41 @@ static void hold_against(struct turn *a, struct turn *b, size_t way)
 	free(held);
 }
 
+static void begin_turn(struct turn *t, const struct bench_result *result, struct bench_point *p,
+		       size_t way)
+{
+	t->figure = &p->figures[way];
+	t->figure->way = &result->bcase->ways[way];
+	t->run.bcase = result->bcase;
+	t->run.way = t->figure->way;
+	t->run.param = p->param;
+	t->run.size = result->size;
+}
+
+static void end_turn(struct turn *t)
+{
+	t->figure->stats = bench_stats(t->values, t->nr);
+	free(t->values);
+	free(t->rounds);
+	free(t->run.values);
+}
+
 static void measure_point(struct bench_result *result, struct bench_point *p,
 			  const struct bench_options *o)
 {
 	struct turn turns[BENCH_MAX_WAYS] = { 0 };
+	size_t nr = result->nr_ways;
+	bool once = result->bcase->once || result->bcase->axis || nr == 1;
+	struct pass pass = { .options = o, .of = once ? 1 : PASSES, .began = bench_clock() };
 
-	for (size_t i = 0; i < result->nr_ways; i++) {
-		turns[i].figure = &p->figures[i];
-		p->figures[i].way = &result->bcase->ways[i];
-		turns[i].run.bcase = result->bcase;
-		turns[i].run.way = &result->bcase->ways[i];
-		turns[i].run.param = p->param;
-		turns[i].run.size = o->size ? o->size : BENCH_1G;
-		open_turn(&turns[i], o);
-	}
-	take_turns(turns, result->nr_ways, o);
-	for (size_t i = 0; i < result->nr_ways * result->nr_ways; i++)
-		hold_against(&turns[i / result->nr_ways], &turns[i % result->nr_ways],
-			     i % result->nr_ways);
-	for (size_t i = 0; i < result->nr_ways; i++) {
-		p->figures[i].stats = bench_stats(turns[i].values, turns[i].nr);
-		close_turn(&turns[i], o);
-	}
+	for (size_t i = 0; i < nr; i++)
+		begin_turn(&turns[i], result, p, i);
+	for (; pass.number < pass.of; pass.number++)
+		make_pass(turns, nr, &pass);
+	for (size_t i = 0; i < nr * nr; i++)
+		hold_against(&turns[i / nr], &turns[i % nr], i % nr);
+	for (size_t i = 0; i < nr; i++)
+		end_turn(&turns[i]);
 }
 
 void bench_measure(const struct bench_case *c, const struct bench_options *o,
@@ -204,6 +241,7 @@ void bench_measure(const struct bench_case *c, const struct bench_options *o,
 {
 	memset(result, 0, sizeof(*result));
 	result->bcase = c;
+	result->size = o->size ? o->size : BENCH_1G;
 	while (result->nr_ways < BENCH_MAX_WAYS && c->ways[result->nr_ways].name)
 		result->nr_ways++;
 	result->nr_points = c->axis ? 0 : 1;

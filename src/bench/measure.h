@@ -52,6 +52,7 @@ struct bench_point {
 struct bench_result {
 	const struct bench_case *bcase;
 	size_t nr_ways, nr_points; /* no series: one point */
+	uint64_t size;
 	struct bench_point points[BENCH_MAX_POINTS];
 };
 

@@ -79,6 +79,13 @@ static void fake_teardown(struct bench_run *r)
 	nr_open--;
 }
 
+/* One round is three times as long as the next. */
+static int unsteady_round(struct bench_run *r)
+{
+	r->elapsed = r->nr * (nr_rounds++ % 2 ? 150 : 50);
+	return 0;
+}
+
 static int absent_setup(struct bench_run *r)
 {
 	return bench_refuse(r, -EOPNOTSUPP, "not on a %s", "Tuesday");
@@ -98,6 +105,7 @@ static int breaks_round(struct bench_run *r)
 
 static const struct bench_ops fake = { fake_setup, fake_round, fake_teardown };
 static const struct bench_ops absent = { absent_setup, fake_round, fake_teardown };
+static const struct bench_ops unsteady = { .round = unsteady_round };
 static const struct bench_ops many_values = { .round = many_values_round };
 static const struct bench_ops breaks = { .round = breaks_round };
 static const uint64_t fast = 100, slow = 200;
@@ -130,6 +138,15 @@ static const struct bench_case cases[] = {
 		     { .stat = BENCH_P99, .limit = 98 },
 		     { .beside = "beside", .limit = 1 },
 		     { .way = "nobody", .limit = 1 } } },
+	{ .name = "unsteady",
+	  .what = "x",
+	  .unit = BENCH_TIME,
+	  .nr = 1,
+	  .ways = { { .name = "ours", .ours = true, .ops = &unsteady } },
+	  .goals = { { .limit = 101 },
+		     { .limit = 51 },
+		     { .limit = 49 },
+		     { .limit = 101, .size = BENCH_2M } } },
 	{ .name = "breaks",
 	  .what = "x",
 	  .unit = BENCH_TIME,
@@ -213,6 +230,19 @@ static void what_is_absent_is_not_judged(void **state)
 	assert_int_equal(verdict(3, &value), BENCH_UNKNOWN);
 }
 
+static void a_goal_may_be_met_by_the_best_rounds_alone(void **state)
+{
+	double value;
+
+	bench_measure(bench_find("unsteady"), &options, &result);
+	assert_true(near(result.points[0].figures[0].stats.median, 100));
+	assert_int_equal(verdict(0, &value), BENCH_MET);
+	assert_int_equal(verdict(1, &value), BENCH_MET_AT_BEST);
+	assert_true(near(value, 100));
+	assert_int_equal(verdict(2, &value), BENCH_MISSED);
+	assert_int_equal(verdict(3, &value), BENCH_UNKNOWN); /* of another size */
+}
+
 static void a_way_that_breaks_has_an_error(void **state)
 {
 	nr_rounds = 0;
@@ -255,7 +285,7 @@ static void names_fit_words(void **state)
 	assert_int_equal(bench_for_each(words + 1, 1, count_case, &nr), 3);
 	words[0] = slash;
 	assert_int_equal(bench_for_each(words, 1, count_case, &nr), 2);
-	assert_int_equal(bench_for_each(NULL, 0, count_case, &nr), 5);
+	assert_int_equal(bench_for_each(NULL, 0, count_case, &nr), 6);
 	assert_null(bench_find("two"));
 	assert_non_null(bench_find("two-more"));
 }
@@ -329,6 +359,7 @@ int main(void)
 		cmocka_unit_test(a_goal_by_difference_is_in_the_unit),
 		cmocka_unit_test(a_series_has_points_and_grows),
 		cmocka_unit_test(what_is_absent_is_not_judged),
+		cmocka_unit_test(a_goal_may_be_met_by_the_best_rounds_alone),
 		cmocka_unit_test(a_way_that_breaks_has_an_error),
 		cmocka_unit_test(others_are_left_out_when_one_is_asked_for),
 		cmocka_unit_test(names_fit_words),
