@@ -12,7 +12,7 @@
 #include "bench/guest_loops.h"
 #include "cpu/soft/soft.h"
 
-static unsigned int rounds = 40;
+static unsigned int rounds = 200;
 static uint64_t turns;
 
 static uint64_t now_ns(void)
@@ -83,7 +83,7 @@ static void loops(struct guest *g, char **names)
 {
 	for (size_t n = 0; n < GUEST_NR_LOOPS; n++) {
 		const struct guest_loop *l = &guest_loops[n];
-		uint64_t count = turns ? turns : l->bytes == 4096 ? 2000 : 200000;
+		uint64_t count = turns ? turns : l->bytes == 4096 ? 500 : 20000;
 		struct figure f;
 
 		if (!wanted(names, l->name))
@@ -109,7 +109,7 @@ static void mixed(struct guest *g, char **names)
 
 static void exits(struct guest *g, char **names)
 {
-	uint64_t best = UINT64_MAX, count = turns ? turns : 20000;
+	uint64_t best = UINT64_MAX, count = turns ? turns : 5000;
 
 	if (!wanted(names, "out"))
 		return;

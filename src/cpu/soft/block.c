@@ -51,6 +51,23 @@ static inline unsigned int hash(uint64_t lin, uint8_t mode)
 	return (lin ^ lin >> TABLE_BITS ^ mode) & (TABLE_SIZE - 1);
 }
 
+static inline bool equal(const uint8_t *a, const uint8_t *b, unsigned int n)
+{
+	unsigned int off;
+
+	/* ends overlap: no loop for what is short, no byte beyond */
+	if (n >= 8) {
+		for (off = 0; off + 8 < n; off += 8)
+			if (host_load(a + off, 8) != host_load(b + off, 8))
+				return false;
+		return host_load(a + n - 8, 8) == host_load(b + n - 8, 8);
+	}
+	if (n >= 4)
+		return host_load(a, 4) == host_load(b, 4) &&
+		       host_load(a + n - 4, 4) == host_load(b + n - 4, 4);
+	return a[0] == b[0] && a[n - 1] == b[n - 1] && a[n / 2] == b[n / 2];
+}
+
 _Noreturn static void fetch_from_device(struct soft *c)
 {
 	c->exit->reason = CPU_EXIT_EMULATION;
@@ -194,7 +211,10 @@ static struct block *block_make(struct soft *c, uint64_t lin)
 		fast_choose(c, b->insns, b->nr, lin);
 	arena_take(blocks, (b->nr + 1) * sizeof(struct insn));
 	bytes = arena_take(blocks, nr_bytes);
-	memcpy(bytes, f.bytes, nr_bytes);
+	b->nr_compared = (nr_bytes + BLOCK_STEP - 1) & ~(BLOCK_STEP - 1);
+	if (b->nr_compared > f.first)
+		b->nr_compared = 0;
+	memcpy(bytes, f.bytes, b->nr_compared ? b->nr_compared : nr_bytes);
 	b->bytes = bytes;
 	b->lin = lin;
 	b->mode = c->mode;
@@ -212,12 +232,18 @@ static bool second_page_equal(struct soft *c, const struct block *b)
 	uint64_t next = b->lin + b->nr_first;
 	const uint8_t *host = code_host(c, c->long_mode ? next : (uint32_t)next);
 
-	return block_equal(b->bytes + b->nr_first, host, b->nr_bytes - b->nr_first);
+	return equal(b->bytes + b->nr_first, host, b->nr_bytes - b->nr_first);
 }
 
 static inline bool within_limit(const struct soft *c, const struct block *b)
 {
 	return c->mode == 8 || c->state.rip + b->nr_bytes - 1 <= c->state.seg[CPU_CS].limit;
+}
+
+static inline void code_is_at(struct soft *c, uint64_t lin, const uint8_t *host)
+{
+	c->code_page = page_of(host);
+	c->code_lin = c->mode == 8 && c->use_tlb ? lin & PAGE_MASK_4K : CODE_LIN_NONE;
 }
 
 struct block *block_get(struct soft *c)
@@ -233,14 +259,14 @@ struct block *block_get(struct soft *c)
 	host = code_host(c, lin);
 	b = c->blocks->table[hash(lin, c->mode)];
 	if (likely(b && b->lin == lin && b->mode == c->mode && within_limit(c, b) &&
-		   block_equal(b->bytes, host, b->nr_first)) &&
+		   equal(b->bytes, host, b->nr_first)) &&
 	    (likely(b->nr_bytes == b->nr_first) || second_page_equal(c, b))) {
-		c->code_page = page_of(host);
+		code_is_at(c, lin, host);
 		return b;
 	}
 	/* Rewritten while it is copied, by another processor: as if it had been fetched before. */
 	b = block_make(c, lin);
-	c->code_page = page_of(code_host(c, lin));
+	code_is_at(c, lin, code_host(c, lin));
 	return b;
 }
 
@@ -249,8 +275,7 @@ struct block *block_get_after(struct soft *c, struct insn *end)
 	uint64_t emptied = c->blocks->emptied;
 	struct block *b = block_get(c);
 
-	/* The way between blocks looks at one page. */
-	if (c->use_chain && emptied == c->blocks->emptied && b->nr_bytes == b->nr_first)
+	if (c->use_chain && emptied == c->blocks->emptied && b->nr_compared)
 		end->next = b;
 	return b;
 }

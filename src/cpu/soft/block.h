@@ -18,10 +18,14 @@
 
 #include "cpu/soft/tlb.h"
 
+#define BLOCK_STEP 16u
+
 struct block {
 	uint64_t lin;
 	uint16_t nr_bytes;
 	uint16_t nr_first; /* bytes on the first page */
+	uint16_t
+		nr_compared; /* nr_bytes rounded up; 0: so many are not on the page, see block_get_after() */
 	uint8_t mode;
 	uint8_t nr;
 	const uint8_t *bytes;
@@ -39,37 +43,52 @@ struct block *block_get(struct soft *c);
 
 /* ---- the short way from block to block: 64-bit code ----------------------------------------------- */
 
-static inline bool block_equal(const uint8_t *a, const uint8_t *b, unsigned int n)
-{
-	unsigned int off;
-
-	/* ends overlap: no loop for what is short, no byte beyond */
-	if (n >= 8) {
-		for (off = 0; off + 8 < n; off += 8)
-			if (host_load(a + off, 8) != host_load(b + off, 8))
-				return false;
-		return host_load(a + n - 8, 8) == host_load(b + n - 8, 8);
-	}
-	if (n >= 4)
-		return host_load(a, 4) == host_load(b, 4) &&
-		       host_load(a + n - 4, 4) == host_load(b + n - 4, 4);
-	return a[0] == b[0] && a[n - 1] == b[n - 1] && a[n / 2] == b[n / 2];
-}
-
 /* block_get(), by what end has led to before; end: what ended the block before this one. */
 struct block *block_get_after(struct soft *c, struct insn *end);
 
-static inline struct block *block_after(struct soft *c, struct insn *end)
+/* The host address of code at rip when that is known: the running block's page, or a cached one. */
+static inline const uint8_t *block_code(struct soft *c, uint64_t rip)
+{
+	const struct tlb_entry *e;
+
+	if (likely((rip ^ c->code_lin) <= ~PAGE_MASK_4K))
+		return c->code_page + (rip & 0xfff);
+	e = tlb_entry(c, ACCESS_EXEC, rip);
+	if (unlikely(e->tag != ((rip & PAGE_MASK_4K) | c->user_bit)))
+		return NULL;
+	c->code_lin = rip & PAGE_MASK_4K;
+	c->code_page = e->host;
+	return e->host + (rip & 0xfff);
+}
+
+/* In steps of BLOCK_STEP bytes, up to 15 more than the block has: those behind it may differ in vain. */
+static inline bool block_matches(const struct block *b, const uint8_t *code)
+{
+	const uint8_t *bytes = b->bytes, *end = bytes + b->nr_compared;
+
+	do {
+		if (unlikely((host_load(bytes, 8) ^ host_load(code, 8)) |
+			     (host_load(bytes + 8, 8) ^ host_load(code + 8, 8))))
+			return false;
+		bytes += BLOCK_STEP;
+		code += BLOCK_STEP;
+	} while (bytes != end);
+	return true;
+}
+
+/* The block at rip; c->block_rip says it already, c->state.rip needs not. */
+static inline struct block *block_after(struct soft *c, struct insn *end, uint64_t rip)
 {
 	struct block *b = end->next;
-	uint64_t lin = c->state.rip;
-	const struct tlb_entry *e = tlb_entry(c, ACCESS_EXEC, lin);
+	const uint8_t *code;
 
-	if (unlikely(!b || b->lin != lin || e->tag != ((lin & PAGE_MASK_4K) | c->user_bit) ||
-		     !block_equal(b->bytes, e->host + (lin & 0xfff), b->nr_bytes)))
-		return block_get_after(c, end);
-	c->code_page = e->host;
-	return b;
+	if (likely(b && b->lin == rip)) {
+		code = block_code(c, rip);
+		if (likely(code && block_matches(b, code)))
+			return b;
+	}
+	c->state.rip = rip;
+	return block_get_after(c, end);
 }
 
 #endif

@@ -78,8 +78,11 @@ static void settle(struct insn *i, uint64_t lin)
 		i->base = REG_NONE;
 		i->disp += next;
 	}
-	if (fast_is_relative(i))
+	if (fast_is_relative(i)) {
 		i->disp = next + i->imm;
+		if (!canonical_48(i->disp))
+			i->fast = NULL;
+	}
 }
 
 static void end_with(struct insn *end, unsigned int nr)

@@ -261,18 +261,21 @@ struct place place_find(struct soft *c, uint64_t lin, enum soft_access access, u
 void soft_tlb_flush(struct soft *c)
 {
 	memset(c->tlb, 0xff, sizeof(c->tlb));
+	c->code_lin = CODE_LIN_NONE;
 }
 
 void soft_tlb_flush_page(struct soft *c, uint64_t gva)
 {
 	for (int access = 0; access < ACCESS_NR; access++)
 		tlb_entry(c, access, gva)->tag = ~0ull;
+	c->code_lin = CODE_LIN_NONE;
 }
 
 void soft_user_bit_changed(struct soft *c)
 {
 	bool ac = c->state.rflags & RFLAGS_AC;
 
+	c->code_lin = CODE_LIN_NONE;
 	if (c->cpl == 3)
 		c->user_bit = TLB_USER | (ac && (c->state.cr0 & CR0_AM) ? TLB_ALIGN : 0);
 	else

@@ -284,16 +284,20 @@ static inline bool look_around(struct soft *c)
 /* From block to block by fast handlers, until there is something to look at or the budget ends within one. */
 static void run_blocks(struct soft *c, struct block *b)
 {
+	uint64_t rip;
+
 	do {
 		struct insn *end = b->insns->fast(c, b->insns);
 
-		c->budget -= end->nth + 1;
-		c->state.rip = c->next_rip;
-		at_boundary(c);
+		rip = c->next_rip;
+		c->budget -= end->nth + 1u;
+		c->cur = &no_insn;
+		c->block_rip = rip;
 		if (look_around(c))
-			return;
-		b = block_after(c, end);
+			break;
+		b = block_after(c, end, rip);
 	} while (likely(b->nr <= c->budget));
+	c->state.rip = rip;
 }
 
 /* Not in the function of the catch, where nothing may live in a register. */

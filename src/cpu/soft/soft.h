@@ -95,6 +95,7 @@ struct insn {
  * then host = (gva & 0xfff) + entry.host. Entries carry user/supervisor in the tag's low bits, so that a
  * change of CPL needs no flush. Dropped on CR3/CR0/CR4/EFER writes, INVLPG and MMU_REQ_FLUSH.
  */
+#define CODE_LIN_NONE (1ull << 63) /* not canonical */
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
 struct tlb_entry {
@@ -136,6 +137,8 @@ struct soft {
 	bool split_held;
 	uint64_t block_rip;	  /* RIP of its block's first byte */
 	const uint8_t *code_page; /* host page of the running block, for self-modification */
+	/* What code_page is in 64-bit code for those who run now, or CODE_LIN_NONE: as the cache, dropped with it. */
+	uint64_t code_lin;
 	uint8_t cpl;
 	uint8_t mode;	  /* code size: 2, 4, 8 */
 	uint8_t user_bit; /* low bits of the tags that match now, see tlb.h */
