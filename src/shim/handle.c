@@ -8,6 +8,7 @@
 
 #include "map/host_file.h"
 #include "os/os.h"
+#include "os/paths.h"
 #include "os/peer.h"
 #include "os/spare.h"
 #include "shim/jail.h"
@@ -94,11 +95,42 @@ static long make_memfd(bool cloexec, const char *name, struct stat *st)
 	return ret;
 }
 
+/* Files of programs are not there. */
+#define PLACE_MIN ((int64_t)1 << 61)
+#define NO_PLACE INT64_MIN
+
+static int64_t place_new(int fd)
+{
+	int64_t place = (int64_t)(os_random() >> 3) | PLACE_MIN;
+
+	return os_sys3(SYS_lseek, fd, place, SEEK_SET) == place ? place : NO_PLACE;
+}
+
+/* Where another process under gmem has put it. */
+static int64_t place_found(int fd)
+{
+	int64_t place = os_sys3(SYS_lseek, fd, 0, SEEK_CUR);
+
+	return place >= PLACE_MIN ? place : NO_PLACE;
+}
+
+/* Filters of system calls that let us see an inode may not know of this. */
+static bool may_seek(void)
+{
+	return !os_path_off(OS_PATH_FDS) && !os_jailed();
+}
+
+static bool is_in_place(const struct handle *h, int fd)
+{
+	return h->place >= 0 && !os_jailed() && os_sys3(SYS_lseek, fd, 0, SEEK_CUR) == h->place;
+}
+
 static void start(struct handle *h, const struct stat *st)
 {
 	h->object = NULL;
 	h->dev = st->st_dev;
 	h->ino = st->st_ino;
+	h->place = NO_PLACE;
 	h->elsewhere = false;
 	h->watch_fd = -1;
 	atomic_store(&h->lock_fd, -1);
@@ -127,6 +159,8 @@ int handle_create(bool cloexec, const char *name, struct handle **out, int *fd)
 		return (int)ret;
 	}
 	start(h, &st);
+	if (may_seek())
+		h->place = place_new((int)ret);
 	*out = h;
 	*fd = (int)ret;
 	return 0;
@@ -158,6 +192,8 @@ bool handle_is_behind(const struct handle *h, int fd)
 {
 	struct stat st;
 
+	if (is_in_place(h, fd))
+		return true;
 	return os_sys2(SYS_fstat, fd, &st) == 0 && st.st_ino == h->ino && st.st_dev == h->dev;
 }
 
@@ -224,6 +260,8 @@ int handle_adopt(int fd, struct handle **out)
 		return -ENOMEM;
 	}
 	start(h, &st);
+	if (may_seek())
+		h->place = place_found(fd);
 	h->elsewhere = true;
 	h->object = o;
 	atomic_fetch_add(&h->refs, 1);

@@ -12,7 +12,9 @@
  *
  * The program holds a memfd of its own kind: empty, so that a process outside gmem which maps it
  * finds no byte (SIGBUS) and one that writes to it fails. It is never the store. What it is, is
- * known by device and inode, however it comes back to us (dup, SCM_RIGHTS, fork).
+ * known by device and inode, however it comes back to us (dup, SCM_RIGHTS, fork). Its description stands at a
+ * random position of 61 bits, which the program, whose seeking we answer, neither sees nor moves: the kernel tells
+ * a position in little more than half the time of an inode. Where it does not fit the inode decides.
  *
  * The last close. Numbers of this process are counted. As long as no copy can be elsewhere that
  * count is the truth. Before a copy goes elsewhere (fork, SCM_RIGHTS) the handle is armed: its
@@ -41,9 +43,10 @@ struct handle {
 	bool elsewhere; /* what it stands for lives in another process: nobody waits for a last close */
 	struct kvm_object *_Atomic object; /* NULL: reserved, not yet anybody's */
 	uint64_t dev, ino;		   /* of the memfd */
-	int watch_fd;			   /* -1: not armed */
-	_Atomic int lock_fd;		   /* the program's locks; -1: it has asked for none */
-	int open_flags;			   /* what open() was given for /dev/kvm; else O_RDWR */
+	int64_t place;	     /* file position of its description; < 0: no mark of it */
+	int watch_fd;	     /* -1: not armed */
+	_Atomic int lock_fd; /* the program's locks; -1: it has asked for none */
+	int open_flags;	     /* what open() was given for /dev/kvm; else O_RDWR */
 	struct handle *next,
 		**link_to; /* those with inodes like this one; link_to: what points here */
 	struct handle *next_waiting;

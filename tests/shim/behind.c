@@ -131,6 +131,18 @@ static void copied_over(void)
 	close(null);
 }
 
+/* What is there is known however it stands. */
+static void sought(void)
+{
+	struct three t = make_three();
+
+	for (int i = 0; i < 3; i++)
+		CHECK(raw(SYS_lseek, t.fd[i], i, SEEK_SET) == i);
+	all_answer(&t);
+	for (int i = 0; i < 3; i++)
+		CHECK(close(t.fd[i]) == 0);
+}
+
 /* A number that another of ours takes, by a call that the library sees, is that one's at once: also for
  * KVM_RUN, which asks nobody. */
 static void another_vcpu(void)
@@ -181,6 +193,7 @@ int main(void)
 	closed_as_a_range();
 	closed_and_opened();
 	copied_over();
+	sought();
 	another_vcpu();
 	what_was_there_is_let_go();
 	return 0;
