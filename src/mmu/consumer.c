@@ -17,8 +17,8 @@
 struct file_watch {
 	struct gmem_consumer consumer; /* first */
 	struct mmu *mmu;
-	struct gmem_file *file; /* NULL once released */
-	struct file_watch *next;
+	struct gmem_file *file;	 /* NULL once released */
+	struct interval by_file; /* its address, which a later file may have again */
 	uint64_t nr_slots;
 };
 
@@ -84,13 +84,35 @@ static const struct gmem_consumer_ops watch_ops = {
 	.end = watch_end,
 };
 
+struct search {
+	struct gmem_file *file;
+	struct file_watch *found;
+};
+
+static bool is_other(void *arg, struct interval *node)
+{
+	struct search *s = arg;
+	struct file_watch *watch =
+		(struct file_watch *)(void *)((char *)node - offsetof(struct file_watch, by_file));
+
+	if (watch->file == s->file)
+		s->found = watch;
+	return !s->found;
+}
+
+static struct file_watch *find_watch(struct mmu *mmu, struct gmem_file *file)
+{
+	struct search s = { .file = file };
+	uint64_t key = (uint64_t)(uintptr_t)file;
+
+	interval_for_each(&mmu->watches, key, key + 1, is_other, &s);
+	return s.found;
+}
+
 int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **out)
 {
-	struct file_watch *watch;
+	struct file_watch *watch = find_watch(mmu, file);
 
-	for (watch = mmu->watches; watch; watch = watch->next)
-		if (watch->file == file)
-			break;
 	if (!watch) {
 		watch = os_alloc(sizeof(*watch));
 		if (!watch)
@@ -98,8 +120,9 @@ int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **
 		watch->consumer.ops = &watch_ops;
 		watch->mmu = mmu;
 		watch->file = file;
-		watch->next = mmu->watches;
-		mmu->watches = watch;
+		watch->by_file.start = (uint64_t)(uintptr_t)file;
+		watch->by_file.end = watch->by_file.start + 1;
+		interval_insert(&mmu->watches, &watch->by_file);
 		gmem_file_add_consumer(file, &watch->consumer);
 	}
 	watch->nr_slots++;
@@ -109,13 +132,9 @@ int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **
 
 void file_watch_put(struct mmu *mmu, struct file_watch *watch)
 {
-	struct file_watch **at;
-
 	if (--watch->nr_slots)
 		return;
-	for (at = &mmu->watches; *at != watch; at = &(*at)->next)
-		os_assert(*at);
-	*at = watch->next;
+	interval_remove(&mmu->watches, &watch->by_file);
 	/* A release has taken all consumers off the file. */
 	if (watch->file)
 		gmem_file_remove_consumer(watch->file, &watch->consumer);

@@ -54,7 +54,7 @@ struct mmu {
 	uint64_t total_pages;
 	_Atomic uint64_t hva_min, hva_max; /* around by_hva, for a look without the lock */
 
-	struct file_watch *watches; /* slots */
+	struct interval_tree watches; /* slots; by the file's address */
 
 	uint64_t check_pages; /* mmu_check() only */
 };

@@ -25,8 +25,12 @@
 #include "mmu/mmu_private.h"
 #include "obs/obs.h"
 
-/* Long enough for a vCPU that runs to reach the end of its block; a preempted one needs the processor. */
-#define SPIN_TURNS 200
+/*
+ * Long enough for a vCPU that runs to reach the end of its block and to drop what it has cached; to sleep and be
+ * woken takes longer. One that is preempted needs the processor.
+ */
+#define SPIN_NS 6000
+#define TURNS_PER_LOOK 16 /* at the clock */
 
 int mmu_vcpu_create(struct mmu *mmu, struct mmu_vcpu **out)
 {
@@ -115,13 +119,24 @@ static bool is_clean(struct mmu_vcpu *v, uint64_t generation)
 	return !atomic_load(&v->head.inside) || atomic_load(&v->flushed) >= generation;
 }
 
+static bool spin_for(struct mmu_vcpu *v, uint64_t generation)
+{
+	uint64_t end = os_clock_ns() + SPIN_NS;
+
+	do {
+		for (int i = 0; i < TURNS_PER_LOOK; i++) {
+			if (is_clean(v, generation))
+				return true;
+			os_relax();
+		}
+	} while (os_clock_ns() < end);
+	return false;
+}
+
 static void wait_for(struct mmu_vcpu *v, uint64_t generation)
 {
-	for (int i = 0; i < SPIN_TURNS; i++) {
-		if (is_clean(v, generation))
-			return;
-		os_relax();
-	}
+	if (spin_for(v, generation))
+		return;
 	atomic_fetch_add(&v->waiters, 1);
 	for (;;) {
 		uint32_t progress = atomic_load(&v->progress);

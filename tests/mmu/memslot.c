@@ -232,6 +232,29 @@ static void every_slot_on_one_file_too(void **state)
 	world_unmake(&w);
 }
 
+/* The slot of the released file stays, with what watched it; the next file mostly gets the same address. */
+static void a_file_in_the_place_of_a_released_one_is_watched(void **state)
+{
+	struct gmem_file *old, *file;
+	struct world w;
+
+	world_make(&w, true);
+	mmu_set_attributes(w.mmu, 0, 1u << 20, ATTR_PRIVATE);
+	assert_int_equal(gmem_file_create(PAGE, 0, &old), 0);
+	slot_make_file(&w, 0, 0, 1, NULL, old, 0);
+	file_unmake(old);
+	assert_int_equal(gmem_file_create(2 * PAGE, 0, &file), 0);
+	slot_make_file(&w, 1, 16, 1, NULL, file, 0);
+	slot_make_file(&w, 2, 32, 1, NULL, file, PAGE);
+	touch_ok(w.v, 16 * PAGE, MMU_WRITE);
+	touch_ok(w.v, 32 * PAGE, MMU_WRITE);
+	assert_int_equal(gmem_file_punch(file, 0, 2 * PAGE), 0);
+	assert_int_equal(mmu_mapped_level(w.mmu, 16 * PAGE), -1);
+	assert_int_equal(mmu_mapped_level(w.mmu, 32 * PAGE), -1);
+	file_unmake(file);
+	world_unmake(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +267,7 @@ int main(void)
 		cmocka_unit_test(a_change_of_the_programs_mappings_drops_what_lies_there),
 		cmocka_unit_test(every_slot_there_can_be_is_added_fast),
 		cmocka_unit_test(every_slot_on_one_file_too),
+		cmocka_unit_test(a_file_in_the_place_of_a_released_one_is_watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
