@@ -35,6 +35,7 @@ struct session {
 
 static const char *only[8];
 static size_t nr_only;
+static const char *profile;
 
 /* ---- the host: this process, and the ways that were asked for ------------------------------- */
 
@@ -50,6 +51,9 @@ static int open_wanted(struct bench_run *r)
 {
 	if (!is_wanted(r->way->name))
 		return bench_refuse(r, -EOPNOTSUPP, "not asked for");
+	/* Nothing of ours is open between two cases. */
+	if (r->way->ours)
+		kvm_set_profile(r->way->profile ? r->way->profile : profile);
 	return bench_here.open(r);
 }
 
@@ -208,7 +212,8 @@ static bool read_option(struct session *s, int option, bool *list_only)
 	case 'o':
 		return add_only(optarg);
 	case 'p':
-		return kvm_set_profile(optarg) == 0;
+		profile = optarg;
+		return kvm_set_profile(profile) == 0;
 	default:
 		return false;
 	}

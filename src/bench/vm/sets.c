@@ -6,6 +6,7 @@
 const struct bench_case *const bench_sets[] = {
 	bench_life_cases,
 	bench_attr_cases,
+	bench_file_uapi_cases,
 	bench_fault_cases,
 	bench_exit_cases,
 	bench_loop_cases,
