@@ -76,9 +76,9 @@ struct spinning {
 	unsigned char *code;
 };
 
-static inline struct spinning make_spinning(void)
+static inline struct spinning make_spinning_of(unsigned long type)
 {
-	struct spinning s = { .vm = make_vm(0) };
+	struct spinning s = { .vm = make_vm(type) };
 	struct kvm_userspace_memory_region region = { .guest_phys_addr = 0xfffff000,
 						      .memory_size = PAGE };
 
@@ -93,6 +93,11 @@ static inline struct spinning make_spinning(void)
 	s.run = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, s.vcpu, 0);
 	CHECK(s.run != MAP_FAILED);
 	return s;
+}
+
+static inline struct spinning make_spinning(void)
+{
+	return make_spinning_of(0);
 }
 
 static inline int exit_status(pid_t pid)
