@@ -234,6 +234,7 @@ static const struct bench_ops file_ops = { file_setup, file_round, file_teardown
 #define CONVERT_TO(name_, what_, ...)                                                       \
 	{                                                                                   \
 		.name = "convert/" name_, .what = what_, .unit = BENCH_TIME, .per = "call", \
+		.slow = true,                                                               \
 		.ways = { { .name = "gmem",                                                 \
 			    .ours = true,                                                   \
 			    .ops = &file_ops,                                               \

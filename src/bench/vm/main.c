@@ -79,7 +79,28 @@ static void name_of(const struct bench_result *r, size_t point, char name[64])
 		snprintf(name, 64, "%s", r->bcase->name);
 }
 
+static bool counts_instructions(const struct bench_result *r)
+{
+	return bench_clock_is_instructions() && r->bcase->unit <= BENCH_RATE;
+}
+
 /* Where instructions are counted a rate says how many one operation takes. */
+static struct bench_stats stats_of(const struct bench_result *r, const struct bench_figure *f)
+{
+	struct bench_stats s = f->stats;
+
+	if (r->bcase->unit != BENCH_RATE || !bench_clock_is_instructions() || !s.nr)
+		return s;
+	return (struct bench_stats){
+		.nr = s.nr,
+		.min = 1e9 / s.max,
+		.median = 1e9 / s.median,
+		.p90 = 1e9 / s.min, /* how its low values lie is not kept */
+		.p99 = 1e9 / s.min,
+		.max = 1e9 / s.min,
+	};
+}
+
 static const char *value_text(const struct bench_result *r, const struct bench_figure *f,
 			      char text[24])
 {
@@ -87,9 +108,8 @@ static const char *value_text(const struct bench_result *r, const struct bench_f
 
 	if (!f || f->err || !f->stats.nr)
 		return "-";
-	if (r->bcase->unit == BENCH_RATE && bench_clock_is_instructions())
-		return bench_format(&as_time, 1e9 / f->stats.median, text);
-	return bench_format(r->bcase, f->stats.median, text);
+	return bench_format(counts_instructions(r) ? &as_time : r->bcase, stats_of(r, f).median,
+			    text);
 }
 
 static const struct bench_figure *figure_of(const struct bench_result *r, size_t point,
@@ -135,19 +155,17 @@ static void print_row(const struct bench_result *r, size_t point)
 static void print_tabs(const struct bench_result *r, size_t point)
 {
 	static const char *const units[] = { "", "time", "rate", "bytes", "ratio" };
-	const char *unit = r->bcase->unit == BENCH_TIME && bench_clock_is_instructions()
-				   ? "instructions"
-				   : units[r->bcase->unit];
+	const char *unit = counts_instructions(r) ? "instructions" : units[r->bcase->unit];
 
 	for (size_t i = 0; i < r->nr_ways; i++) {
 		const struct bench_figure *f = &r->points[point].figures[i];
-		const struct bench_stats *s = &f->stats;
+		struct bench_stats s = stats_of(r, f);
 
 		if (!is_wanted(f->way->name))
 			continue;
 		printf("%s\t%llu\t%s\t%s\t%zu\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%s\n", r->bcase->name,
-		       (unsigned long long)r->points[point].param, f->way->name, unit, s->nr,
-		       s->median, s->min, s->p90, s->p99, s->max, f->err ? f->reason : "");
+		       (unsigned long long)r->points[point].param, f->way->name, unit, s.nr,
+		       s.median, s.min, s.p90, s.p99, s.max, f->err ? f->reason : "");
 	}
 }
 
