@@ -338,6 +338,8 @@ static void a_prefault_backs_and_reports_one_page(void **state)
 
 	world_make(&w, true);
 	assert_int_equal(gmem_file_create(GB, 0, &file), 0);
+	/* Pages are counted. */
+	store_stay_small(gmem_file_store(file));
 	slot_make_file(&w, 0, BASE / PAGE, GB / PAGE, NULL, file, 0);
 	assert_int_equal(mmu_set_attributes(w.mmu, BASE / PAGE, GB / PAGE, ATTR_PRIVATE), 0);
 	assert_int_equal(mmu_fault(w.v, BASE + 7 * PAGE, MMU_READ, true, &info), MMU_FAULT_OK);

@@ -205,6 +205,7 @@ static void a_run_of_a_file_gives_one_page_memory_and_stays_in_2m(void **state)
 	struct fixture *f = *state;
 	struct gmem_file *file = add_file(f, GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED);
 
+	store_stay_small(gmem_file_store(file));
 	touch_page(f, 3, MMU_WRITE);
 	expect_mapped(f, 0, 512 - FILE_SKEW);
 	assert_int_equal(backed(file), 1);
