@@ -5,7 +5,9 @@
 
 #include "os/os.h"
 
-#define SLAB_MAX ((uint32_t)128 << 10)
+/* What is larger than SLAB_SMALL is of whole pages, and all of one size. */
+#define SLAB_SMALL ((uint64_t)32 << 10)
+#define SLAB_LARGE ((uint64_t)128 << 10)
 
 struct attr_slab {
 	struct attr_slab *next;
@@ -31,12 +33,22 @@ void attr_pool_destroy(struct attr_pool *pool)
 	}
 }
 
+static uint64_t slab_size(const struct attr_pool *pool, uint32_t nr_cells)
+{
+	return sizeof(struct attr_slab) + (uint64_t)nr_cells * pool->cell_size;
+}
+
 static int grow(struct attr_pool *pool)
 {
-	uint64_t size = sizeof(struct attr_slab) + (uint64_t)pool->slab_cells * pool->cell_size;
-	struct attr_slab *slab = os_alloc(size);
+	uint64_t size = slab_size(pool, pool->slab_cells);
+	struct attr_slab *slab;
 	uint32_t i;
 
+	if (size > SLAB_SMALL) {
+		size = SLAB_LARGE;
+		pool->slab_cells = (uint32_t)((size - sizeof(struct attr_slab)) / pool->cell_size);
+	}
+	slab = os_alloc(size);
 	if (!slab)
 		return -ENOMEM;
 	slab->next = pool->slabs;
@@ -46,7 +58,7 @@ static int grow(struct attr_pool *pool)
 	pool->nr_cells += pool->slab_cells;
 	for (i = 0; i < pool->slab_cells; i++)
 		attr_pool_give(pool, (char *)(slab + 1) + (uint64_t)i * pool->cell_size);
-	if (pool->slab_cells * pool->cell_size * 2 <= SLAB_MAX)
+	if (size < SLAB_SMALL)
 		pool->slab_cells *= 2;
 	return 0;
 }

@@ -130,9 +130,10 @@ void table_destroy(struct mmu *mmu)
  * that reads as "not present". */
 static bool collect(table_entry *table, int level, struct table_list *freed)
 {
-	bool hit = false;
+	/* A table that is empty would be gone: what holds nothing but leaves need not be looked at. */
+	bool hit = level == LEVEL_4K;
 
-	for (uint32_t i = 0; i < TABLE_ENTRIES; i++) {
+	for (uint32_t i = 0; level > LEVEL_4K && i < TABLE_ENTRIES; i++) {
 		uint64_t entry = entry_load(&table[i]);
 
 		if (!(entry & ENTRY_P))
