@@ -100,7 +100,7 @@ static void the_next_block_loses_execution(void **state)
 	guest_unmake(&g);
 }
 
-/* The page that runs forbids its own execution: the block behind INVLPG does not run. */
+/* A loop in a page, which in the end forbids its execution: the block behind INVLPG does not run again. */
 static void running_code_loses_execution(void **state)
 {
 	struct guest g;
@@ -109,17 +109,17 @@ static void running_code_loses_execution(void **state)
 	start(&g);
 	entry = guest_map(&g, 0x400000, 0x20000, 7);
 	guest_map(&g, 0x800000, (uint64_t)((uint8_t *)entry - g.ram) & ~0xfffull, 7);
-	/* inc ebx; jmp 1f; 1: bts qword [rdx], 63; invlpg [0x400000]; inc ebx; hlt */
-	guest_put(&g, 0x20000,
-		  "\xff\xc3\xeb\x00\x48\x0f\xba\x2a\x3f\x0f\x01\x3c\x25\0\0\x40\0"
-		  "\xff\xc3\xf4",
-		  20);
+	/* 1: inc ebx; or [rdx], rbp; invlpg [0x400000]; inc edi; cmp ebx, 5; cmove rbp, r8; jmp 1b */
+	guest_put(&g, 0x20000, "\xff\xc3\x48\x09\x2a\x0f\x01\x3c\x25\0\0\x40\0", 13);
+	guest_put(&g, 0x2000d, "\xff\xc7\x83\xfb\x05\x49\x0f\x44\xe8\xeb\xe8", 11);
 	g.s->gpr[CPU_RDX] = 0x800000;
+	g.s->gpr[8] = 1ull << 63;
 	g.s->rip = 0x400000;
 	guest_run_to(&g, CPU_EXIT_HLT);
 	assert_int_equal(g.s->gpr[CPU_RAX], 14);
-	assert_int_equal(g.s->cr2, 0x400011);
-	assert_int_equal(g.s->gpr[CPU_RBX], 1);
+	assert_int_equal(g.s->cr2, 0x40000d);
+	assert_int_equal(g.s->gpr[CPU_RBX], 6);
+	assert_int_equal(g.s->gpr[CPU_RDI], 5);
 	guest_unmake(&g);
 }
 
