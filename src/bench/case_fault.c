@@ -17,15 +17,21 @@
 #define MAX_PAGES (SIZE / BENCH_PAGE)
 
 enum state {
-	ABSENT,	  /* there is no page */
-	PRESENT,  /* there is one, which nobody has mapped */
-	UNMAPPED, /* there is one that the guest had, and lost by a change of attributes */
+	ABSENT,	   /* there is no page */
+	ALLOCATED, /* there is one, by fallocate, and nobody has seen it */
+	PRESENT,   /* there is one, which the host has written to by its own mapping */
+	UNMAPPED,  /* there is one that the guest had, and lost by a change of attributes */
 };
 
 struct shape {
 	enum state state;
 	unsigned int backing;
 	bool prefault; /* by KVM_PRE_FAULT_MEMORY, and not by the guest */
+};
+
+struct guest {
+	struct machine m;
+	void *window; /* the program's, of the guest_memfd; NULL: none */
 };
 
 static const struct shape *shape_of(const struct bench_run *r)
@@ -41,59 +47,88 @@ static uint64_t clip(struct bench_run *r)
 
 /* ---- a guest --------------------------------------------------------------------------------- */
 
-static int guest_setup(struct bench_run *r)
+static int make(struct bench_run *r, struct guest *g)
 {
 	const struct shape *s = shape_of(r);
 	bool has_private = s->backing & MACHINE_GMEM && !(s->backing & MACHINE_MMAP);
-	struct machine *m = malloc(sizeof(*m));
-	int err;
+	int err =
+		machine_open(r, &g->m, has_private ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM);
 
-	if (!m)
-		return -ENOMEM;
-	r->own = m;
-	err = machine_open(r, m, has_private ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM);
 	if (!err)
-		err = machine_add_slot(r, m, 1, MACHINE_DATA, SIZE, s->backing);
+		err = machine_add_slot(r, &g->m, 1, MACHINE_DATA, SIZE, s->backing);
 	if (!err)
-		err = machine_add_vcpus(r, m, 1);
+		err = machine_add_vcpus(r, &g->m, 1);
 	if (!err && has_private)
-		err = machine_set_private(m, MACHINE_DATA, SIZE, true);
-	if (!err)
-		return 0;
-	machine_close(m);
-	free(m);
+		err = machine_set_private(&g->m, MACHINE_DATA, SIZE, true);
+	if (!err && s->backing & MACHINE_MMAP)
+		err = g->m.u->map(g->m.slots[1].gmem, 0, SIZE, &g->window);
 	return err;
 }
 
 static void guest_teardown(struct bench_run *r)
 {
-	machine_close(r->own);
-	free(r->own);
+	struct guest *g = r->own;
+
+	if (g->window)
+		g->m.u->unmap(g->window, SIZE);
+	machine_close(&g->m);
+	free(g);
+}
+
+static int guest_setup(struct bench_run *r)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	r->own = g;
+	err = make(r, g);
+	if (err)
+		guest_teardown(r);
+	return err;
+}
+
+static void write_pages(char *at, uint64_t size)
+{
+	for (uint64_t i = 0; i < size; i += BENCH_PAGE)
+		*(volatile uint64_t *)(at + i) = i;
 }
 
 /* No pages. */
 static int empty(struct bench_run *r, uint64_t size)
 {
-	struct machine *m = r->own;
+	struct guest *g = r->own;
 
 	if (shape_of(r)->backing & MACHINE_GMEM)
-		return machine_punch(m, 1, 0, size);
-	return m->u->madvise(m->slots[1].hva, size, MADV_DONTNEED);
+		return machine_punch(&g->m, 1, 0, size);
+	return g->m.u->madvise(g->m.slots[1].hva, size, MADV_DONTNEED);
+}
+
+/* Mapped by the guest, and then no more. */
+static int unmap(struct guest *g, uint64_t size)
+{
+	int err = machine_call(&g->m, 0, GUEST_WRITE, MACHINE_DATA, size / BENCH_PAGE, BENCH_PAGE);
+
+	if (!err)
+		err = machine_set_private(&g->m, MACHINE_DATA, size, false);
+	return err ? err : machine_set_private(&g->m, MACHINE_DATA, size, true);
 }
 
 static int prepare(struct bench_run *r, uint64_t size)
 {
 	const struct shape *s = shape_of(r);
+	struct guest *g = r->own;
 	int err;
 
-	if (s->state != UNMAPPED) {
-		err = empty(r, size);
-		return err || s->state == ABSENT ? err : machine_allocate(r->own, 1, 0, size);
-	}
-	err = machine_call(r->own, 0, GUEST_WRITE, MACHINE_DATA, size / BENCH_PAGE, BENCH_PAGE);
-	if (!err)
-		err = machine_set_private(r->own, MACHINE_DATA, size, false);
-	return err ? err : machine_set_private(r->own, MACHINE_DATA, size, true);
+	if (s->state == UNMAPPED)
+		return unmap(g, size);
+	err = empty(r, size);
+	if (!err && s->state == ALLOCATED)
+		err = machine_allocate(&g->m, 1, 0, size);
+	if (!err && s->state == PRESENT)
+		write_pages(g->window, size);
+	return err;
 }
 
 static int prefault(const struct machine *m, uint64_t size)
@@ -110,16 +145,17 @@ static int prefault(const struct machine *m, uint64_t size)
 static int guest_round(struct bench_run *r)
 {
 	uint64_t size = clip(r);
+	struct guest *g = r->own;
 	int err = prepare(r, size);
 
 	if (!err)
-		err = machine_begin(r->own, 0, GUEST_WRITE, MACHINE_DATA, size / BENCH_PAGE,
+		err = machine_begin(&g->m, 0, GUEST_WRITE, MACHINE_DATA, size / BENCH_PAGE,
 				    BENCH_PAGE);
 	bench_start(r);
 	if (!err)
-		err = shape_of(r)->prefault ? prefault(r->own, size) : machine_finish(r->own, 0);
+		err = shape_of(r)->prefault ? prefault(&g->m, size) : machine_finish(&g->m, 0);
 	bench_stop(r);
-	return err;
+	return machine_say(r, &g->m, 0, err);
 }
 
 static const struct bench_ops guest_ops = { guest_setup, guest_round, guest_teardown };
@@ -162,16 +198,21 @@ static void plain_teardown(struct bench_run *r)
 	free(p);
 }
 
+/* A memfd's pages are there for good once they were written. */
 static int plain_prepare(struct bench_run *r, uint64_t size)
 {
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	struct plain *p = r->own;
 
+	if (shape_of(r)->state == PRESENT)
+		write_pages(p->at, size);
 	if (madvise(p->at, size, MADV_DONTNEED))
 		return -errno;
-	if (p->fd < 0)
+	if (p->fd < 0 || shape_of(r)->state == PRESENT)
 		return 0;
-	if (fallocate(p->fd, shape_of(r)->state == ABSENT ? punch : 0, 0, (off_t)size))
+	if (fallocate(p->fd, punch, 0, (off_t)size))
+		return -errno;
+	if (shape_of(r)->state == ALLOCATED && fallocate(p->fd, 0, 0, (off_t)size))
 		return -errno;
 	return 0;
 }
@@ -183,8 +224,7 @@ static int plain_round(struct bench_run *r)
 	int err = plain_prepare(r, size);
 
 	bench_start(r);
-	for (uint64_t at = 0; at < size; at += BENCH_PAGE)
-		*(volatile uint64_t *)(p->at + at) = at;
+	write_pages(p->at, size);
 	bench_stop(r);
 	return err;
 }
@@ -212,13 +252,22 @@ const struct bench_case bench_fault_cases[] = {
 		.data = &(const struct shape){ ABSENT, MACHINE_GMEM },
 	},
 	{
+		.name = "guest/touch/allocated",
+		.what = "private and there (fallocate), but nobody has seen it",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
+		.data = &(const struct shape){ ALLOCATED, MACHINE_GMEM },
+	},
+	{
 		.name = "guest/touch/present",
-		.what = "private and there (fallocate), touched by nobody yet",
+		.what = "there, and written to by the host; a memfd's page that is there (minor fault)",
 		.unit = BENCH_TIME,
 		.per = "page",
 		.goals = { { .beside = "memfd", .limit = 1.3 } },
 		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
-		.data = &(const struct shape){ PRESENT, MACHINE_GMEM },
+		.data = &(const struct shape){ PRESENT,
+					       MACHINE_GMEM | MACHINE_MMAP | MACHINE_SHARED },
 	},
 	{
 		.name = "guest/touch/unmapped",

@@ -131,7 +131,7 @@ static int loop_round(struct bench_run *r)
 		err = run_vcpu(l, 0);
 	}
 	bench_stop(r);
-	return err;
+	return machine_say(r, &l->m, 0, err);
 }
 
 static const struct bench_ops loop_ops = { loop_setup, loop_round, loop_teardown };

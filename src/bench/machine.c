@@ -316,6 +316,14 @@ int machine_finish(const struct machine *m, unsigned int vcpu)
 	return m->vcpus[vcpu].run->exit_reason == KVM_EXIT_HLT ? 0 : -EPROTO;
 }
 
+int machine_say(struct bench_run *r, const struct machine *m, unsigned int vcpu, int err)
+{
+	if (err != -EPROTO)
+		return err;
+	return bench_refuse(r, err, "the guest ended with exit %u, not HLT",
+			    m->vcpus[vcpu].run->exit_reason);
+}
+
 int machine_call(const struct machine *m, unsigned int vcpu, enum guest_function fn, uint64_t a,
 		 uint64_t b, uint64_t c)
 {
