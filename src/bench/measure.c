@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define ROUND_NS 2000000.0 /* what a round should take */
+#define LONG_ROUND_NS 3e7  /* what is beside us may be a thousand times as slow */
+#define LONGEST_NS 15e9	   /* for all ways together; then one round a pass has to do */
 #define MAX_NR ((uint64_t)1 << 30)
 #define MAX_ROUNDS 400u
 #define MIN_ROUNDS 5u
@@ -15,7 +17,7 @@
 #define DEFAULT_SECONDS 0.4
 #define PASSES 3u
 
-/* A way while the case is measured: its run, all values so far, and the mean of each round. */
+/* A way while the case is measured: its run, all values so far, and what each round came to. */
 struct turn {
 	struct bench_run run;
 	struct bench_figure *figure;
@@ -29,7 +31,7 @@ struct turn {
 struct pass {
 	const struct bench_options *options;
 	unsigned int number, of;
-	uint64_t began; /* the first */
+	uint64_t passed; /* in rounds, of all passes */
 };
 
 static void fail(struct turn *t, int err)
@@ -99,32 +101,51 @@ static void keep(double **values, size_t *nr, size_t *room, double value)
 static void keep_round(struct turn *t)
 {
 	const struct bench_run *r = &t->run;
-	double mean = 0;
+	double value = value_of(r);
 
-	for (size_t i = 0; i < r->nr_values; i++) {
+	for (size_t i = 0; i < r->nr_values; i++)
 		keep(&t->values, &t->nr, &t->room, r->values[i]);
-		mean += r->values[i] / (double)r->nr_values;
-	}
-	if (!r->nr_values) {
-		mean = value_of(r);
-		keep(&t->values, &t->nr, &t->room, mean);
-	}
-	keep(&t->rounds, &t->nr_rounds, &t->rounds_room, mean);
+	if (r->nr_values)
+		value = bench_stats(r->values, r->nr_values).median;
+	else
+		keep(&t->values, &t->nr, &t->room, value);
+	keep(&t->rounds, &t->nr_rounds, &t->rounds_room, value);
 	t->spent += r->elapsed;
+}
+
+/* Where calibration begins: a number that the case has fixed may be too much for a way that is a thousand times as slow. */
+static uint64_t first_nr(const struct bench_case *c)
+{
+	if (!c->nr)
+		return 1;
+	return c->slow || c->nr < 4096 ? c->nr : c->nr / 1024;
+}
+
+/* How many operations the next round should have; as many as now: enough. */
+static uint64_t next_nr(const struct bench_run *r)
+{
+	double ns = r->elapsed ? (double)r->elapsed : 1, more = ROUND_NS / ns;
+	uint64_t fixed = r->bcase->nr, grown;
+
+	if (fixed)
+		more = ns < LONG_ROUND_NS ? 16 : 1;
+	if (more < 1.5 || r->done < r->nr || r->nr >= MAX_NR)
+		return r->nr;
+	grown = (uint64_t)((double)r->nr * (more > 16 ? 16 : more)) + 1;
+	return fixed && grown > fixed ? fixed : grown;
 }
 
 /* Warms up. More operations until a round takes long enough, or cannot do more. */
 static void calibrate(struct turn *t, const struct bench_options *o)
 {
-	t->run.nr = t->run.bcase->nr ? t->run.bcase->nr : 1;
-	while (one_round(t, o)) {
-		double ns = t->run.elapsed ? (double)t->run.elapsed : 1, more = ROUND_NS / ns;
+	uint64_t nr = first_nr(t->run.bcase);
 
-		if (t->run.bcase->nr || t->run.done < t->run.nr || more < 1.5 ||
-		    t->run.nr >= MAX_NR)
-			break;
-		t->run.nr = (uint64_t)((double)t->run.nr * (more > 16 ? 16 : more)) + 1;
-	}
+	do {
+		t->run.nr = nr;
+		if (!one_round(t, o))
+			return;
+		nr = next_nr(&t->run);
+	} while (nr != t->run.nr);
 	t->figure->nr = t->run.done;
 }
 
@@ -134,18 +155,17 @@ static bool wants_more(const struct turn *t, const struct pass *p)
 	const struct bench_options *o = p->options;
 	unsigned int least = t->run.bcase->slow ? SLOW_ROUNDS : MIN_ROUNDS;
 	double seconds = o->seconds > 0 ? o->seconds : DEFAULT_SECONDS;
-	double part = (p->number + 1.0) / p->of;
+	double part = (p->number + 1.0) / p->of, passed = (double)p->passed;
 
 	if (!t->open)
 		return false;
 	if (o->rounds)
 		return (double)t->nr_rounds < part * o->rounds;
 	if ((double)t->nr_rounds < part * least)
-		return true;
+		return passed < part * LONGEST_NS || t->nr_rounds <= p->number;
 	/* What is not counted in a round takes time, too. */
 	return (double)t->nr_rounds < part * MAX_ROUNDS &&
-	       (double)t->spent < part * seconds * 1e9 &&
-	       (double)(bench_clock() - p->began) < part * seconds * 8e9;
+	       (double)t->spent < part * seconds * 1e9 && passed < part * seconds * 8e9;
 }
 
 static bool anybody_wants_more(const struct turn *turns, size_t nr, const struct pass *p)
@@ -157,20 +177,23 @@ static bool anybody_wants_more(const struct turn *turns, size_t nr, const struct
 }
 
 /* All have as many rounds, so that each has a neighbour to be held against. */
-static void take_turns(struct turn *turns, size_t nr, const struct pass *p)
+static void take_turns(struct turn *turns, size_t nr, struct pass *p)
 {
 	for (size_t i = 0; i < nr; i++)
 		if (turns[i].open)
 			calibrate(&turns[i], p->options);
 	while (anybody_wants_more(turns, nr, p)) {
+		uint64_t began = bench_clock();
+
 		for (size_t i = 0; i < nr; i++)
 			if (turns[i].open && one_round(&turns[i], p->options))
 				keep_round(&turns[i]);
+		p->passed += bench_clock() - began;
 	}
 }
 
 /* Each pass opens another way first: it matters who gets which of the machine's pages. */
-static void make_pass(struct turn *turns, size_t nr, const struct pass *p)
+static void make_pass(struct turn *turns, size_t nr, struct pass *p)
 {
 	for (size_t i = 0; i < nr; i++) {
 		struct turn *t = &turns[(i + p->number) % nr];
@@ -224,7 +247,7 @@ static void measure_point(struct bench_result *result, struct bench_point *p,
 	struct turn turns[BENCH_MAX_WAYS] = { 0 };
 	size_t nr = result->nr_ways;
 	bool once = result->bcase->once || result->bcase->axis || nr == 1;
-	struct pass pass = { .options = o, .of = once ? 1 : PASSES, .began = bench_clock() };
+	struct pass pass = { .options = o, .of = once ? 1 : PASSES };
 
 	for (size_t i = 0; i < nr; i++)
 		begin_turn(&turns[i], result, p, i);
