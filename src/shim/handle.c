@@ -99,10 +99,16 @@ static long make_memfd(bool cloexec, const char *name, struct stat *st)
 #define PLACE_MIN ((int64_t)1 << 61)
 #define NO_PLACE INT64_MIN
 
+/* The kernel is asked for a random number once a process. */
+static _Atomic uint64_t last_random;
+
 static int64_t place_new(int fd)
 {
-	int64_t place = (int64_t)(os_random() >> 3) | PLACE_MIN;
+	int64_t place;
 
+	if (!atomic_load(&last_random))
+		atomic_store(&last_random, os_random());
+	place = (int64_t)(atomic_fetch_add(&last_random, 0x9e3779b97f4a7c15) >> 3) | PLACE_MIN;
 	return os_sys3(SYS_lseek, fd, place, SEEK_SET) == place ? place : NO_PLACE;
 }
 
@@ -465,6 +471,7 @@ void handle_inherit_all(void)
 			h->waited_for = false;
 		}
 	waiting = NULL;
+	atomic_store(&last_random, 0);
 	/* Threads are not inherited. */
 	watcher = NULL;
 	watcher_runs = false;
