@@ -136,8 +136,7 @@ void pieces_split(struct host_map *m, uint64_t addr)
 static bool same_way(const struct piece *a, const struct piece *b)
 {
 	return a->no_fork == b->no_fork && a->w.prot == b->w.prot && a->w.pkey == b->w.pkey &&
-	       a->w.lock == b->w.lock && a->w.advice == b->w.advice &&
-	       a->w.watched == b->w.watched && a->w.barred == b->w.barred;
+	       a->w.lock == b->w.lock && a->w.advice == b->w.advice && a->w.barred == b->w.barred;
 }
 
 static bool continues(const struct piece *a, const struct piece *b)
@@ -147,13 +146,22 @@ static bool continues(const struct piece *a, const struct piece *b)
 	       (!a->guarded || same_way(a, b));
 }
 
+/* Whether marks were needed in one of them is nothing the program has done. */
+static bool watch_alike(struct host_map *m, struct piece *a, struct piece *b)
+{
+	if (a->w.watched == b->w.watched)
+		return true;
+	return guard_watch(&m->guard, a->w.watched ? &b->w : &a->w) == 0;
+}
+
 void pieces_join(struct host_map *m, uint64_t addr, uint64_t end)
 {
 	size_t i = pieces_behind(m, addr);
 
 	i = i ? i - 1 : 0;
 	while (i + 1 < m->nr && m->pieces[i].w.addr <= end) {
-		if (!continues(&m->pieces[i], &m->pieces[i + 1])) {
+		if (!continues(&m->pieces[i], &m->pieces[i + 1]) ||
+		    !watch_alike(m, &m->pieces[i], &m->pieces[i + 1])) {
 			i++;
 			continue;
 		}

@@ -124,6 +124,32 @@ static void a_window_grown_reveals_nothing(struct t *t, enum mode mode)
 	convert_all(t, w, 0, NR);
 }
 
+/* Also when one part of it has marks and the other was made later. */
+static void a_window_grown_is_one(struct t *t, enum mode mode)
+{
+	uint8_t *w;
+	long at;
+
+	t_init(t, mode, NR);
+	w = t_map(t, 0, NR);
+	T_EQ(host_map_munmap(t->m, A(w) + 5 * PAGE, (NR - 5) * PAGE), 0);
+	T_EQ(t_hide(t, 2, 1), 0);
+	T_EQ(host_map_mremap(t->m, A(w), 5 * PAGE, 10 * PAGE, 0, 0), (long)A(w));
+	T_EQ(t->pins, 1);
+	at = host_map_mremap(t->m, A(w), 10 * PAGE, NR * PAGE, MREMAP_MAYMOVE, 0);
+	T_OK(at > 0);
+	t_check_window(t, P((uint64_t)at), 0, NR);
+	convert_all(t, P((uint64_t)at), 0, NR);
+	/* Nor is a part that was protected for a while. */
+	w = P((uint64_t)at);
+	T_EQ(host_map_mprotect(t->m, A(w) + 8 * PAGE, 8 * PAGE, PROT_READ, -1), 0);
+	T_EQ(t_hide(t, 9, 1), 0);
+	T_EQ(host_map_mprotect(t->m, A(w) + 8 * PAGE, 8 * PAGE, RW, -1), 0);
+	T_EQ(t->pins, 1);
+	t_check_window(t, w, 0, NR);
+	convert_all(t, w, 0, NR);
+}
+
 static void a_window_shrunk_and_moved(struct t *t, enum mode mode)
 {
 	uint8_t value, *w = some_hidden(t, mode);
@@ -407,6 +433,7 @@ const struct t_case t_calls[] = {
 	{ "a window unmapped in part", a_window_unmapped_in_part },
 	{ "a window mapped over", a_window_mapped_over },
 	{ "a window grown reveals nothing", a_window_grown_reveals_nothing },
+	{ "a window grown is one", a_window_grown_is_one },
 	{ "a window shrunk and moved", a_window_shrunk_and_moved },
 	{ "a window duplicated", a_window_duplicated },
 	{ "a refused mremap changes nothing", a_refused_mremap_changes_nothing },
