@@ -13,7 +13,7 @@ static const char *const names[OS_PATH_NR] = {
 	[OS_PATH_TLB] = "tlb",	 [OS_PATH_BLOCKS] = "blocks",	  [OS_PATH_CHAIN] = "chain",
 	[OS_PATH_FUSE] = "fuse", [OS_PATH_FLAGS] = "flags",	  [OS_PATH_LEAVES] = "leaves",
 	[OS_PATH_HUGE] = "huge", [OS_PATH_MARKS] = "marks",	  [OS_PATH_BATCH] = "batch",
-	[OS_PATH_FDS] = "fds",	 [OS_PATH_HANDLERS] = "handlers",
+	[OS_PATH_FDS] = "fds",	 [OS_PATH_HANDLERS] = "handlers", [OS_PATH_MXCSR] = "mxcsr",
 };
 
 /* The bits that "" (all) or "-name" stands for; 0: no such path. */

@@ -22,7 +22,8 @@ enum os_path {
 	OS_PATH_FUSE, /* cpu/soft: several instructions in one handler; always: also where it does not pay */
 	OS_PATH_FLAGS,	  /* cpu/soft: arithmetic flags are computed when asked for */
 	OS_PATH_HANDLERS, /* cpu/soft: 64-bit code by handlers that call each other */
-	OS_PATH_LEAVES,	  /* mmu: a fault maps more than its 4 KiB: larger leaves, or runs */
+	OS_PATH_MXCSR, /* cpu/soft: the guest's MXCSR stays in the processor while the guest runs */
+	OS_PATH_LEAVES, /* mmu: a fault maps more than its 4 KiB: larger leaves, or runs */
 	OS_PATH_HUGE, /* core: huge pages behind a store that allows them; always: from the first touch on */
 	OS_PATH_MARKS, /* map: markers; off: overlays alone; always: also where there is room for overlays */
 	OS_PATH_BATCH, /* map, core: neighbours in one system call */

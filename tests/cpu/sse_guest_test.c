@@ -8,6 +8,7 @@
 #define VEC_XM 19
 
 #define MXCSR_ZE 4u
+#define MXCSR_PE (1u << 5)
 #define CR0_TS 8u
 #define CR4_OSFXSR 0x200u
 #define CR4_OSXMMEXCPT 0x400u
@@ -98,6 +99,58 @@ static void test_xm_can_be_resumed(void **state)
 	guest_run_to(g, CPU_EXIT_HLT);
 	assert_int_equal(g->s->xmm[0].u32[0], 0x7f800000);
 	assert_int_equal(g->s->mxcsr, 0x1f80 | MXCSR_ZE);
+}
+
+/* Rounding and flags are the guest's over a whole run, it reads them itself and unmasks one in the middle; the
+ * host's are untouched. */
+static void test_mxcsr_is_the_guests_inside_and_the_hosts_outside(void **state)
+{
+	/* divss xmm0, xmm1; stmxcsr [rsi]; divss xmm0, xmm2; stmxcsr [rsi + 4]; ldmxcsr [rdi]; divss xmm3, xmm4 */
+	static const uint8_t code[] = { 0xf3, 0x0f, 0x5e, 0xc1, 0x0f, 0xae, 0x1e, 0xf3,
+					0x0f, 0x5e, 0xc2, 0x0f, 0xae, 0x5e, 0x04, 0x0f,
+					0xae, 0x17, 0xf3, 0x0f, 0x5e, 0xdc };
+	struct guest *g = *state;
+	uint32_t before = 0x1fa0, after;
+
+	divide(g);
+	guest_code(g, code, sizeof(code));
+	g->s->xmm[0].f32[0] = 1;
+	g->s->xmm[1].f32[0] = 3;
+	g->s->xmm[2].f32[0] = 0;
+	g->s->xmm[3].f32[0] = 1;
+	g->s->xmm[4].f32[0] = 0;
+	g->s->mxcsr = 0x5f80; /* upwards */
+	g->s->gpr[CPU_RSI] = GUEST_DATA;
+	g->s->gpr[CPU_RDI] = GUEST_DATA + 8;
+	guest_write(g, GUEST_DATA + 8, 4, 0x1d80);
+	guest_changed(g);
+	__asm__ volatile("ldmxcsr %0" : : "m"(before));
+	guest_run_to(g, CPU_EXIT_HLT);
+	__asm__ volatile("stmxcsr %0" : "=m"(after));
+	assert_int_equal(after, before);
+	assert_int_equal(guest_read(g, GUEST_DATA, 4), 0x5f80 | MXCSR_PE);
+	assert_int_equal(guest_read(g, GUEST_DATA + 4, 4), 0x5f80 | MXCSR_PE | MXCSR_ZE);
+	assert_int_equal(g->s->gpr[CPU_RAX], VEC_XM);
+	assert_int_equal(guest_read(g, g->s->gpr[CPU_RSP], 8), GUEST_CODE + 18);
+	assert_int_equal(g->s->mxcsr, 0x1d80 | MXCSR_ZE);
+}
+
+/* An operation that rounds upwards, then an exit: the owner finds its flags. */
+static void test_mxcsr_has_its_flags_at_each_exit(void **state)
+{
+	struct guest *g = *state;
+
+	divide(g);
+	GUEST_CODE_BYTES(g, 0xf3, 0x0f, 0x5e, 0xc1, 0xe6, 0x80, 0xf4);
+	g->s->xmm[1].f32[0] = 3;
+	g->s->mxcsr = 0x5f80;
+	guest_changed(g);
+	guest_run_to(g, CPU_EXIT_IO);
+	assert_int_equal(g->s->mxcsr, 0x5f80 | MXCSR_PE);
+	assert_int_equal(g->s->xmm[0].u32[0], 0x3eaaaaab);
+	guest_complete(g, NULL);
+	guest_run_to(g, CPU_EXIT_HLT);
+	assert_int_equal(g->s->mxcsr, 0x5f80 | MXCSR_PE);
 }
 
 /* movups xmm0, [esi]; paddd xmm0, xmm0; movups [edi], xmm0; fxsave [edi + 64]; hlt */
@@ -197,6 +250,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nm_ud_and_gp_are_delivered_at_the_instruction,
 						make, unmake),
 		cmocka_unit_test_setup_teardown(test_xm_can_be_resumed, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			test_mxcsr_is_the_guests_inside_and_the_hosts_outside, make, unmake),
+		cmocka_unit_test_setup_teardown(test_mxcsr_has_its_flags_at_each_exit, make,
+						unmake),
 		cmocka_unit_test_setup_teardown(test_32_bit_code_has_eight_registers, make, unmake),
 		cmocka_unit_test_setup_teardown(test_real_mode_runs_sse, make, unmake),
 		cmocka_unit_test_setup_teardown(test_a_move_to_or_from_a_device_is_two_pieces, make,

@@ -36,6 +36,7 @@ static void check_fxsave(struct soft *c)
 {
 	if (c->state.cr0 & (CR0_EM | CR0_TS))
 		soft_raise(c, VEC_NM);
+	sse_fp_home(c);
 }
 
 /* Without CR4.OSFXSR the XMM registers are left out. */
@@ -86,6 +87,7 @@ static void check_xsave(struct soft *c)
 		soft_raise(c, VEC_UD);
 	if (c->state.cr0 & CR0_TS)
 		soft_raise(c, VEC_NM);
+	sse_fp_home(c);
 }
 
 static void store_part(struct soft *c, uint64_t lin, const struct fxsave_image *image,
@@ -175,6 +177,7 @@ static void exec_ldmxcsr(struct soft *c, const struct insn *i)
 	uint32_t v;
 
 	sse_check(c);
+	sse_fp_home(c);
 	v = (uint32_t)operand_load(c, i, 4);
 	if (v & ~MXCSR_LEGAL)
 		soft_raise_error(c, VEC_GP, 0);
@@ -184,6 +187,7 @@ static void exec_ldmxcsr(struct soft *c, const struct insn *i)
 static void exec_stmxcsr(struct soft *c, const struct insn *i)
 {
 	sse_check(c);
+	sse_fp_home(c);
 	operand_store(c, i, 4, c->state.mxcsr);
 }
 

@@ -18,6 +18,7 @@
 #include "cpu/soft/decode.h"
 #include "cpu/soft/io.h"
 #include "cpu/soft/run.h"
+#include "cpu/soft/sse.h"
 #include "cpu/soft/sys.h"
 #include "cpu/soft/tlb.h"
 
@@ -364,6 +365,7 @@ static int run_inside(struct soft *c)
 		left_behind(c);
 	else
 		os_catch_end(&c->catch);
+	sse_fp_home(c);
 	mmu_vcpu_leave(c->vcpu);
 	return why;
 }

@@ -24,6 +24,7 @@ static void choose_paths(struct soft *c)
 	c->use_flags = !os_path_off(OS_PATH_FLAGS);
 	c->use_fast = c->use_flags && !os_path_off(OS_PATH_HANDLERS);
 	c->use_pairs = !os_path_off(OS_PATH_FUSE);
+	c->use_mxcsr = !os_path_off(OS_PATH_MXCSR);
 }
 
 static int op_create(struct mmu *mmu, struct mmu_vcpu *v, struct cpu **out)

@@ -151,7 +151,9 @@ struct soft {
 	struct tlb_entry tlb[ACCESS_NR][TLB_SIZE];
 	struct soft_blocks *blocks;
 	/* What os/paths.h leaves on. */
-	bool use_tlb, use_blocks, use_chain, use_fast, use_pairs, use_flags;
+	bool use_tlb, use_blocks, use_chain, use_fast, use_pairs, use_flags, use_mxcsr;
+	bool mxcsr_loaded; /* the processor has the guest's, see sse.h */
+	uint32_t host_mxcsr;
 
 	struct os_catch catch;
 	struct cpu_exit *exit;

@@ -143,16 +143,38 @@ static inline void sse_set_flags(struct soft *c, uint64_t flags)
 	c->state.rflags = (c->state.rflags & ~(uint64_t)RFLAGS_ARITH) | flags;
 }
 
-/* ---- floating point: the guest's MXCSR in the host's for the time of one operation ------------ */
+/* ---- floating point: under the guest's MXCSR -------------------------------------------------- */
 
 /*
  * The compiler knows nothing of MXCSR, so everything between begin and end is volatile asm, which is
- * kept in order. The host's own value comes back at the end of every operation: nothing that
- * interrupts or leaves the engine ever sees the guest's.
+ * kept in order. While the guest has all exceptions masked, its MXCSR stays loaded from the first operation on
+ * until the vCPU leaves the guest or the guest looks at it: flags add up in the processor. Nothing of ours
+ * computes in floating point inside, and a signal handler starts with an MXCSR of its own. With something
+ * unmasked each operation has to tell its own flags, and the host's value comes back behind it.
  */
 struct sse_fp {
 	uint32_t host;
 };
+
+/* The host's MXCSR is back, and c->state has the guest's. */
+static inline void sse_fp_home(struct soft *c)
+{
+	if (!c->mxcsr_loaded)
+		return;
+	__asm__ volatile("stmxcsr %0" : "=m"(c->state.mxcsr));
+	__asm__ volatile("ldmxcsr %0" : : "m"(c->host_mxcsr));
+	c->mxcsr_loaded = false;
+}
+
+static inline bool sse_fp_load(struct soft *c)
+{
+	if (!c->use_mxcsr || (c->state.mxcsr & MXCSR_MASKS) != MXCSR_MASKS)
+		return false;
+	__asm__ volatile("stmxcsr %0" : "=m"(c->host_mxcsr));
+	__asm__ volatile("ldmxcsr %0" : : "m"(c->state.mxcsr));
+	c->mxcsr_loaded = true;
+	return true;
+}
 
 /* Where an operation that can underflow has its results; see sse_fp_unmasked(). */
 enum sse_result { SSE_NO_UNDERFLOW, SSE_PS, SSE_PD, SSE_SS, SSE_SD, SSE_PS_LOW };
@@ -163,6 +185,8 @@ static inline void sse_fp_begin(struct soft *c, struct sse_fp *fp)
 {
 	uint32_t guest = (c->state.mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
 
+	if (c->mxcsr_loaded || sse_fp_load(c))
+		return;
 	/* With underflow unmasked, hardware does not flush to zero. */
 	if (!(c->state.mxcsr & (MXCSR_UE << MXCSR_MASK_SHIFT)))
 		guest &= ~MXCSR_FTZ;
@@ -177,6 +201,8 @@ static inline void sse_fp_end(struct soft *c, const struct sse_fp *fp, __m128i r
 {
 	uint32_t after;
 
+	if (c->mxcsr_loaded)
+		return;
 	__asm__ volatile("stmxcsr %0" : "=m"(after));
 	if (after != fp->host)
 		__asm__ volatile("ldmxcsr %0" : : "m"(fp->host));
