@@ -133,6 +133,7 @@ struct bench_way {
 	const void *data; /* the case's own: r->way->data */
 	enum bench_place place;
 	const char *profile; /* of gmem run; NULL: the default */
+	const char *pages;   /* likewise */
 	bool ours;	     /* else beside */
 };
 

@@ -190,8 +190,8 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 				 *const by_ioctl = &convert_ioctl;
 
 /* clang-format off */
-#define WAYS { \
-	{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place" }, \
+#define WAYS(pages_) { \
+	{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place", .pages = pages_ }, \
 	{ .name = "library", .ours = true, .ops = &ops, .data = &library }, \
 	{ .name = "raw", .ops = &ops, .data = &raw }, \
 }
@@ -199,13 +199,18 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 #define OF_RAW_BOTH OF_RAW("gmem"), OF_RAW("library")
 #define ABSOLUTE(way_, to_private_, private_, shared_) \
 	{ .way = way_, .limit = 1000.0 * (to_private_ ? private_ : shared_), .size = BENCH_1G }
+#define PAGES_4K NULL
+#define PAGES_OF_RAW NULL
+#define PAGES_ALL NULL
+#define PAGES_HUGE "thp"
+#define PAGES_NO_GOAL NULL
 #define GOALS_4K(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 7, 5) }
 #define GOALS_OF_RAW(p) { OF_RAW_BOTH }
 #define GOALS_ALL(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 45000, 70000) }
-#define GOALS_HUGE(p) { OF_RAW("library"), ABSOLUTE("library", p, 300, 50) }
+#define GOALS_HUGE(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 300, 50) }
 #define GOALS_NO_GOAL(p) { { 0 } }
 #define CASE(name_, what_, to_private_, goals_, nr_, ...) { \
-	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .goals = GOALS_##goals_(to_private_), .ways = WAYS, \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .goals = GOALS_##goals_(to_private_), .ways = WAYS(PAGES_##goals_), \
 	.data = &(const struct convert_row){ .to_private = to_private_, __VA_ARGS__ } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \

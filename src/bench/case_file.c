@@ -56,6 +56,12 @@ static const struct bench_ops ops = { file_setup, file_round, file_teardown };
 	.goals = { { .beside = "memfd", .limit = 1.1 }, { .way = "library", .beside = "memfd", .limit = 1.1 } }, \
 	.data = &(const struct shape){ size_, punch_ } }
 
+#define HUGE_CASE(name_, what_, punch_) { \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", \
+	.ways = { { .name = "gmem", .ours = true, .ops = &ops, .data = &guest_file_kvm, .place = BENCH_UNDER_GMEM, .pages = "thp" }, \
+		  { .name = "memfd", .ops = &ops, .data = &guest_file_memfd } }, \
+	.data = &(const struct shape){ BENCH_1G, punch_ } }
+
 const struct bench_case bench_file_cases[] = {
 	CASE("file/punch/4K", "punch one page that is there", BENCH_PAGE, true),
 	CASE("file/punch/2M", "punch 2 MiB that are there", BENCH_2M, true),
@@ -63,6 +69,8 @@ const struct bench_case bench_file_cases[] = {
 	CASE("file/allocate/4K", "allocate one page", BENCH_PAGE, false),
 	CASE("file/allocate/2M", "allocate 2 MiB", BENCH_2M, false),
 	CASE("file/allocate/1G", "allocate 1 GiB", BENCH_1G, false),
+	HUGE_CASE("file/allocate/1G/huge", "allocate 1 GiB, in huge pages with us (--pages thp)", false),
+	HUGE_CASE("file/punch/1G/huge", "punch 1 GiB that is there, in huge pages with us", true),
 	{ 0 },
 };
 /* clang-format on */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gmem/uapi.h>
 #include <gmem/uapi_nr.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -39,13 +40,14 @@ static int ioctl_open(struct convert_way *w, const struct convert_row *row, uint
 {
 	int err;
 
-	if (row->huge)
-		return -EOPNOTSUPP; /* a guest_memfd refuses MADV_COLLAPSE */
 	fds = (struct kvm_fds){ -1, -1, -1 };
 	err = create_gmem(size);
 	if (err)
 		return err;
 	w->size = size;
+	/* Where gmem has huge pages, they are made when many pages are asked for at a time. */
+	if (row->huge && fallocate(fds.gmem, FALLOC_FL_KEEP_SIZE, 0, (off_t)size))
+		return -errno;
 	w->window = mmap(NOWHERE, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
 			 fds.gmem, 0);
 	return w->window == MAP_FAILED ? -errno : 0;

@@ -23,7 +23,9 @@ struct child {
 /* Ends in the program again, as `gmem bench-way CASE WAY PARAM SIZE`. */
 static void become_child(const struct bench_run *r, int in, int out)
 {
-	struct launch launch = { .profile = r->way->profile, .log = "error", .quiet = true };
+	struct launch launch = {
+		.profile = r->way->profile, .pages = r->way->pages, .log = "error", .quiet = true
+	};
 	char self[PATH_MAX], param[24], size[24];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *argv[] = { self,
