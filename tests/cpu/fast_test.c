@@ -304,7 +304,7 @@ static void a_shootdown_reaches_a_loop(void **state)
 		guest_write(&g, GUEST_DATA, 4, 0);
 		assert_int_equal(memslot_create(g.mmu, &slot, false), 0);
 		pthread_create(&thread, NULL, run_it, &g);
-		while (!os_racy_load((uint32_t *)(g.ram + GUEST_DATA)))
+		while (!os_racy_load((_Atomic uint32_t *)(g.ram + GUEST_DATA)))
 			os_relax();
 		memslot_delete(g.mmu, memslot_find(g.mmu, 0, 1));
 		guest_write(&g, 0x20000, 4, 2);
@@ -336,7 +336,7 @@ static void a_shootdown_reaches_running_code(void **state)
 		guest_write(&g, GUEST_DATA, 4, 0);
 		assert_int_equal(memslot_create(g.mmu, &slot, false), 0);
 		pthread_create(&thread, NULL, run_it, &g);
-		while (!os_racy_load((uint32_t *)(g.ram + GUEST_DATA)))
+		while (!os_racy_load((_Atomic uint32_t *)(g.ram + GUEST_DATA)))
 			os_relax();
 		memslot_delete(g.mmu, memslot_find(g.mmu, 0, 1));
 		counted = guest_read(&g, GUEST_DATA, 4);
