@@ -8,6 +8,8 @@
 #include "guest.h"
 #include "window.h"
 
+#include "../paths.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -194,6 +196,8 @@ static void with_marks(void **state)
 {
 	void *window;
 
+	if (path_is_off("marks"))
+		skip();
 	window_marked = true;
 	window_setup(&window);
 	convert_a_window(window);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "window.h"
 
+#include "../paths.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,6 +39,8 @@ void window_init(int argc, char **argv)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	window_marked = argc > 1 && strcmp(argv[1], "marked") == 0;
+	if (window_marked)
+		skip_without_marks();
 	window_vm = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 	if (window_vm < 0) {
 		perror("KVM_CREATE_VM");

@@ -8,6 +8,8 @@
  */
 #include "exhaust.h"
 
+#include "../paths.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -313,6 +315,7 @@ int main(int argc, char **argv)
 {
 	unsigned int failed = 0;
 
+	skip_without_marks();
 	for (unsigned int i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
 		if (!is_wanted(scenarios[i].name, argv + 1))
 			continue;

@@ -10,6 +10,8 @@
  */
 #include "race.h"
 
+#include "../paths.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -386,6 +388,8 @@ int main(int argc, char **argv)
 		else
 			usage();
 	}
+	if (!strcmp(mode, "marked"))
+		skip_without_marks();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	trap_install();
 	alarm((unsigned int)seconds * 8 + 240);

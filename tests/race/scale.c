@@ -13,6 +13,8 @@
  */
 #include "world.h"
 
+#include "../paths.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,6 +202,7 @@ int main(int argc, char **argv)
 	struct guest g;
 	int c;
 
+	skip_without_marks();
 	while ((c = getopt(argc, argv, "m:l:")) != -1) {
 		if (c == 'm')
 			mib = strtoull(optarg, NULL, 0);
