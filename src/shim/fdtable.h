@@ -4,8 +4,8 @@
  * descriptor; two levels, the lower made when first needed.
  *
  * The table follows what the program does through us. What it does behind us (a raw system call, a
- * close inside the C library) is noticed at the next call on that number, since its inode is
- * compared, but for KVM_RUN, which must be fast.
+ * close inside the C library) is noticed at the next call on that number, since the kernel is asked
+ * what is there (handle_is_behind), but for KVM_RUN, which must be fast.
  */
 #ifndef GMEM_SHIM_FDTABLE_H
 #define GMEM_SHIM_FDTABLE_H
