@@ -42,7 +42,7 @@ uint64_t now_ms(void);
 void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* Ends the program as skipped. */
 void skip(const char *why) __attribute__((noreturn));
-/* Descriptors open in this process; KiB of memory it has resident. */
+/* Descriptors open in this process, but for what gmem has one of in each; KiB of memory it has resident. */
 unsigned int nr_fds(void);
 void list_fds(void); /* on stderr */
 long rss_kib(void);
