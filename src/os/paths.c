@@ -22,15 +22,15 @@ static uint32_t bits_of(const char *word, size_t len)
 	if (!len)
 		return (1u << OS_PATH_NR) - 1;
 	for (unsigned int i = 0; *word == '-' && i < OS_PATH_NR; i++)
-		if (strlen(names[i]) == len - 1 && memcmp(names[i], word + 1, len - 1) == 0)
+		if (strlen(names[i]) == len - 1 && !strncmp(names[i], word + 1, len - 1))
 			return 1u << i;
 	return 0;
 }
 
 static int set_word(const char *word, size_t len)
 {
-	bool slow = len >= 4 && memcmp(word, "slow", 4) == 0;
-	bool fast = len >= 4 && memcmp(word, "fast", 4) == 0;
+	bool slow = len >= 4 && !strncmp(word, "slow", 4);
+	bool fast = len >= 4 && !strncmp(word, "fast", 4);
 	uint32_t bits = slow || fast ? bits_of(word + 4, len - 4) : 0;
 
 	if (!bits)
