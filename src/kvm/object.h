@@ -82,7 +82,8 @@ struct vm {
 	int64_t clock_offset;
 
 	struct os_rwlock io_lock;
-	_Atomic uint32_t nr_io; /* both lists; most VMs have none, and no guest write asks for the lock */
+	_Atomic uint32_t
+		nr_io; /* both lists; most VMs have none, and no guest write asks for the lock */
 	struct ioeventfd *ioeventfds;
 	struct coalesced_zone *zones;
 	struct os_mutex ring_lock;
