@@ -270,6 +270,11 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 	return store_address(f->store, offset, addr);
 }
 
+bool gmem_file_neighbours_ready(struct gmem_file *f, uint64_t offset)
+{
+	return !gmem_file_prepares(f) && store_filled_around(f->store, offset);
+}
+
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
 	int err;

@@ -142,6 +142,9 @@ void gmem_file_fault_end(struct gmem_file *f);
 /* Host address of the page at offset and the level it can be mapped at; -ENOMEM, -EFAULT once the
  * file is released. Between fault_begin and fault_end, or with the mmu's sequence re-checked. */
 int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level);
+/* As it stands after gmem_file_page(): whether others of the same 2 MiB may be mapped along with the page, although
+ * nobody has looked them up. */
+bool gmem_file_neighbours_ready(struct gmem_file *f, uint64_t offset);
 
 /*
  * What a VM type wants to be told, as hardware that guards pages itself needs it (SNP, TDX). All under the

@@ -250,6 +250,12 @@ int store_level(struct store *s, uint64_t offset)
 	return level < most ? level : most;
 }
 
+bool store_filled_around(struct store *s, uint64_t offset)
+{
+	os_assert(offset < s->size);
+	return !s->fills || huge_filled_around(s, offset);
+}
+
 int store_allocate(struct store *s, uint64_t offset, uint64_t size)
 {
 	os_assert(size && offset < s->size && size <= s->size - offset);

@@ -45,6 +45,8 @@ int store_fill(struct store *s, uint64_t offset);
 /* The largest mapping level the store can offer at offset (LEVEL_4K.. of attr_map.h): a mapping of it contains no
  * page that needs another store_fill() first. */
 int store_level(struct store *s, uint64_t offset);
+/* Whether the 2 MiB around offset, as far as they are of the store, hold no such page either. */
+bool store_filled_around(struct store *s, uint64_t offset);
 /* Backs the pages of a range, contents kept; -ENOMEM, -ENOSPC, -EINTR. A part may stay allocated. */
 int store_allocate(struct store *s, uint64_t offset, uint64_t size);
 /* Frees the pages of a range: they read as zero afterwards, in every mapping. */

@@ -311,6 +311,19 @@ int huge_level(struct store *s, uint64_t offset)
 	return map ? attr_map_level(map, offset >> OS_PAGE_SHIFT, level) : level;
 }
 
+bool huge_filled_around(struct store *s, uint64_t offset)
+{
+	struct attr_map *map = punched_of(s);
+	uint64_t block = block_of(offset), end = block + BLOCK_2M;
+	uint32_t value = 0;
+
+	if (end > s->size)
+		end = s->size;
+	return !map || (attr_map_uniform(map, block >> OS_PAGE_SHIFT,
+					 (end - block) >> OS_PAGE_SHIFT, &value) &&
+			!value);
+}
+
 int huge_allocate(struct store *s, uint64_t offset, uint64_t size)
 {
 	return s->pages == STORE_2M ? allocate_2m(s, offset, size) : allocate_thp(s, offset, size);

@@ -50,6 +50,7 @@ void window_for_each(struct store *s, uint64_t offset, uint64_t end,
 /* ---- store_huge.c, for stores that fill ------------------------------------------------------------ */
 
 int huge_level(struct store *s, uint64_t offset);
+bool huge_filled_around(struct store *s, uint64_t offset);
 int huge_allocate(struct store *s, uint64_t offset, uint64_t size);
 int huge_punch(struct store *s, uint64_t offset, uint64_t size);
 /* 2m only */

@@ -42,7 +42,7 @@ struct fault {
 	bool in_place;
 	struct gmem_file *file; /* a reference, from_file or in_place */
 	uint64_t file_offset;
-	bool one_by_one; /* each page must be prepared */
+	bool one_by_one; /* each page needs a fault of its own */
 	/* looked up: the host address of the page */
 	uint64_t host;
 	int level;
@@ -284,12 +284,12 @@ static int map_file_page(struct fault *f)
 	if (ret)
 		return memory_fault(f, ret);
 	f->level = f->level < f->mmu->max_level ? f->level : f->mmu->max_level;
-	f->one_by_one = gmem_file_prepares(f->file);
+	f->one_by_one = !gmem_file_neighbours_ready(f->file, f->file_offset);
 	f->host = (uint64_t)(uintptr_t)page;
 	/* The touch allocates the page; when there is no memory for it, that is told now. */
 	if (probe_page(f->host, false))
 		return memory_fault(f, -ENOMEM);
-	if (f->is_private && f->one_by_one) {
+	if (f->is_private && gmem_file_prepares(f->file)) {
 		ret = gmem_file_prepare(f->file, f->file_offset);
 		if (ret)
 			return memory_fault(f, ret);

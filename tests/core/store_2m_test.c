@@ -13,45 +13,11 @@
 #include "core/attr_map.h"
 #include "fail_alloc.h"
 #include "os/os.h"
+#include "pool_2m.h"
 #include "store_model.h"
 
 #define PAGE OS_PAGE_SIZE
 #define WANTED 12
-
-static int pool_fd = -1;
-static long pool_was;
-
-static long pool_read(void)
-{
-	char text[32] = "";
-
-	return pread(pool_fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : -1;
-}
-
-static void pool_write(long nr)
-{
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%ld\n", nr);
-
-	if (pwrite(pool_fd, text, (size_t)len, 0) != len)
-		perror("vm.nr_hugepages");
-}
-
-/* One at a time: two who give back what they found would take each other's. NULL: there is a pool. */
-static const char *pool_open(void)
-{
-	pool_fd = open("/proc/sys/vm/nr_hugepages", O_RDWR);
-	if (pool_fd < 0)
-		return "vm.nr_hugepages cannot be written";
-	if (flock(pool_fd, LOCK_EX))
-		return "vm.nr_hugepages cannot be locked";
-	pool_was = pool_read();
-	pool_write(pool_was + WANTED);
-	if (pool_read() >= pool_was + WANTED)
-		return NULL;
-	pool_write(pool_was);
-	return "the system has no huge pages to spare";
-}
 
 static long pool_free(void)
 {
@@ -243,7 +209,7 @@ int main(void)
 		cmocka_unit_test(without_memory_to_note_it_a_page_stays),
 		cmocka_unit_test(contents_are_those_of_a_model),
 	};
-	const char *reason = pool_open();
+	const char *reason = pool_open(WANTED);
 	int ret;
 
 	if (reason) {
@@ -251,6 +217,6 @@ int main(void)
 		return 77;
 	}
 	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_write(pool_was);
+	pool_close();
 	return ret;
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The system's pool of huge pages, made larger for the time of a test that has its stores of them. One test program
+ * at a time: two who give back what they found would take each other's.
+ */
+#ifndef GMEM_TESTS_CORE_POOL_2M_H
+#define GMEM_TESTS_CORE_POOL_2M_H
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static int pool_fd = -1;
+static long pool_was;
+
+static inline long pool_read(void)
+{
+	char text[32] = "";
+
+	return pread(pool_fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : -1;
+}
+
+static inline void pool_write(long nr)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%ld\n", nr);
+
+	if (pwrite(pool_fd, text, (size_t)len, 0) != len)
+		perror("vm.nr_hugepages");
+}
+
+/* NULL: there are nr more; else why not. */
+static inline const char *pool_open(long nr)
+{
+	pool_fd = open("/proc/sys/vm/nr_hugepages", O_RDWR);
+	if (pool_fd < 0)
+		return "vm.nr_hugepages cannot be written";
+	if (flock(pool_fd, LOCK_EX))
+		return "vm.nr_hugepages cannot be locked";
+	pool_was = pool_read();
+	pool_write(pool_was + nr);
+	if (pool_read() >= pool_was + nr)
+		return NULL;
+	pool_write(pool_was);
+	return "the system has no huge pages to spare";
+}
+
+static inline void pool_close(void)
+{
+	pool_write(pool_was);
+}
+
+#endif
