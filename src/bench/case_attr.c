@@ -173,7 +173,7 @@ static int attr_round(struct bench_run *r)
 	bench_stop(r);
 	if (!err && s->to_private)
 		err = set_all(r, false);
-	return err;
+	return has_guest(s) ? machine_say(r, r->own, 0, err) : err;
 }
 
 static const struct bench_ops attr_ops = { attr_setup, attr_round, attr_teardown };

@@ -20,6 +20,7 @@
 #define NR_SINGLE 32 /* places of one page in a round */
 #define STRIDE 8
 #define MAX_OTHERS 8
+#define MAX_TRIES 10
 
 /* ---- other processes, which sit on what they have inherited until the end ---- */
 
@@ -98,12 +99,23 @@ static struct steps steps_of(const struct convert_way *w, const struct convert_r
 	}
 }
 
+/* A process that has the pages mapped, and is not scheduled in time, makes a conversion fail; who wants it asks again. */
+static int run_step(struct convert_way *w, uint64_t offset, uint64_t size, bool to_private)
+{
+	int err, tries = 0;
+
+	do
+		err = w->convert(w, offset, size, to_private);
+	while (err == -EAGAIN && ++tries < MAX_TRIES);
+	return err;
+}
+
 static int run_steps(struct convert_way *w, const struct steps *s, bool to_private)
 {
 	int err = 0;
 
 	for (uint64_t i = 0; !err && i < s->nr; i++)
-		err = w->convert(w, s->offset + i * s->step, s->size, to_private);
+		err = run_step(w, s->offset + i * s->step, s->size, to_private);
 	return err;
 }
 

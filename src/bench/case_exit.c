@@ -102,7 +102,7 @@ static int exit_round(struct bench_run *r)
 	for (uint64_t i = 0; !err && i < r->done; i++)
 		err = run_once(r->own, kind);
 	bench_stop(r);
-	return err;
+	return machine_say(r, r->own, 0, err);
 }
 
 static const struct bench_ops exit_ops = { exit_setup, exit_round, exit_teardown };

@@ -303,7 +303,7 @@ static int fault_round(struct bench_run *r)
 		err = machine_call(&s->machine, 0, GUEST_WRITE, MACHINE_DATA, touched,
 				   step * SLOT_STEP);
 	bench_stop(r);
-	return err;
+	return machine_say(r, &s->machine, 0, err);
 }
 
 static const struct bench_ops slots_ops = { slots_setup, slots_round, slots_teardown };

@@ -109,7 +109,7 @@ static int faults_round(struct bench_run *r)
 	crew_go(f->crew);
 	err = crew_wait(f->crew);
 	bench_stop(r);
-	return err;
+	return machine_say(r, &f->machine, 0, err);
 }
 
 static const struct bench_ops faults_ops = { faults_setup, faults_round, faults_teardown };

@@ -316,12 +316,32 @@ int machine_finish(const struct machine *m, unsigned int vcpu)
 	return m->vcpus[vcpu].run->exit_reason == KVM_EXIT_HLT ? 0 : -EPROTO;
 }
 
+static int say_fault(struct bench_run *r, const struct kvm_run *run)
+{
+	return bench_refuse(r, -EPROTO, "memory-fault exit at 0x%llx, where none should be",
+			    (unsigned long long)run->memory_fault.gpa);
+}
+
 int machine_say(struct bench_run *r, const struct machine *m, unsigned int vcpu, int err)
 {
+	const struct kvm_run *run = m->vcpus[vcpu].run;
+
+	if (err == -EFAULT && run->exit_reason == KVM_EXIT_MEMORY_FAULT)
+		return say_fault(r, run);
 	if (err != -EPROTO)
 		return err;
-	return bench_refuse(r, err, "the guest ended with exit %u, not HLT",
-			    m->vcpus[vcpu].run->exit_reason);
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		return bench_refuse(r, err, "this KVM has no memory at 0x%llx: MMIO exit",
+				    (unsigned long long)run->mmio.phys_addr);
+	case KVM_EXIT_INTERNAL_ERROR:
+		return bench_refuse(r, err, "this KVM cannot run an instruction: internal error %u",
+				    run->internal.suberror);
+	case KVM_EXIT_SHUTDOWN:
+		return bench_refuse(r, err, "the guest shut down: triple fault");
+	default:
+		return bench_refuse(r, err, "the guest ended with exit %u", run->exit_reason);
+	}
 }
 
 int machine_call(const struct machine *m, unsigned int vcpu, enum guest_function fn, uint64_t a,

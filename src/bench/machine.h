@@ -87,7 +87,7 @@ int machine_begin(const struct machine *m, unsigned int vcpu, enum guest_functio
 int machine_run(const struct machine *m, unsigned int vcpu);
 /* Runs until the HLT; -EPROTO: something else ended the run. */
 int machine_finish(const struct machine *m, unsigned int vcpu);
-/* err again; of -EPROTO r is told how the run ended. */
+/* err again, or -EPROTO; r is told in words how a run ended that should have ended otherwise. */
 int machine_say(struct bench_run *r, const struct machine *m, unsigned int vcpu, int err);
 /* begin and finish. */
 int machine_call(const struct machine *m, unsigned int vcpu, enum guest_function fn, uint64_t a,

@@ -9,6 +9,7 @@
 
 #define ROUND_NS 2000000.0 /* what a round should take */
 #define LONG_ROUND_NS 3e7  /* what is beside us may be a thousand times as slow */
+#define LONG_TRIES_NS 3e8  /* of tries that came to nothing new */
 #define LONGEST_NS 15e9	   /* for all ways together; then one round a pass has to do */
 #define MAX_NR ((uint64_t)1 << 30)
 #define MAX_ROUNDS 400u
@@ -16,6 +17,7 @@
 #define SLOW_ROUNDS 3u
 #define DEFAULT_SECONDS 0.4
 #define PASSES 3u
+#define TRIES 3u
 
 /* A way while the case is measured: its run, all values so far, and what each round came to. */
 struct turn {
@@ -121,10 +123,10 @@ static uint64_t first_nr(const struct bench_case *c)
 	return c->slow || c->nr < 4096 ? c->nr : c->nr / 1024;
 }
 
-/* How many operations the next round should have; as many as now: enough. */
-static uint64_t next_nr(const struct bench_run *r)
+/* How many operations a round should have, if so many take ns; as many as now: enough. */
+static uint64_t nr_for(const struct bench_run *r, double ns)
 {
-	double ns = r->elapsed ? (double)r->elapsed : 1, more = ROUND_NS / ns;
+	double more = ROUND_NS / ns;
 	uint64_t fixed = r->bcase->nr, grown;
 
 	if (fixed)
@@ -135,18 +137,61 @@ static uint64_t next_nr(const struct bench_run *r)
 	return fixed && grown > fixed ? fixed : grown;
 }
 
+static double elapsed(const struct bench_run *r)
+{
+	return r->elapsed ? (double)r->elapsed : 1;
+}
+
+/* A round that took long may have been interrupted: that there are operations enough is said by the shortest of several. */
+static bool is_sure(const struct turn *t, unsigned int tries, double ns)
+{
+	const struct bench_run *r = &t->run;
+
+	if (tries >= TRIES || r->bcase->slow || r->nr == r->bcase->nr || r->nr >= MAX_NR)
+		return true;
+	return r->done < r->nr || ns >= LONG_TRIES_NS;
+}
+
+/* Rounds of so many; how many the next ones should have. */
+static uint64_t try_rounds(struct turn *t, const struct bench_options *o, uint64_t nr)
+{
+	double shortest = 0, all = 0;
+	uint64_t next = nr;
+
+	t->run.nr = nr;
+	for (unsigned int tries = 1; next == nr; tries++) {
+		if (!one_round(t, o))
+			return nr;
+		all += elapsed(&t->run);
+		if (tries == 1 || elapsed(&t->run) < shortest)
+			shortest = elapsed(&t->run);
+		next = nr_for(&t->run, shortest);
+		if (is_sure(t, tries, all))
+			break;
+	}
+	return next;
+}
+
 /* Warms up. More operations until a round takes long enough, or cannot do more. */
 static void calibrate(struct turn *t, const struct bench_options *o)
 {
-	uint64_t nr = first_nr(t->run.bcase);
+	uint64_t nr = 0, next = first_nr(t->run.bcase);
 
-	do {
-		t->run.nr = nr;
-		if (!one_round(t, o))
-			return;
-		nr = next_nr(&t->run);
-	} while (nr != t->run.nr);
+	while (t->open && nr != next) {
+		nr = next;
+		next = try_rounds(t, o, nr);
+	}
 	t->figure->nr = t->run.done;
+}
+
+/* A round that is much shorter than wanted tells that all tries had been disturbed. */
+static void grow(struct turn *t)
+{
+	double ns = elapsed(&t->run);
+
+	t->figure->nr = t->run.done;
+	if (t->run.bcase->nr || ns < ROUND_NS / 4)
+		t->run.nr = nr_for(&t->run, ns);
 }
 
 /* Whether a way has had its share of this pass. */
@@ -176,27 +221,40 @@ static bool anybody_wants_more(const struct turn *turns, size_t nr, const struct
 	return false;
 }
 
+static void take_turn(struct turn *t, const struct bench_options *o)
+{
+	if (!t->open || !one_round(t, o))
+		return;
+	keep_round(t);
+	grow(t);
+}
+
+/* Memory is had at the first touch: who is first in the pass is the first to get some. */
+static struct turn *nth(struct turn *turns, size_t nr, const struct pass *p, size_t i)
+{
+	return &turns[(i + p->number) % nr];
+}
+
 /* All have as many rounds, so that each has a neighbour to be held against. */
 static void take_turns(struct turn *turns, size_t nr, struct pass *p)
 {
 	for (size_t i = 0; i < nr; i++)
-		if (turns[i].open)
-			calibrate(&turns[i], p->options);
+		if (nth(turns, nr, p, i)->open)
+			calibrate(nth(turns, nr, p, i), p->options);
 	while (anybody_wants_more(turns, nr, p)) {
 		uint64_t began = bench_clock();
 
 		for (size_t i = 0; i < nr; i++)
-			if (turns[i].open && one_round(&turns[i], p->options))
-				keep_round(&turns[i]);
+			take_turn(nth(turns, nr, p, i), p->options);
 		p->passed += bench_clock() - began;
 	}
 }
 
-/* Each pass opens another way first: it matters who gets which of the machine's pages. */
+/* Another way is first in each pass: it matters who gets which of the machine's pages. */
 static void make_pass(struct turn *turns, size_t nr, struct pass *p)
 {
 	for (size_t i = 0; i < nr; i++) {
-		struct turn *t = &turns[(i + p->number) % nr];
+		struct turn *t = nth(turns, nr, p, i);
 
 		if (!t->figure->err)
 			open_turn(t, p->options);

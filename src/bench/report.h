@@ -12,8 +12,12 @@
 struct bench_machine {
 	char version[32], date[16], kernel[72], processor[96];
 	long nr_processors;
+	double load,
+		load_end; /* how many threads wanted to run in the minute before, and in the last one; -1: unknown */
 };
 void bench_machine(struct bench_machine *m, const char *version);
+/* When all has been measured. */
+void bench_machine_end(struct bench_machine *m);
 
 /* A whole run. */
 struct bench_report {

@@ -124,6 +124,8 @@ void bench_report_json(FILE *to, const struct bench_report *r)
 	add_text(all, "kernel", r->machine.kernel);
 	add_text(all, "processor", r->machine.processor);
 	add(all, "processors", json_object_new_int64(r->machine.nr_processors));
+	add_number(all, "load", r->machine.load);
+	add_number(all, "load_end", r->machine.load_end);
 	for (size_t i = 0; i < r->nr; i++)
 		json_object_array_add(cases, of_result(&r->results[i]));
 	add(all, "cases", cases);

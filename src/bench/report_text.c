@@ -5,6 +5,7 @@
  */
 #include "bench/report.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -31,6 +32,13 @@ static void processor(char name[96])
 		fclose(f);
 }
 
+static double load(void)
+{
+	double minutes[1];
+
+	return getloadavg(minutes, 1) == 1 ? minutes[0] : -1;
+}
+
 void bench_machine(struct bench_machine *m, const char *version)
 {
 	time_t now = time(NULL);
@@ -42,13 +50,22 @@ void bench_machine(struct bench_machine *m, const char *version)
 	snprintf(m->kernel, sizeof(m->kernel), "Linux %.60s", u.release);
 	strftime(m->date, sizeof(m->date), "%Y-%m-%d", gmtime(&now));
 	m->nr_processors = sysconf(_SC_NPROCESSORS_ONLN);
+	m->load = load();
+	m->load_end = m->load;
+}
+
+void bench_machine_end(struct bench_machine *m)
+{
+	m->load_end = load();
 }
 
 void bench_print_machine(FILE *to, const struct bench_machine *m)
 {
-	fprintf(to, "gmem %s, %s, %s, %ld x %s%s\n\n", m->version, m->date, m->kernel,
-		m->nr_processors, m->processor,
-		bench_clock_is_instructions() ? "; in instructions" : "");
+	fprintf(to, "gmem %s, %s, %s, %ld x %s", m->version, m->date, m->kernel, m->nr_processors,
+		m->processor);
+	if (m->load >= 0)
+		fprintf(to, ", load %.1f", m->load);
+	fprintf(to, "%s\n\n", bench_clock_is_instructions() ? "; in instructions" : "");
 }
 
 void bench_print_head(FILE *to)

@@ -83,6 +83,29 @@ static int write_file(const struct cmd *cmd, const char *name,
 	return EXIT_OK;
 }
 
+static int make_folder(const struct cmd *cmd)
+{
+	if (!mkdir(folder, 0777) || errno == EEXIST)
+		return EXIT_OK;
+	cmd_complain(cmd, "cannot make %s: %s", folder, strerror(errno));
+	return EXIT_FAILED;
+}
+
+/* Before minutes are spent. What stands in the file stays there until then. */
+static int try_files(const struct cmd *cmd)
+{
+	int ret = folder ? make_folder(cmd) : EXIT_OK;
+	FILE *f = plot_file ? fopen(plot_file, "ae") : NULL;
+
+	if (plot_file && !f) {
+		cmd_complain(cmd, "cannot write %s: %s", plot_file, strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (f)
+		fclose(f);
+	return ret;
+}
+
 static int write_folder(const struct cmd *cmd, const struct bench_report *report)
 {
 	static const struct {
@@ -95,10 +118,6 @@ static int write_folder(const struct cmd *cmd, const struct bench_report *report
 	};
 	int ret = EXIT_OK;
 
-	if (mkdir(folder, 0777) && errno != EEXIST) {
-		cmd_complain(cmd, "cannot make %s: %s", folder, strerror(errno));
-		return EXIT_FAILED;
-	}
 	for (size_t i = 0; ret == EXIT_OK && i < sizeof(files) / sizeof(files[0]); i++) {
 		char name[4096];
 
@@ -125,15 +144,17 @@ static int write_all(const struct cmd *cmd, const struct session *s)
 
 static int run(const struct cmd *cmd, struct session *s, char *const *words, size_t nr)
 {
-	int ret;
+	int ret = try_files(cmd);
 
+	if (ret != EXIT_OK)
+		return ret;
 	bench_machine(&s->report.machine, GMEM_VERSION);
 	if (s->text) {
 		bench_print_machine(s->text, &s->report.machine);
 		bench_print_head(s->text);
 	}
-	if (!bench_for_each(words, nr, measure, s))
-		return cmd_usage_error(cmd, "no case of that name");
+	bench_for_each(words, nr, measure, s);
+	bench_machine_end(&s->report.machine);
 	if (s->text)
 		bench_print_end(s->text, &s->tally);
 	ret = write_all(cmd, s);
@@ -174,6 +195,24 @@ static void count(const struct bench_case *c, void *arg)
 	(void)arg;
 }
 
+static void find_beside(const struct bench_case *c, void *arg)
+{
+	bool *found = arg;
+	int way = bench_way_index(c, compare);
+
+	*found |= way >= 0 && !c->ways[way].ours;
+}
+
+/* Some case that is asked for has that way. */
+static int check_compare(const struct cmd *cmd, char *const *words, size_t nr)
+{
+	bool found = !compare;
+
+	if (!found)
+		bench_for_each(words, nr, find_beside, &found);
+	return found ? EXIT_OK : cmd_usage_error(cmd, "no case here has '%s' beside gmem", compare);
+}
+
 static int bench(const struct cmd *cmd, int argc, char **argv)
 {
 	static struct session session;
@@ -184,6 +223,8 @@ static int bench(const struct cmd *cmd, int argc, char **argv)
 	for (int i = first; i < argc; i++)
 		if (!bench_for_each(&argv[i], 1, count, NULL))
 			return cmd_usage_error(cmd, "no case '%s'", argv[i]);
+	if (check_compare(cmd, &argv[first], (size_t)(argc - first)) != EXIT_OK)
+		return EXIT_USAGE;
 	if (only_list) {
 		bench_for_each(&argv[first], (size_t)(argc - first), list, NULL);
 		return EXIT_OK;

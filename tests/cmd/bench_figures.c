@@ -86,6 +86,23 @@ static int unsteady_round(struct bench_run *r)
 	return 0;
 }
 
+/* The first rounds after it was opened are interrupted for 50 ms, as many as the way's data says. */
+static unsigned int nr_disturbed;
+
+static int disturbed_setup(struct bench_run *r)
+{
+	nr_disturbed = *(const unsigned int *)r->way->data;
+	return 0;
+}
+
+static int disturbed_round(struct bench_run *r)
+{
+	r->elapsed = r->nr * 100;
+	if (nr_disturbed && nr_disturbed--)
+		r->elapsed += 50000000;
+	return 0;
+}
+
 static int absent_setup(struct bench_run *r)
 {
 	return bench_refuse(r, -EOPNOTSUPP, "not on a %s", "Tuesday");
@@ -104,11 +121,13 @@ static int breaks_round(struct bench_run *r)
 }
 
 static const struct bench_ops fake = { fake_setup, fake_round, fake_teardown };
+static const struct bench_ops disturbed = { disturbed_setup, disturbed_round };
 static const struct bench_ops absent = { absent_setup, fake_round, fake_teardown };
 static const struct bench_ops unsteady = { .round = unsteady_round };
 static const struct bench_ops many_values = { .round = many_values_round };
 static const struct bench_ops breaks = { .round = breaks_round };
 static const uint64_t fast = 100, slow = 200;
+static const unsigned int once = 1, often = 5;
 
 static const struct bench_case cases[] = {
 	{ .name = "two/ways",
@@ -147,6 +166,19 @@ static const struct bench_case cases[] = {
 		     { .limit = 51 },
 		     { .limit = 49 },
 		     { .limit = 101, .size = BENCH_2M } } },
+	{ .name = "disturbed/once",
+	  .what = "x",
+	  .unit = BENCH_TIME,
+	  .ways = { { .name = "ours", .ours = true, .ops = &disturbed, .data = &once } } },
+	{ .name = "disturbed/often",
+	  .what = "x",
+	  .unit = BENCH_TIME,
+	  .ways = { { .name = "ours", .ours = true, .ops = &disturbed, .data = &often } } },
+	{ .name = "disturbed/fixed",
+	  .what = "x",
+	  .unit = BENCH_TIME,
+	  .nr = 20000,
+	  .ways = { { .name = "ours", .ours = true, .ops = &disturbed, .data = &often } } },
 	{ .name = "breaks",
 	  .what = "x",
 	  .unit = BENCH_TIME,
@@ -243,6 +275,24 @@ static void a_goal_may_be_met_by_the_best_rounds_alone(void **state)
 	assert_int_equal(verdict(3, &value), BENCH_UNKNOWN); /* of another size */
 }
 
+static void a_try_that_was_interrupted_makes_no_short_rounds(void **state)
+{
+	bench_measure(bench_find("disturbed/once"), &options, &result);
+	assert_in_range(result.points[0].figures[0].nr, 10000, 40000);
+	assert_true(near(result.points[0].figures[0].stats.max, 100));
+}
+
+static void rounds_grow_when_all_tries_were_interrupted(void **state)
+{
+	struct bench_options o = options;
+
+	o.rounds = 10;
+	bench_measure(bench_find("disturbed/often"), &o, &result);
+	assert_in_range(result.points[0].figures[0].nr, 5000, 40000);
+	bench_measure(bench_find("disturbed/fixed"), &o, &result);
+	assert_int_equal(result.points[0].figures[0].nr, 20000);
+}
+
 static void a_way_that_breaks_has_an_error(void **state)
 {
 	nr_rounds = 0;
@@ -285,7 +335,7 @@ static void names_fit_words(void **state)
 	assert_int_equal(bench_for_each(words + 1, 1, count_case, &nr), 3);
 	words[0] = slash;
 	assert_int_equal(bench_for_each(words, 1, count_case, &nr), 2);
-	assert_int_equal(bench_for_each(NULL, 0, count_case, &nr), 6);
+	assert_int_equal(bench_for_each(NULL, 0, count_case, &nr), 9);
 	assert_null(bench_find("two"));
 	assert_non_null(bench_find("two-more"));
 }
@@ -360,6 +410,8 @@ int main(void)
 		cmocka_unit_test(a_series_has_points_and_grows),
 		cmocka_unit_test(what_is_absent_is_not_judged),
 		cmocka_unit_test(a_goal_may_be_met_by_the_best_rounds_alone),
+		cmocka_unit_test(a_try_that_was_interrupted_makes_no_short_rounds),
+		cmocka_unit_test(rounds_grow_when_all_tries_were_interrupted),
 		cmocka_unit_test(a_way_that_breaks_has_an_error),
 		cmocka_unit_test(others_are_left_out_when_one_is_asked_for),
 		cmocka_unit_test(names_fit_words),
