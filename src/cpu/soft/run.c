@@ -333,9 +333,35 @@ __attribute__((noinline)) static void guest_loop(struct soft *c)
 
 /* ---- inside and outside -------------------------------------------------------------------------- */
 
+/* The catch has been used up by a fault of the host's; memory may be gone for good. */
+static void task_undo_caught(struct soft *c)
+{
+	int why = os_catch(&c->catch);
+
+	if (!why)
+		task_undo(c);
+	if (why != OS_CATCH_FAULT)
+		os_catch_end(&c->catch);
+}
+
+/* What a task switch raises is the new task's; anything else happens before it. */
+static void leave_task(struct soft *c, int why)
+{
+	if (why == LEAVE_EXCEPTION) {
+		c->task_undo.active = false;
+	} else if (why == OS_CATCH_FAULT) {
+		task_undo_caught(c);
+	} else {
+		task_undo(c);
+		left_behind(c);
+	}
+}
+
 /* After a throw: whatever ran was left in its middle. */
 static void unwind(struct soft *c, int why)
 {
+	if (unlikely(c->task_undo.active))
+		leave_task(c, why);
 	soft_split_unlock(c);
 	c->stepping = false;
 	c->mmio_next = 0;

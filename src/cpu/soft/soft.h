@@ -121,6 +121,20 @@ enum {
 	LEAVE_RESTART, /* instruction boundary: look at requests, fetch again from state.rip */
 };
 
+/* A task switch that is under way: what it was before, and what its stores have overwritten (task.c). */
+#define TASK_MAX_STORES 20
+struct task_undo {
+	bool active;
+	struct cpu_state state;
+	const struct insn *cur;
+	uint64_t block_rip, budget;
+	unsigned int nr_stores;
+	struct {
+		uint64_t lin, old;
+		uint8_t size;
+	} store[TASK_MAX_STORES];
+};
+
 struct soft {
 	struct cpu_state state; /* rip is exact between blocks only: soft_rip() */
 	struct mmu *mmu;
@@ -177,6 +191,7 @@ struct soft {
 	uint32_t
 		delivery_info; /* while delivering: vector, type, valid bit, for CPU_EXIT_DELIVERY */
 	struct cpu_event nmi;  /* the one that is being delivered */
+	struct task_undo task_undo;
 	unsigned int mmio_next; /* pieces used so far by the instruction that runs again */
 	uint64_t mmio_pages
 		[MMIO_MAX_PAGES];   /* gpa pages mmu_fault() told to be devices, | MMU_READ.. */

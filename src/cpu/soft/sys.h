@@ -250,6 +250,8 @@ enum task_reason { TASK_JUMP, TASK_CALL, TASK_RETURN };
 /* Switches to the task of the TSS sel names (in the GDT); returns the new RIP. */
 uint64_t task_switch(struct soft *c, uint16_t sel, enum task_reason why, uint64_t rip,
 		     bool has_error, uint32_t error);
+/* It was left in its middle, and not by an exception of the new task: it has not begun. */
+void task_undo(struct soft *c);
 
 /* ---- mode.c ---------------------------------------------------------------------------------- */
 

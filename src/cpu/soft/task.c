@@ -4,7 +4,8 @@
  *
  * Everything is read and checked in the old task; then its state is stored and the new one's taken.
  * From there on an exception is the new task's: its segments are loaded one by one, as far as they
- * are good. The debug trap bit of the new task is not looked at.
+ * are good. What the guest must not see (a page that the nested tables lack, a device) can stop a switch
+ * anywhere; it is taken back then, and begins again. The debug trap bit of the new task is not looked at.
  */
 #include "cpu/soft/sys.h"
 
@@ -80,6 +81,68 @@ static void read_task(struct soft *c, struct task *t)
 	t->ldt = soft_load_sys(c, t->tr.base + l->ldt, 2);
 }
 
+/* ---- stores that can be taken back -------------------------------------------------------------- */
+
+static void task_begin(struct soft *c)
+{
+	struct task_undo *u = &c->task_undo;
+
+	flags_sync(c);
+	u->state = c->state;
+	u->cur = c->cur;
+	u->block_rip = c->block_rip;
+	u->budget = c->budget;
+	u->nr_stores = 0;
+	u->active = true;
+}
+
+static void remember(struct soft *c, uint64_t lin, unsigned int size, uint64_t old)
+{
+	struct task_undo *u = &c->task_undo;
+
+	os_assert(u->nr_stores < TASK_MAX_STORES);
+	u->store[u->nr_stores].lin = lin;
+	u->store[u->nr_stores].size = size;
+	u->store[u->nr_stores++].old = old;
+}
+
+static void store(struct soft *c, uint64_t lin, unsigned int size, uint64_t value)
+{
+	uint64_t old = soft_load_sys(c, lin, size);
+
+	soft_store_sys(c, lin, size, value);
+	remember(c, lin, size, old);
+}
+
+static void set_busy(struct soft *c, struct desc *d, bool busy)
+{
+	uint64_t old = soft_load_sys(c, d->lin + 5, 1);
+
+	seg_set_busy(c, d, busy);
+	remember(c, d->lin + 5, 1, old);
+}
+
+void task_undo(struct soft *c)
+{
+	struct task_undo *u = &c->task_undo;
+
+	u->active = false;
+	c->state = u->state;
+	c->cur = u->cur;
+	c->block_rip = u->block_rip;
+	c->budget = u->budget;
+	c->flag_op = FLAGS_DONE;
+	soft_tlb_flush(c);
+	soft_mode_changed(c);
+	while (u->nr_stores--) {
+		unsigned int n = u->nr_stores;
+
+		soft_store_sys(c, u->store[n].lin, u->store[n].size, u->store[n].old);
+	}
+}
+
+/* ---- in the old task ---------------------------------------------------------------------------- */
+
 static void save_old(struct soft *c, enum task_reason why, uint64_t rip)
 {
 	const struct cpu_state *s = &c->state;
@@ -89,12 +152,12 @@ static void save_old(struct soft *c, enum task_reason why, uint64_t rip)
 
 	if (why == TASK_RETURN)
 		flags &= ~(uint64_t)RFLAGS_NT;
-	soft_store_sys(c, s->tr.base + l->eip, l->size, rip);
-	soft_store_sys(c, s->tr.base + l->eflags, l->size, flags);
+	store(c, s->tr.base + l->eip, l->size, rip);
+	store(c, s->tr.base + l->eflags, l->size, flags);
 	for (n = 0; n < 8; n++)
-		soft_store_sys(c, s->tr.base + l->gpr + n * l->size, l->size, s->gpr[n]);
+		store(c, s->tr.base + l->gpr + n * l->size, l->size, s->gpr[n]);
 	for (n = 0; n < l->nr_sels; n++)
-		soft_store_sys(c, s->tr.base + l->sel + n * l->sel_step, 2, s->seg[n].sel);
+		store(c, s->tr.base + l->sel + n * l->sel_step, 2, s->seg[n].sel);
 }
 
 static void change_busy(struct soft *c, enum task_reason why, struct task *t)
@@ -102,11 +165,11 @@ static void change_busy(struct soft *c, enum task_reason why, struct task *t)
 	struct desc old;
 
 	if (why != TASK_CALL && seg_read(c, c->state.tr.sel, false, &old))
-		seg_set_busy(c, &old, false);
+		set_busy(c, &old, false);
 	if (why != TASK_RETURN)
-		seg_set_busy(c, &t->desc, true);
+		set_busy(c, &t->desc, true);
 	if (why == TASK_CALL)
-		soft_store_sys(c, t->tr.base, 2, c->state.tr.sel);
+		store(c, t->tr.base, 2, c->state.tr.sel);
 }
 
 /* ---- in the new task ------------------------------------------------------------------------- */
@@ -210,6 +273,7 @@ uint64_t task_switch(struct soft *c, uint16_t sel, enum task_reason why, uint64_
 
 	find_task(c, sel, why, &t);
 	read_task(c, &t);
+	task_begin(c);
 	save_old(c, why, rip);
 	change_busy(c, why, &t);
 	if (t.wide && (c->state.cr0 & CR0_PG) && !mode_set_cr3(c, t.cr3))
@@ -223,5 +287,6 @@ uint64_t task_switch(struct soft *c, uint16_t sel, enum task_reason why, uint64_
 	}
 	if (t.eip > c->state.seg[CPU_CS].limit)
 		soft_raise_error(c, VEC_GP, 0);
+	c->task_undo.active = false;
 	return t.eip;
 }
