@@ -247,6 +247,13 @@ bool pins_unseen_possible(void)
 	return atomic_load_explicit(&unseen, memory_order_relaxed);
 }
 
+/* Says nothing of what will be next time. */
+static bool may_pass(int err)
+{
+	return err == -EAGAIN || err == -EINTR || err == -ENOMEM || err == -EMFILE ||
+	       err == -ENFILE;
+}
+
 /* A filter of system calls may kill for bpf(2). */
 static bool open_exact(void)
 {
@@ -255,6 +262,8 @@ static bool open_exact(void)
 	if (exact == EXACT_UNTRIED) {
 		int ret = os_page_refs_open(&page_refs);
 
+		if (may_pass(ret))
+			return false;
 		exact = ret ? EXACT_NONE : EXACT_OPEN;
 		if (ret)
 			os_log(OS_LOG_INFO,

@@ -2,6 +2,7 @@
 #include "os/page_probe.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "os/btf.h"
@@ -321,6 +322,24 @@ long os_bpf(int cmd, union bpf_attr *attr)
 	return os_sys3(SYS_bpf, cmd, attr, sizeof(*attr));
 }
 
+#define LOAD_TRIES 100
+
+/* The kernel breaks off its check of a program when something waits for the thread. So signals wait longer than
+ * that; what cannot be kept off, such as the end of a ring, is done with when the call has returned. */
+static long load_undisturbed(union bpf_attr *attr)
+{
+	uint64_t every = ~(uint64_t)0, old;
+	int tries = 0;
+	long ret;
+
+	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &every, &old, sizeof(old));
+	do {
+		ret = os_bpf(BPF_PROG_LOAD, attr);
+	} while (ret == -EAGAIN && ++tries < LOAD_TRIES);
+	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+	return ret;
+}
+
 static int load_program(const struct writer *w, int *fd)
 {
 	union bpf_attr attr;
@@ -333,9 +352,11 @@ static int load_program(const struct writer *w, int *fd)
 	attr.insn_cnt = (uint32_t)w->nr;
 	attr.license = (uintptr_t) "Dual MIT/GPL";
 	memcpy(attr.prog_name, "gmem_page_refs", sizeof("gmem_page_refs"));
-	ret = os_bpf(BPF_PROG_LOAD, &attr);
+	ret = load_undisturbed(&attr);
+	if (ret == -EPERM || ret == -EAGAIN || ret == -ENOMEM)
+		return (int)ret;
 	if (ret < 0)
-		return ret == -EPERM ? -EPERM : -ENOTSUP;
+		return -ENOTSUP;
 	*fd = (int)ret;
 	return os_fd_adopt(fd);
 }

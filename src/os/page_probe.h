@@ -43,7 +43,7 @@ struct page_layout {
 
 /* The running kernel's. -ENOSYS: it does not tell; -ENOTSUP: it lacks something. */
 int os_page_layout(struct page_layout *at);
-/* Loads the program, which answers in the first value of map_fd, a struct look. -EPERM, -ENOTSUP. */
+/* Loads the program, which answers in the first value of map_fd, a struct look. -EPERM, -ENOTSUP; -ENOMEM, -EAGAIN. */
 int os_page_probe_load(const struct page_layout *at, int map_fd, int *prog_fd);
 /* bpf(2). */
 long os_bpf(int cmd, union bpf_attr *attr);

@@ -15,7 +15,8 @@
 
 struct os_page_refs;
 
-/* -EPERM, -ENOSYS: not here; -ENOTSUP: a kernel that is laid out otherwise; -EIO: the test failed; -ENOMEM.
+/* -EPERM, -ENOSYS: not here; -ENOTSUP: a kernel that is laid out otherwise; -EIO: the test failed;
+ * -ENOMEM, -EAGAIN, -EMFILE: not now.
  * Takes a few milliseconds. Not for use in a child: it opens its own. */
 int os_page_refs_open(struct os_page_refs **out);
 void os_page_refs_close(struct os_page_refs *r);

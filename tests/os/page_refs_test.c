@@ -7,12 +7,14 @@
 #include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "os/btf.h"
 #include "os/os.h"
@@ -479,6 +481,46 @@ static void costs(void **state)
 	drop(&m);
 }
 
+static void ignore(int signo)
+{
+}
+
+struct caller {
+	pthread_t who;
+	_Atomic bool over;
+};
+
+static void *call_often(void *arg)
+{
+	struct caller *c = arg;
+
+	for (unsigned int i = 0; !atomic_load(&c->over); i++) {
+		pthread_kill(c->who, SIGUSR1);
+		usleep(200 + i * 37 % 800);
+	}
+	return NULL;
+}
+
+/* The kernel does not check a program to the end while something waits for the thread. */
+static void signals_beside_it_do_not_keep_it_from_being_opened(void **state)
+{
+	struct sigaction sa = { .sa_handler = ignore, .sa_flags = SA_RESTART };
+	struct caller c = { .who = pthread_self() };
+	pthread_t thread;
+
+	NEED();
+	assert_int_equal(sigaction(SIGUSR1, &sa, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, call_often, &c), 0);
+	for (int i = 0; i < 100; i++) {
+		struct os_page_refs *other;
+
+		assert_int_equal(os_page_refs_open(&other), 0);
+		os_page_refs_close(other);
+	}
+	atomic_store(&c.over, true);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +532,7 @@ int main(void)
 		cmocka_unit_test(a_page_of_a_folio_of_a_few_pages_is_told_for_all_of_it),
 		cmocka_unit_test(buffers_registered_with_a_ring_are_told),
 		cmocka_unit_test(a_pinned_page_is_told_whatever_happens_beside_it),
+		cmocka_unit_test(signals_beside_it_do_not_keep_it_from_being_opened),
 		cmocka_unit_test(without_the_right_it_says_so_and_leaves_nothing),
 		cmocka_unit_test(the_kernels_types_are_found_by_name),
 		cmocka_unit_test(costs),
