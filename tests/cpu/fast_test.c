@@ -139,6 +139,32 @@ static void the_host_changes_code_of_a_loop(void **state)
 	guest_unmake(&g);
 }
 
+/* REP MOVSB and STOSB whose first iteration takes their prefix away: the rest is done once. */
+static void a_repetition_that_overwrites_itself_is_fetched_again(void **state)
+{
+	static const uint8_t string[] = { 0xa4, 0xaa };
+	struct guest g;
+
+	for (unsigned int n = 0; n < 4; n++) {
+		start(&g);
+		GUEST_CODE_BYTES(&g, 0xf3, string[n % 2], 0xf4);
+		guest_put(&g, GUEST_DATA, "\x90\x90", 2);
+		g.s->gpr[CPU_RAX] = 0x90;
+		g.s->gpr[CPU_RCX] = 100;
+		g.s->gpr[CPU_RSI] = GUEST_DATA;
+		g.s->gpr[CPU_RDI] = GUEST_CODE;
+		guest_changed(&g);
+		while (n > 1 && guest_run(&g, 1) == CPU_EXIT_KICK)
+			;
+		if (n <= 1)
+			guest_run_to(&g, CPU_EXIT_HLT);
+		assert_int_equal(g.exit.reason, CPU_EXIT_HLT);
+		assert_int_equal(g.s->gpr[CPU_RCX], 99);
+		assert_int_equal(g.s->gpr[CPU_RDI], GUEST_CODE + 2);
+		guest_unmake(&g);
+	}
+}
+
 /* ---- pairs --------------------------------------------------------------------------------------- */
 
 /* The comparison of a pair faults: nothing is done, and the flags are those before. */
@@ -356,6 +382,7 @@ int main(void)
 		cmocka_unit_test(the_next_block_loses_execution),
 		cmocka_unit_test(running_code_loses_execution),
 		cmocka_unit_test(the_host_changes_code_of_a_loop),
+		cmocka_unit_test(a_repetition_that_overwrites_itself_is_fetched_again),
 		cmocka_unit_test(a_pair_faults_as_its_first_instruction),
 		cmocka_unit_test(a_pair_faults_as_its_second_instruction),
 		cmocka_unit_test(a_pair_is_stepped_as_two),

@@ -2,7 +2,8 @@
 /*
  * MOVS STOS LODS CMPS SCAS with REP, REPE, REPNE. Every iteration leaves the exact state, so that whatever
  * stops one resumes there. A long repetition goes back to the run loop now and then, RIP still on it, to
- * look at requests. MOVS and STOS forwards are done by whole pieces of pages.
+ * look at requests. MOVS and STOS forwards are done by whole pieces of pages. A repetition that stores to the
+ * page it runs from is fetched again after each iteration: what stops it in between must make no difference.
  */
 #include "cpu/soft/exec.h"
 
@@ -93,9 +94,23 @@ static void come_back(struct soft *c)
 	c->next_rip = soft_rip(c);
 }
 
+/* One iteration; true: it has written to the page that runs. */
+static inline bool step_writes_code(struct soft *c, const struct insn *i, string_step *step)
+{
+	const struct insn *end = c->end;
+
+	c->end = NULL;
+	step(c, i);
+	if (unlikely(c->end))
+		return true;
+	c->end = end;
+	return false;
+}
+
 static inline void repeat(struct soft *c, const struct insn *i, string_step *step)
 {
 	uint64_t count = reg_get(c, CPU_RCX, i->asize);
+	bool written;
 
 	if (!(i->flags & (INSN_REP | INSN_REPNE))) {
 		step(c, i);
@@ -106,9 +121,13 @@ static inline void repeat(struct soft *c, const struct insn *i, string_step *ste
 			come_back(c);
 			return;
 		}
-		step(c, i);
+		written = step_writes_code(c, i, step);
 		reg_set(c, CPU_RCX, i->asize, --count);
 		mmio_forget(c);
+		if (unlikely(written) && count) {
+			come_back(c);
+			return;
+		}
 	}
 }
 
@@ -173,18 +192,25 @@ static bool in_segment(struct soft *c, unsigned int seg, uint64_t ea, uint64_t b
 	return !(s->type & 4) && ea + bytes - 1 <= s->limit;
 }
 
+static bool is_running_code(const struct soft *c, const uint8_t *host)
+{
+	return ((uintptr_t)host & ~(uintptr_t)0xfff) == (uintptr_t)c->code_page;
+}
+
 /* Host pointer to n elements at seg:ea; *n gets smaller; NULL: not by whole pieces. */
 static uint8_t *piece(struct soft *c, const struct insn *i, unsigned int seg, uint64_t ea,
 		      enum soft_access access, uint64_t *n)
 {
 	uint64_t lin = soft_linear(c, seg, ea, i->size, access);
 	uint64_t here = elements(i, ea, lin);
+	uint8_t *host;
 
 	if (here < *n)
 		*n = here;
 	if (!*n || !in_segment(c, seg, ea, *n * i->size) || (c->user_bit & TLB_ALIGN))
 		return NULL;
-	return place_find(c, lin, access, c->user_bit).host;
+	host = place_find(c, lin, access, c->user_bit).host;
+	return access == ACCESS_WRITE && is_running_code(c, host) ? NULL : host;
 }
 
 static void fill(uint8_t *p, unsigned int size, uint64_t value, uint64_t n)
@@ -221,7 +247,6 @@ static uint64_t piece_movs(struct soft *c, const struct insn *i, uint64_t n)
 	if (!to)
 		return 0;
 	copy(to, from, i->size, n);
-	code_written(c, to);
 	advance(c, i, CPU_RSI, n * i->size);
 	advance(c, i, CPU_RDI, n * i->size);
 	return n;
@@ -235,7 +260,6 @@ static uint64_t piece_stos(struct soft *c, const struct insn *i, uint64_t n)
 	if (!to)
 		return 0;
 	fill(to, i->size, reg_get(c, CPU_RAX, i->size), n);
-	code_written(c, to);
 	advance(c, i, CPU_RDI, n * i->size);
 	return n;
 }
@@ -251,16 +275,17 @@ static inline void repeat_pieces(struct soft *c, const struct insn *i, string_st
 	}
 	while (count) {
 		uint64_t n = by_piece(c, i, count);
+		bool written = false;
 
 		if (!n) {
-			step(c, i);
+			written = step_writes_code(c, i, step);
 			n = 1;
 		}
 		count -= n;
 		bytes += n * i->size;
 		reg_set(c, CPU_RCX, i->asize, count);
 		mmio_forget(c);
-		if (count && (bytes >= BYTES_PER_TURN || mmu_vcpu_requests(c->vcpu))) {
+		if (count && (written || bytes >= BYTES_PER_TURN || mmu_vcpu_requests(c->vcpu))) {
 			come_back(c);
 			return;
 		}
