@@ -354,6 +354,7 @@ static void leave_task(struct soft *c, int why)
 	} else {
 		task_undo(c);
 		left_behind(c);
+		c->io_rip = c->state.rip; /* a device's answer is for the switch as a whole */
 	}
 }
 
