@@ -154,6 +154,8 @@ struct bench_case {
 	/* setup takes long: its ways are opened once. Else they are opened three times, in another order each time, since it matters
 	 * which pages of the machine one gets. */
 	bool once;
+	/* How often they are opened instead, when that decides more than anything else. */
+	unsigned int passes;
 	const void *data; /* the case's own: r->bcase->data */
 };
 

@@ -221,8 +221,14 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 #define GOALS_ALL(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 45000, 70000) }
 #define GOALS_HUGE(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 300, 50) }
 #define GOALS_NO_GOAL(p) { { 0 } }
+/* To unmap 1 GiB takes as long as it takes each time, but up to twice as long with other pages of the machine. */
+#define PASSES_4K 0
+#define PASSES_OF_RAW 0
+#define PASSES_ALL 9
+#define PASSES_HUGE 0
+#define PASSES_NO_GOAL 0
 #define CASE(name_, what_, to_private_, goals_, nr_, ...) { \
-	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .goals = GOALS_##goals_(to_private_), .ways = WAYS(PAGES_##goals_), \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .passes = PASSES_##goals_, .goals = GOALS_##goals_(to_private_), .ways = WAYS(PAGES_##goals_), \
 	.data = &(const struct convert_row){ .to_private = to_private_, __VA_ARGS__ } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \

@@ -198,7 +198,8 @@ static void grow(struct turn *t)
 static bool wants_more(const struct turn *t, const struct pass *p)
 {
 	const struct bench_options *o = p->options;
-	unsigned int least = t->run.bcase->slow ? SLOW_ROUNDS : MIN_ROUNDS;
+	unsigned int few = t->run.bcase->slow ? SLOW_ROUNDS : MIN_ROUNDS;
+	unsigned int least = few > p->of ? few : p->of;
 	double seconds = o->seconds > 0 ? o->seconds : DEFAULT_SECONDS;
 	double part = (p->number + 1.0) / p->of, passed = (double)p->passed;
 
@@ -229,10 +230,13 @@ static void take_turn(struct turn *t, const struct bench_options *o)
 	grow(t);
 }
 
-/* Memory is had at the first touch: who is first in the pass is the first to get some. */
+/* Memory is had at the first touch: who is first in the pass is the first to get some. Forward and backward in turn, or it
+ * would be pages of the same one of the others each time. */
 static struct turn *nth(struct turn *turns, size_t nr, const struct pass *p, size_t i)
 {
-	return &turns[(i + p->number) % nr];
+	size_t step = p->number % 2 ? nr - 1 - i : i;
+
+	return &turns[(step + p->number) % nr];
 }
 
 /* All have as many rounds, so that each has a neighbour to be held against. */
@@ -261,7 +265,7 @@ static void make_pass(struct turn *turns, size_t nr, struct pass *p)
 	}
 	take_turns(turns, nr, p);
 	for (size_t i = 0; i < nr; i++)
-		close_turn(&turns[i], p->options);
+		close_turn(nth(turns, nr, p, i), p->options);
 }
 
 static void hold_against(struct turn *a, struct turn *b, size_t way)
@@ -305,7 +309,8 @@ static void measure_point(struct bench_result *result, struct bench_point *p,
 	struct turn turns[BENCH_MAX_WAYS] = { 0 };
 	size_t nr = result->nr_ways;
 	bool once = result->bcase->once || result->bcase->axis || nr == 1;
-	struct pass pass = { .options = o, .of = once ? 1 : PASSES };
+	unsigned int passes = result->bcase->passes ? result->bcase->passes : PASSES;
+	struct pass pass = { .options = o, .of = once ? 1 : passes };
 
 	for (size_t i = 0; i < nr; i++)
 		begin_turn(&turns[i], result, p, i);
