@@ -55,6 +55,7 @@ struct request {
 	void *owner;
 	uint64_t addr, size, offset;
 	int prot, flags;
+	bool reserved; /* addr is a place that was kept for it, which goes when nothing comes there */
 };
 
 static bool replaces(const struct request *r)
@@ -99,12 +100,22 @@ static int clear_place(struct host_map *m, const struct piece *p)
 	return err;
 }
 
+/* A place that was kept is given back at most once: what is free another thread may have at any time. */
+static long map_or_give_back(const struct piece *p, int flags, int fd, bool reserved)
+{
+	long at = os_window_map(p->w.addr, p->w.size, p->w.prot, flags, fd, p->w.offset);
+
+	if (is_error(at) && reserved)
+		os_window_unmap(p->w.addr, p->w.size);
+	return at;
+}
+
 static long map_plain(struct host_map *m, const struct request *r)
 {
 	bool shared = r->file->flags & GMEM_FILE_INIT_SHARED;
 	int fd = shared && r->file->store_fd >= 0 ? r->file->store_fd : m->guard.empty_fd;
-	long at = os_window_map(r->addr, r->size, r->prot, r->flags, fd, r->offset);
 	struct piece p = piece_of(r);
+	long at = map_or_give_back(&p, r->flags, fd, r->reserved);
 	int err;
 
 	if (is_error(at))
@@ -137,10 +148,10 @@ static void populate(struct host_map *m, const struct piece *p)
 	}
 }
 
-long window_make(struct host_map *m, const struct piece *like, int flags)
+long window_make(struct host_map *m, const struct piece *like, int flags, bool reserved)
 {
 	struct piece p = *like, *made;
-	long at = os_window_map(p.w.addr, p.w.size, p.w.prot, flags, m->guard.empty_fd, p.w.offset);
+	long at = map_or_give_back(&p, flags, m->guard.empty_fd, reserved);
 	int err;
 
 	if (is_error(at))
@@ -166,7 +177,7 @@ long window_make(struct host_map *m, const struct piece *like, int flags)
 static long map_window(struct host_map *m, const struct request *r)
 {
 	struct piece p = piece_of(r);
-	long at = window_make(m, &p, r->flags & ~MAP_POPULATE);
+	long at = window_make(m, &p, r->flags & ~MAP_POPULATE, r->reserved);
 
 	if (is_error(at))
 		return at;
@@ -208,19 +219,19 @@ static bool find_place(struct request *r)
 int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr,
 		  uint64_t size, int prot, int flags, uint64_t offset, uint64_t *at)
 {
-	struct request r = { f, owner, addr, size, offset, prot, flags };
-	bool found = find_place(&r);
+	struct request r = { f, owner, addr, size, offset, prot, flags, false };
 	long ret;
 
+	r.reserved = find_place(&r);
 	host_file_hold(f);
 	os_mutex_lock(&m->lock);
 	ret = make_ready(m, &r);
 	if (!ret)
 		ret = host_file_converts(f) ? map_window(m, &r) : map_plain(m, &r);
+	else if (r.reserved)
+		os_window_unmap(r.addr, r.size);
 	host_map_unlock(m);
 	host_file_let(f);
-	if (is_error(ret) && found)
-		os_window_unmap(r.addr, r.size);
 	if (is_error(ret))
 		return (int)ret;
 	*at = (uint64_t)ret;

@@ -139,7 +139,7 @@ static long make(struct host_map *m, const struct piece *p, uint64_t addr, uint6
 	n.w.size = size;
 	n.w.offset = offset;
 	n.w.watched = false;
-	return window_make(m, &n, MAP_SHARED | flags | (p->w.lock ? MAP_LOCKED : 0));
+	return window_make(m, &n, MAP_SHARED | flags | (p->w.lock ? MAP_LOCKED : 0), false);
 }
 
 static long shrink(struct host_map *m, const struct move *v)

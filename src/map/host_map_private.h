@@ -88,8 +88,9 @@ void host_map_unlock(struct host_map *m);
 /* ---- host_map.c -------------------------------------------------------------------------------- */
 
 /* Maps the window that p describes, with these flags of mmap(2), closed first and then opened where its file says.
- * p->w.addr: where, as for mmap(2). Its address, the piece is there and not yet joined; or -errno. */
-long window_make(struct host_map *m, const struct piece *p, int flags);
+ * p->w.addr: where, as for mmap(2). reserved: a place that the caller keeps for it, and that is free if this fails. Its
+ * address, the piece is there and not yet joined; or -errno. */
+long window_make(struct host_map *m, const struct piece *p, int flags, bool reserved);
 
 /* ---- host_map_convert.c ----------------------------------------------------------------------- */
 

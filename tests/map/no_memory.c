@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/attr_map.h"
+#include "map/guard.h"
 #include "os/os.h"
 
 #define PAGE ((uint64_t)4096)
@@ -24,6 +25,30 @@ void *__wrap_os_alloc(size_t size);
 void *__wrap_os_alloc(size_t size)
 {
 	return no_memory ? NULL : __real_os_alloc(size);
+}
+
+/* As another thread may: once, where so much was unmapped, it maps something of its own. */
+static uint64_t wanted_size;
+static uint8_t *taken;
+
+long __real_os_window_unmap(uint64_t addr, uint64_t size);
+long __wrap_os_window_unmap(uint64_t addr, uint64_t size);
+long __wrap_os_window_unmap(uint64_t addr, uint64_t size)
+{
+	long ret = __real_os_window_unmap(addr, size);
+
+	if (size == wanted_size && !taken)
+		taken = mmap((void *)(uintptr_t)addr, size, RW,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	return ret;
+}
+
+static bool no_guard;
+int __real_guard_add(struct guard *g, struct guard_window *w);
+int __wrap_guard_add(struct guard *g, struct guard_window *w);
+int __wrap_guard_add(struct guard *g, struct guard_window *w)
+{
+	return no_guard ? -ENOMEM : __real_guard_add(g, w);
 }
 
 static void get(void *owner)
@@ -114,11 +139,32 @@ static void without_memory_no_window_is_lost(void **state)
 	nothing_is_lost(GMEM_FILE_IN_PLACE);
 }
 
+static void what_another_thread_maps_where_a_mapping_failed_stays(void **state)
+{
+	struct host_file f = { 0 };
+	struct host_map *m;
+
+	wanted_size = 1024 * PAGE;
+	make_file(&f, GMEM_FILE_IN_PLACE);
+	assert_int_equal(host_map_create(&ops, &m), 0);
+	no_guard = true;
+	assert_int_equal(map(m, &f, 0, 1024), -ENOMEM);
+	no_guard = false;
+	wanted_size = 0;
+	assert_non_null(taken);
+	assert_int_equal(msync(taken, 1024 * PAGE, MS_ASYNC), 0);
+	munmap(taken, 1024 * PAGE);
+	host_map_destroy(m);
+	attr_map_destroy(f.state);
+	os_fd_close(f.store_fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_memory_nothing_is_lost),
 		cmocka_unit_test(without_memory_no_window_is_lost),
+		cmocka_unit_test(what_another_thread_maps_where_a_mapping_failed_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
