@@ -29,9 +29,10 @@ baseline: all
 	@tools/perf-baseline --write $(BUILD)
 
 # Some minutes, best on a machine that does nothing else. "make performance" puts it into docs/performance.md.
+# BENCH is what else gmem bench is told: make bench BENCH="--seconds 0.1 file".
 bench: all
 	@GMEM_SELFTESTS=$$(tools/fetch-selftests --built 2>/dev/null) \
-		$(BUILD)/gmem bench --save $(BUILD)/bench
+		$(BUILD)/gmem bench --save $(BUILD)/bench $(BENCH)
 
 performance: bench
 	@tools/performance --write $(BUILD)/bench
