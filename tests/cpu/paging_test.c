@@ -378,9 +378,30 @@ static void translate_tells_the_address(void **state)
 	guest_unmake(&g);
 }
 
+/* INVLPG forgets all of a large page, whichever address it names. */
+static void invlpg_drops_a_large_page_whole(void **state)
+{
+	struct guest g;
+
+	guest_make(&g, GUEST_LONG);
+	/* mov eax, [rsi]; mov [rdi], rdx; invlpg [rbx]; mov ecx, [rsi]; hlt */
+	GUEST_CODE_BYTES(&g, 0x8b, 0x06, 0x48, 0x89, 0x17, 0x0f, 0x01, 0x3b, 0x8b, 0x0e, 0xf4);
+	g.s->gpr[CPU_RSI] = 0x5ff000;
+	g.s->gpr[CPU_RBX] = 0x400123;
+	g.s->gpr[CPU_RDI] = GUEST_TABLES + 0x2000 + 2 * 8;
+	g.s->gpr[CPU_RDX] = 0x600087;
+	guest_write(&g, 0x5ff000, 4, 1);
+	guest_write(&g, 0x7ff000, 4, 2);
+	guest_run_to(&g, CPU_EXIT_HLT);
+	assert_int_equal(g.s->gpr[CPU_RAX], 1);
+	assert_int_equal(g.s->gpr[CPU_RCX], 2);
+	guest_unmake(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(invlpg_drops_a_large_page_whole),
 		cmocka_unit_test(permissions_are_the_models),
 		cmocka_unit_test(tables_of_32_bits),
 		cmocka_unit_test(tables_of_pae),

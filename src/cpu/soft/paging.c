@@ -31,6 +31,7 @@ struct walk {
 	uint64_t entry_gpa[MAX_LEVELS];
 	uint64_t entry[MAX_LEVELS];
 	bool writable, user, nx;
+	uint8_t shift; /* of the page */
 	uint64_t gpa;
 };
 
@@ -147,6 +148,7 @@ static void walk_tables(struct soft *c, struct walk *w, uint64_t table, unsigned
 		w->nx = w->nx || (w->pae && (entry & PTE_NX));
 		if (leaf) {
 			w->gpa = leaf_gpa(w, entry, shift);
+			w->shift = shift;
 			return;
 		}
 		table = entry & 0x000ffffffffff000ull;
@@ -232,6 +234,8 @@ uint64_t walk_guest(struct soft *c, uint64_t lin, enum soft_access access, uint8
 		if (!walk_allowed(c, &w))
 			walk_fault(c, &w, PF_PRESENT);
 	} while (!walk_mark(c, &w));
+	if (unlikely(w.shift > c->tlb_shift))
+		c->tlb_shift = w.shift;
 	return w.gpa;
 }
 
@@ -261,13 +265,26 @@ struct place place_find(struct soft *c, uint64_t lin, enum soft_access access, u
 void soft_tlb_flush(struct soft *c)
 {
 	memset(c->tlb, 0xff, sizeof(c->tlb));
+	c->tlb_shift = 0;
 	c->code_lin = CODE_LIN_NONE;
 }
 
+/* A large page has an entry for each 4 KiB, and how large the page was nobody remembers: as any may have been. */
 void soft_tlb_flush_page(struct soft *c, uint64_t gva)
 {
-	for (int access = 0; access < ACCESS_NR; access++)
-		tlb_entry(c, access, gva)->tag = ~0ull;
+	unsigned int shift = c->tlb_shift > 12 ? c->tlb_shift : 12;
+	uint64_t nr = 1ull << (shift - 12), first = gva >> shift << shift;
+
+	if (nr > TLB_SIZE)
+		nr = TLB_SIZE;
+	for (int access = 0; access < ACCESS_NR; access++) {
+		for (uint64_t n = 0; n < nr; n++) {
+			struct tlb_entry *e = tlb_entry(c, access, first + (n << 12));
+
+			if ((e->tag ^ gva) >> shift == 0)
+				e->tag = ~0ull;
+		}
+	}
 	c->code_lin = CODE_LIN_NONE;
 }
 

@@ -163,6 +163,7 @@ struct soft {
 	uint64_t flag_res, flag_a, flag_b;
 
 	struct tlb_entry tlb[ACCESS_NR][TLB_SIZE];
+	uint8_t tlb_shift; /* of the largest guest page that was walked since all was dropped; 0: none */
 	struct soft_blocks *blocks;
 	/* What os/paths.h leaves on. */
 	bool use_tlb, use_blocks, use_chain, use_fast, use_pairs, use_flags, use_mxcsr;
