@@ -312,6 +312,9 @@ static void measure_point(struct bench_result *result, struct bench_point *p,
 	unsigned int passes = result->bcase->passes ? result->bcase->passes : PASSES;
 	struct pass pass = { .options = o, .of = once ? 1 : passes };
 
+	/* Nothing is measured in more passes than there are rounds. */
+	if (o->rounds && o->rounds < pass.of)
+		pass.of = o->rounds;
 	for (size_t i = 0; i < nr; i++)
 		begin_turn(&turns[i], result, p, i);
 	for (; pass.number < pass.of; pass.number++)
