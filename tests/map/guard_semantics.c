@@ -327,6 +327,43 @@ static uint64_t next(uint64_t *x)
 }
 
 /* Ranges of all sizes over several chunks of 2 MiB; the map is looked at in samples. */
+#define BLOCK ((uint64_t)512)
+
+/* As a store does it when the guest touches the first page of a block. */
+static bool collapse(struct t *t, uint64_t page)
+{
+	uint8_t *area = mmap(NULL, 2 * BLOCK * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = area + (-(uintptr_t)area & (BLOCK * PAGE - 1));
+	bool done;
+
+	T_OK(mmap(at, BLOCK * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, t->f.store_fd,
+		  (off_t)(page * PAGE)) == at);
+	*(volatile uint8_t *)at = *(volatile uint8_t *)at;
+	done = madvise(at, BLOCK * PAGE, 25 /* MADV_COLLAPSE */) == 0;
+	munmap(area, 2 * BLOCK * PAGE);
+	return done;
+}
+
+/* A page table that has only marks in it would be in the way of a huge page. */
+static void a_huge_page_in_the_store_shows_nothing(struct t *t, enum mode mode)
+{
+	uint8_t *w;
+	bool done;
+
+	t_init(t, mode, 3 * BLOCK);
+	w = t_map(t, 0, 3 * BLOCK);
+	T_EQ((uintptr_t)w & (BLOCK * PAGE - 1), 0);
+	T_EQ(t_hide(t, 5, 20), 0);
+	T_EQ(t_hide(t, BLOCK + 100, BLOCK - 50), 0);
+	done = collapse(t, 0) && collapse(t, BLOCK) && collapse(t, 2 * BLOCK);
+	t_check_window(t, w, 0, 3 * BLOCK);
+	T_EQ(t_hide(t, 2 * BLOCK + 200, 3), 0);
+	T_EQ(t_show(t, 10, 5), 0);
+	t_check_window(t, w, 0, 3 * BLOCK);
+	if (!done)
+		t_skip("the system has no huge pages for files in memory");
+}
+
 static void random_conversions_are_what_the_state_says(struct t *t, enum mode mode)
 {
 	uint64_t x = 99, nr_pages = 1600;
@@ -370,6 +407,7 @@ const struct t_case t_semantics[] = {
 	{ "contents stay where they are", contents_stay_where_they_are },
 	{ "every window follows, made before and after", every_window_follows },
 	{ "a window beyond the end is hidden there", a_window_beyond_the_end_is_hidden_there },
+	{ "a huge page in the store shows nothing", a_huge_page_in_the_store_shows_nothing },
 	{ "random conversions are what the state says",
 	  random_conversions_are_what_the_state_says },
 	{ 0 },
