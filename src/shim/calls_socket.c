@@ -87,10 +87,8 @@ static int follow(int fd, struct handle *h, bool is_new)
 {
 	int err = fdtable_set(fd, h);
 
-	if (err && is_new) {
-		atomic_store(&h->numbers, 1);
-		handle_number_gone(h);
-	}
+	if (err && is_new)
+		handle_abandon(h);
 	handle_put(h);
 	return err;
 }

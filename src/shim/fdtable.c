@@ -89,7 +89,7 @@ int fdtable_set(int fd, struct handle *h)
 	slot = slot_of(fd);
 	if (slot) {
 		take_out(slot);
-		atomic_fetch_add(&h->numbers, 1);
+		handle_number_new(h);
 		atomic_store_explicit(slot, h, memory_order_release);
 	}
 	shim_leave();

@@ -284,9 +284,15 @@ static long write_lock(int fd, int how)
 	return os_sys3(SYS_fcntl, fd, how, &lock);
 }
 
+/* Unless a copy has been made of the last number while it was closed. */
 static void closed_everywhere(struct handle *h)
 {
-	if (atomic_exchange(&h->open, false))
+	bool was_open;
+
+	os_mutex_lock(&list_lock);
+	was_open = !atomic_load(&h->numbers) && atomic_exchange(&h->open, false);
+	os_mutex_unlock(&list_lock);
+	if (was_open)
 		handle_put(h);
 }
 
@@ -393,6 +399,20 @@ void handle_start_watcher(void)
 {
 	os_mutex_lock(&list_lock);
 	start_watcher();
+	os_mutex_unlock(&list_lock);
+}
+
+void handle_abandon(struct handle *h)
+{
+	closed_everywhere(h);
+}
+
+void handle_number_new(struct handle *h)
+{
+	atomic_fetch_add(&h->numbers, 1);
+	os_mutex_lock(&list_lock);
+	if (!atomic_exchange(&h->open, true))
+		atomic_fetch_add(&h->refs, 1);
 	os_mutex_unlock(&list_lock);
 }
 

@@ -89,6 +89,11 @@ bool handle_is_behind(const struct handle *h, int fd);
  * by another way than dup. */
 struct handle *handle_find(int fd);
 
+/* One that was made has got no number, and will not get any. */
+void handle_abandon(struct handle *h);
+/* This process has one more number for it. The caller is one more user: it may be a copy of the last one, which
+ * is closed just now. */
+void handle_number_new(struct handle *h);
 /* A number of this process is gone: was it the last one anywhere? The caller is one more user. */
 void handle_number_gone(struct handle *h);
 

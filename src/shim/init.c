@@ -28,8 +28,7 @@ static int reserve(bool cloexec, const char *name, int *fd)
 	ret = fdtable_set(*fd, h);
 	if (ret) {
 		os_sys1(SYS_close, *fd);
-		atomic_store(&h->numbers, 1);
-		handle_number_gone(h);
+		handle_abandon(h);
 	}
 	return ret;
 }

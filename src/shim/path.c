@@ -321,7 +321,7 @@ static long open_kvm(int flags)
 	if (ret == 0)
 		return fd;
 	os_sys1(SYS_close, fd);
-	handle_number_gone(h);
+	handle_abandon(h);
 	return ret;
 }
 
@@ -338,6 +338,8 @@ int path_open_kvm_at(int fd, bool cloexec)
 		to = os_sys3(SYS_dup3, temporary, fd, cloexec ? O_CLOEXEC : 0);
 		os_sys1(SYS_close, temporary);
 		ret = to < 0 ? (int)to : fdtable_set(fd, h);
+		if (ret)
+			handle_abandon(h);
 	}
 	shim_leave();
 	return ret;
