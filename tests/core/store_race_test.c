@@ -30,7 +30,10 @@ static void write_mine(struct rng *rng, unsigned int n)
 		void *addr;
 
 		page = page * NR_THREADS + n;
-		wrong += store_fill(store, page * PAGE) || store_address(store, page * PAGE, &addr);
+		if (store_fill(store, page * PAGE) || store_address(store, page * PAGE, &addr)) {
+			wrong++;
+			return;
+		}
 		wrong += ((uint8_t *)addr)[0] != bytes[page] ||
 			 memcmp(addr, (char *)addr + 1, PAGE - 1);
 		bytes[page] = (uint8_t)(1 + rng_below(rng, 255));
