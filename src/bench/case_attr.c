@@ -100,15 +100,8 @@ static int attr_setup(struct bench_run *r)
 		err = machine_add_vcpus(r, m, 1);
 	if (!err)
 		return 0;
-	machine_close(m);
-	free(m);
+	machine_teardown(r);
 	return err;
-}
-
-static void attr_teardown(struct bench_run *r)
-{
-	machine_close(r->own);
-	free(r->own);
 }
 
 static int set_all(struct bench_run *r, bool to_private)
@@ -176,7 +169,7 @@ static int attr_round(struct bench_run *r)
 	return has_guest(s) ? machine_say(r, r->own, 0, err) : err;
 }
 
-static const struct bench_ops attr_ops = { attr_setup, attr_round, attr_teardown };
+static const struct bench_ops attr_ops = { attr_setup, attr_round, machine_teardown };
 
 #define US 1000.0
 #define CASE(name_, what_, slow_, limit_, ...)                                                    \

@@ -31,15 +31,8 @@ static int exit_setup(struct bench_run *r)
 		err = machine_add_vcpus(r, m, 1);
 	if (!err)
 		return 0;
-	machine_close(m);
-	free(m);
+	machine_teardown(r);
 	return err;
-}
-
-static void exit_teardown(struct bench_run *r)
-{
-	machine_close(r->own);
-	free(r->own);
 }
 
 static int prepare(struct bench_run *r)
@@ -105,7 +98,7 @@ static int exit_round(struct bench_run *r)
 	return machine_say(r, r->own, 0, err);
 }
 
-static const struct bench_ops exit_ops = { exit_setup, exit_round, exit_teardown };
+static const struct bench_ops exit_ops = { exit_setup, exit_round, machine_teardown };
 
 #define CASE(name_, what_, kind_, limit_)                                                \
 	{                                                                                \

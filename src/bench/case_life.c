@@ -26,15 +26,8 @@ static int make_setup(struct bench_run *r)
 	err = machine_open(r, m, KVM_X86_DEFAULT_VM);
 	if (!err)
 		return 0;
-	machine_close(m);
-	free(m);
+	machine_teardown(r);
 	return err;
-}
-
-static void make_teardown(struct bench_run *r)
-{
-	machine_close(r->own);
-	free(r->own);
 }
 
 static long make_one(const struct bench_run *r)
@@ -64,7 +57,7 @@ static int make_round(struct bench_run *r)
 	return made == r->done ? 0 : (int)fds[made];
 }
 
-static const struct bench_ops make_ops = { make_setup, make_round, make_teardown };
+static const struct bench_ops make_ops = { make_setup, make_round, machine_teardown };
 
 static int make_memfd(void)
 {

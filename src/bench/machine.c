@@ -65,6 +65,12 @@ void machine_close(struct machine *m)
 		m->u->unmap(m->ram, MACHINE_RAM);
 }
 
+void machine_teardown(struct bench_run *r)
+{
+	machine_close(r->own);
+	free(r->own);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------ */
 
 static int map_hva(struct bench_run *r, struct machine *m, unsigned int slot, uint64_t size,

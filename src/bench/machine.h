@@ -57,6 +57,8 @@ struct machine {
  * machine_close() is the caller's all the same. */
 int machine_open(struct bench_run *r, struct machine *m, unsigned int type);
 void machine_close(struct machine *m);
+/* For a case whose r->own is a machine from malloc() and nothing else. */
+void machine_teardown(struct bench_run *r);
 /* More vCPUs, all standing at GUEST_EXIT. */
 int machine_add_vcpus(struct bench_run *r, struct machine *m, unsigned int nr);
 
