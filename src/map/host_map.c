@@ -198,20 +198,12 @@ static long map_window(struct host_map *m, const struct request *r)
  */
 static bool find_place(struct request *r)
 {
-	uint64_t slack = LARGE, front;
-	long ret;
+	void *place;
 
-	if (r->addr || r->flags & ~ANYWHERE || r->size < LARGE || r->size > UINT64_MAX - LARGE)
+	if (r->addr || r->flags & ~ANYWHERE || r->size < LARGE ||
+	    os_reserve(r->size, LARGE, r->offset, &place))
 		return false;
-	ret = os_window_map(0, r->size + slack, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (is_error(ret))
-		return false;
-	front = (r->offset - (uint64_t)ret) & (LARGE - 1);
-	if (front)
-		os_window_unmap((uint64_t)ret, front);
-	os_window_unmap((uint64_t)ret + front + r->size, slack - front);
-	r->addr = (uint64_t)ret + front;
+	r->addr = (uint64_t)(uintptr_t)place;
 	r->flags |= MAP_FIXED;
 	return true;
 }

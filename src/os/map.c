@@ -53,47 +53,49 @@ static int finish(long ret, size_t size, unsigned int flags, void **out)
 	return err;
 }
 
-/* Address space and nothing in it, size bytes at a multiple of align. */
-static long reserve(size_t size, size_t align)
+int os_reserve(size_t size, size_t align, uint64_t offset, void **out)
 {
 	size_t slack = align - OS_PAGE_SIZE;
 	size_t front;
 	long ret;
 
+	os_assert(!((size | offset) & (OS_PAGE_SIZE - 1)));
 	if (size > SIZE_MAX - slack)
 		return -ENOMEM;
 	ret = map_raw(NULL, size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 		      -1, 0);
 	if (os_sys_failed(ret))
-		return ret;
-	front = -(uintptr_t)ret & (align - 1);
+		return (int)ret;
+	front = (offset - (uint64_t)ret) & (align - 1);
 	os_unmap((void *)ret, front);
 	os_unmap((char *)ret + front + size, slack - front);
-	return ret + (long)front;
+	*out = (char *)ret + front;
+	return 0;
 }
 
 int os_map_file(int fd, uint64_t offset, size_t size, size_t align, unsigned int flags, void **out)
 {
 	int prot = protection(flags);
-	long place;
+	void *place;
 	long ret;
+	int err;
 
-	size = (size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
+	size = os_page_up(size);
 	if (align <= OS_PAGE_SIZE)
 		return finish(map_raw(NULL, size, prot, MAP_SHARED, fd, offset), size, flags, out);
 
-	place = reserve(size, align);
-	if (os_sys_failed(place))
-		return (int)place;
-	ret = map_raw((void *)place, size, prot, MAP_SHARED | MAP_FIXED, fd, offset);
+	err = os_reserve(size, align, 0, &place);
+	if (err)
+		return err;
+	ret = map_raw(place, size, prot, MAP_SHARED | MAP_FIXED, fd, offset);
 	if (os_sys_failed(ret))
-		os_unmap((void *)place, size);
+		os_unmap(place, size);
 	return finish(ret, size, flags, out);
 }
 
 int os_map_anon(size_t size, unsigned int flags, void **out)
 {
-	size = (size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
+	size = os_page_up(size);
 	return finish(map_raw(NULL, size, protection(flags),
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
 		      size, flags, out);
