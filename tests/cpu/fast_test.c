@@ -58,21 +58,28 @@ static void a_block_rewrites_one_on_another_page(void **state)
 	guest_unmake(&g);
 }
 
+/* Code at 0x400000 is memory at 0x20000; RDX leads to the page table entry that says so. */
+static void start_with_entry(struct guest *g)
+{
+	uint64_t *entry;
+
+	start(g);
+	entry = guest_map(g, 0x400000, 0x20000, 7);
+	guest_map(g, 0x800000, (uint64_t)((uint8_t *)entry - g->ram) & ~0xfffull, 7);
+	g->s->gpr[CPU_RDX] = 0x800000;
+}
+
 /* A loop calls a function whose page it maps elsewhere each time, with INVLPG. */
 static void the_next_block_is_mapped_elsewhere(void **state)
 {
 	struct guest g;
-	uint64_t *entry;
 
-	start(&g);
-	entry = guest_map(&g, 0x400000, 0x20000, 7);
-	guest_map(&g, 0x800000, (uint64_t)((uint8_t *)entry - g.ram) & ~0xfffull, 7);
+	start_with_entry(&g);
 	guest_put(&g, 0x20000, "\x83\xc3\x01\xc3", 4); /* add ebx, 1; ret */
 	guest_put(&g, 0x21000, "\x83\xc3\x10\xc3", 4); /* add ebx, 16; ret */
 	/* 1: call 0x400000; xor dword [rdx], 0x1000; invlpg [0x400000]; dec ecx; jnz 1b; hlt */
 	GUEST_CODE_BYTES(&g, 0xe8, 0xfb, 0xff, 0x3e, 0, 0x81, 0x32, 0, 0x10, 0, 0, 0x0f, 0x01, 0x3c,
 			 0x25, 0, 0, 0x40, 0, 0xff, 0xc9, 0x75, 0xe9, 0xf4);
-	g.s->gpr[CPU_RDX] = 0x800000;
 	g.s->gpr[CPU_RCX] = 100;
 	guest_run_to(&g, CPU_EXIT_HLT);
 	assert_int_equal(g.s->gpr[CPU_RBX], 50 * 1 + 50 * 16);
@@ -83,16 +90,12 @@ static void the_next_block_is_mapped_elsewhere(void **state)
 static void the_next_block_loses_execution(void **state)
 {
 	struct guest g;
-	uint64_t *entry;
 
-	start(&g);
-	entry = guest_map(&g, 0x400000, 0x20000, 7);
-	guest_map(&g, 0x800000, (uint64_t)((uint8_t *)entry - g.ram) & ~0xfffull, 7);
+	start_with_entry(&g);
 	guest_put(&g, 0x20000, "\xff\xc3\xc3", 3); /* inc ebx; ret */
 	/* 1: call 0x400000; cmp ebx, 50; jne 1b; bts qword [rdx], 63; invlpg [0x400000]; jmp 1b */
 	GUEST_CODE_BYTES(&g, 0xe8, 0xfb, 0xff, 0x3e, 0, 0x83, 0xfb, 50, 0x75, 0xf6, 0x48, 0x0f,
 			 0xba, 0x2a, 63, 0x0f, 0x01, 0x3c, 0x25, 0, 0, 0x40, 0, 0xeb, 0xe7);
-	g.s->gpr[CPU_RDX] = 0x800000;
 	guest_run_to(&g, CPU_EXIT_HLT);
 	assert_int_equal(g.s->gpr[CPU_RAX], 14);
 	assert_int_equal(g.s->cr2, 0x400000);
@@ -104,15 +107,11 @@ static void the_next_block_loses_execution(void **state)
 static void running_code_loses_execution(void **state)
 {
 	struct guest g;
-	uint64_t *entry;
 
-	start(&g);
-	entry = guest_map(&g, 0x400000, 0x20000, 7);
-	guest_map(&g, 0x800000, (uint64_t)((uint8_t *)entry - g.ram) & ~0xfffull, 7);
+	start_with_entry(&g);
 	/* 1: inc ebx; or [rdx], rbp; invlpg [0x400000]; inc edi; cmp ebx, 5; cmove rbp, r8; jmp 1b */
 	guest_put(&g, 0x20000, "\xff\xc3\x48\x09\x2a\x0f\x01\x3c\x25\0\0\x40\0", 13);
 	guest_put(&g, 0x2000d, "\xff\xc7\x83\xfb\x05\x49\x0f\x44\xe8\xeb\xe8", 11);
-	g.s->gpr[CPU_RDX] = 0x800000;
 	g.s->gpr[8] = 1ull << 63;
 	g.s->rip = 0x400000;
 	guest_run_to(&g, CPU_EXIT_HLT);
