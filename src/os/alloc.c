@@ -15,6 +15,7 @@
 #include <linux/mman.h>
 #include <string.h>
 
+#include "os/fail.h"
 #include "os/internal.h"
 #include "os/os.h"
 #include "os/sanitize.h"
@@ -220,6 +221,8 @@ void *os_alloc(size_t size)
 {
 	void *ptr;
 
+	if (os_fail(OS_FAIL_ALLOC))
+		return NULL;
 	if (forked)
 		return own_alloc(size);
 	ptr = calloc(1, size ? size : 1);
@@ -244,7 +247,7 @@ void os_free(void *ptr, size_t size)
 
 void *os_alloc(size_t size)
 {
-	return own_alloc(size);
+	return os_fail(OS_FAIL_ALLOC) ? NULL : own_alloc(size);
 }
 
 void os_free(void *ptr, size_t size)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include "os/fail.h"
 #include "os/internal.h"
 #include "os/os.h"
 #include "os/sys.h"
@@ -65,7 +66,8 @@ static void mark(int fd, bool is_ours)
 
 int os_fd_adopt(int *fd)
 {
-	long high = dup_high(*fd);
+	int err = os_fail(OS_FAIL_FD);
+	long high = err ? err : dup_high(*fd);
 
 	os_sys1(SYS_close, *fd);
 	*fd = -1;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 #include "os/spare.h"
 #include "os/sys.h"
@@ -19,7 +20,9 @@ static int memfd_make(const char *name, int *fd)
 
 	if (!os_jail_hold())
 		return os_spare_take(NULL, fd);
-	ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC);
+	ret = os_fail(OS_FAIL_MEMFD);
+	if (!ret)
+		ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC);
 	os_jail_let();
 	if (ret < 0)
 		return (int)ret;
@@ -59,7 +62,9 @@ int os_memfd_create_2m(const char *name, uint64_t size, int *fd)
 
 	if (!os_jail_hold())
 		return -EMFILE;
-	ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	ret = os_fail(OS_FAIL_MEMFD);
+	if (!ret)
+		ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
 	os_jail_let();
 	if (ret < 0)
 		return (int)ret;
@@ -85,12 +90,16 @@ int os_file_punch(int fd, uint64_t offset, uint64_t size)
 
 int os_file_allocate(int fd, uint64_t offset, uint64_t size)
 {
-	return (int)os_sys4(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, offset, size);
+	int err = os_fail(OS_FAIL_ALLOCATE);
+
+	return err ? err : (int)os_sys4(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, offset, size);
 }
 
 int os_file_resize(int fd, uint64_t size)
 {
-	return (int)os_sys2(SYS_ftruncate, fd, size);
+	int err = os_fail(OS_FAIL_RESIZE);
+
+	return err ? err : (int)os_sys2(SYS_ftruncate, fd, size);
 }
 
 int os_file_backed(int fd, uint64_t *bytes)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/mman.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 #include "os/sanitize.h"
 #include "os/sys.h"
@@ -30,8 +31,10 @@ static int protection(unsigned int flags)
 
 static int hide(void *addr, size_t size)
 {
-	long ret = os_sys3(SYS_madvise, addr, size, MADV_DONTFORK);
+	long ret = os_fail(OS_FAIL_ADVISE);
 
+	if (!ret)
+		ret = os_sys3(SYS_madvise, addr, size, MADV_DONTFORK);
 	if (!ret)
 		ret = os_sys3(SYS_madvise, addr, size, MADV_DONTDUMP);
 	return (int)ret;
@@ -105,9 +108,11 @@ int os_populate(void *addr, size_t size, bool write)
 {
 	uintptr_t start = (uintptr_t)addr & ~(OS_PAGE_SIZE - 1);
 	uintptr_t end = ((uintptr_t)addr + size + OS_PAGE_SIZE - 1) & ~(OS_PAGE_SIZE - 1);
-	long ret = os_sys3(SYS_madvise, start, end - start,
-			   write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	long ret = os_fail(OS_FAIL_POPULATE);
 
+	if (!ret)
+		ret = os_sys3(SYS_madvise, start, end - start,
+			      write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	/* Nothing mapped there, or mapped without the right: the caller asked about touching. */
 	if (ret == -ENOMEM || ret == -EINVAL)
 		ret = -EFAULT;
@@ -116,7 +121,9 @@ int os_populate(void *addr, size_t size, bool write)
 
 int os_collapse(void *addr, size_t size)
 {
-	return (int)os_sys3(SYS_madvise, addr, size, MADV_COLLAPSE);
+	int err = os_fail(OS_FAIL_COLLAPSE);
+
+	return err ? err : (int)os_sys3(SYS_madvise, addr, size, MADV_COLLAPSE);
 }
 
 #if OS_TSAN
@@ -130,8 +137,12 @@ int *__errno_location(void);
 
 static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	void *map = mmap(addr, size, prot, flags, fd, (off_t)offset);
+	int err = os_fail(OS_FAIL_MAP);
+	void *map;
 
+	if (err)
+		return err;
+	map = mmap(addr, size, prot, flags, fd, (off_t)offset);
 	return map == (void *)-1 ? -(long)*__errno_location() : (long)map;
 }
 
@@ -145,7 +156,9 @@ void os_unmap(void *addr, size_t size)
 
 static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
+	int err = os_fail(OS_FAIL_MAP);
+
+	return err ? err : os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
 
 void os_unmap(void *addr, size_t size)

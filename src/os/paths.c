@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 
 uint32_t os_paths_off, os_paths_always;
@@ -34,7 +35,7 @@ static int set_word(const char *word, size_t len)
 	uint32_t bits = slow || fast ? bits_of(word + 4, len - 4) : 0;
 
 	if (!bits)
-		return -EINVAL;
+		return os_fail_word(word, len);
 	os_paths_off = slow ? os_paths_off | bits : os_paths_off & ~bits;
 	os_paths_always = fast ? os_paths_always | bits : os_paths_always & ~bits;
 	return 0;

@@ -6,6 +6,7 @@
  *	slow			every fast path is off
  *	fast			every choice falls on the fast path
  *	slow-tlb,fast-huge	one by one; the last word on a path counts
+ *	fail=17			calls of os that fail: fail.h
  *
  * Read once, before main(); constant from then on. No answer may depend on it.
  */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "os/fail.h"
 #include "os/format.h"
 #include "os/os.h"
 #include "os/sys.h"
@@ -24,8 +25,10 @@ int os_shared_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns
 {
 	struct __kernel_timespec ts = { .tv_sec = timeout_ns / NS_PER_S,
 					.tv_nsec = timeout_ns % NS_PER_S };
-	long ret;
+	long ret = os_fail(OS_FAIL_WAIT);
 
+	if (ret)
+		return (int)ret;
 	ret = os_sys4(SYS_futex, word, FUTEX_WAIT, expected, timeout_ns < 0 ? NULL : &ts);
 	return ret == -EAGAIN ? 0 : (int)ret;
 }
@@ -45,8 +48,9 @@ static struct flock lock_of(short type, uint64_t byte)
 int os_peer_lock(int fd, uint64_t byte)
 {
 	struct flock lock = lock_of(F_WRLCK, byte);
+	int err = os_fail(OS_FAIL_PEER_LOCK);
 
-	return (int)os_sys3(SYS_fcntl, fd, F_OFD_SETLK, &lock);
+	return err ? err : (int)os_sys3(SYS_fcntl, fd, F_OFD_SETLK, &lock);
 }
 
 void os_peer_unlock(int fd, uint64_t byte)
@@ -101,8 +105,10 @@ static void name_of(uint32_t pid, int fd, char name[NAME_MAX_SIZE])
 int os_peer_open(uint32_t pid, int fd, int *own)
 {
 	char name[NAME_MAX_SIZE];
-	long ret;
+	long ret = os_fail(OS_FAIL_FD);
 
+	if (ret)
+		return (int)ret;
 	name_of(pid, fd, name);
 	ret = os_sys4(SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC, 0);
 	if (ret < 0)
@@ -191,8 +197,10 @@ static int next_descriptor(long dir, int from)
 int os_peer_find(uint32_t pid, int fd, const char *begins, char *text, size_t size)
 {
 	char name[NAME_MAX_SIZE];
-	long dir;
+	long dir = os_fail(OS_FAIL_FD);
 
+	if (dir)
+		return (int)dir;
 	if (pid)
 		os_format(name, sizeof(name), "/proc/%u/fd", pid);
 	else

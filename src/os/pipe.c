@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "os/fail.h"
 #include "os/format.h"
 #include "os/os.h"
 #include "os/sys.h"
@@ -15,7 +16,10 @@
 static long open_again(int fd, int flags)
 {
 	char path[PATH_SIZE];
+	int err = os_fail(OS_FAIL_FD);
 
+	if (err)
+		return err;
 	os_format(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return os_sys4(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0);
 }

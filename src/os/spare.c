@@ -6,6 +6,7 @@
 #include <linux/memfd.h>
 #include <string.h>
 
+#include "os/fail.h"
 #include "os/internal.h"
 #include "os/os.h"
 #include "os/sys.h"
@@ -70,9 +71,11 @@ static void pool_drop(void)
 static bool pool_add(const char *name)
 {
 	struct spare *s = &pool[nr_spare];
-	long fd = os_sys2(SYS_memfd_create, *name ? name : GENERIC_NAME,
-			  MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	long fd = os_fail(OS_FAIL_MEMFD);
 
+	if (!fd)
+		fd = os_sys2(SYS_memfd_create, *name ? name : GENERIC_NAME,
+			     MFD_ALLOW_SEALING | MFD_CLOEXEC);
 	if (fd < 0)
 		return false;
 	s->fd = (int)fd;
@@ -162,7 +165,9 @@ static int for_program_from_pool(const char *name, bool cloexec, int *fd)
 
 	if (err)
 		return err;
-	ret = os_sys3(SYS_fcntl, spare, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	ret = os_fail(OS_FAIL_FD);
+	if (!ret)
+		ret = os_sys3(SYS_fcntl, spare, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 	os_fd_close(spare);
 	*fd = (int)ret;
 	return ret < 0 ? (int)ret : 0;
@@ -174,7 +179,10 @@ int os_memfd_for_program(const char *name, bool must_have_name, bool cloexec, in
 
 	if (!os_jail_hold())
 		return for_program_from_pool(must_have_name ? name : NULL, cloexec, fd);
-	ret = os_sys2(SYS_memfd_create, name, MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
+	ret = os_fail(OS_FAIL_MEMFD);
+	if (!ret)
+		ret = os_sys2(SYS_memfd_create, name,
+			      MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
 	os_jail_let();
 	*fd = (int)ret;
 	return ret < 0 ? (int)ret : 0;

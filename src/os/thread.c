@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 #include "os/spare.h"
 #include "os/sys.h"
@@ -61,7 +62,9 @@ static int create_blocked(struct os_thread *t, const pthread_attr_t *attr)
 
 	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, sizeof(old));
 	if (os_jail_hold()) {
-		err = pthread_create(&t->thread, attr, thread_main, t);
+		err = -os_fail(OS_FAIL_THREAD);
+		if (!err)
+			err = pthread_create(&t->thread, attr, thread_main, t);
 		os_jail_let();
 	}
 	os_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));

@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <linux/time_types.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 #include "os/sys.h"
 
@@ -13,8 +14,10 @@ int os_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
 	struct __kernel_timespec ts = { .tv_sec = timeout_ns / NS_PER_S,
 					.tv_nsec = timeout_ns % NS_PER_S };
-	long ret;
+	long ret = os_fail(OS_FAIL_WAIT);
 
+	if (ret)
+		return (int)ret;
 	ret = os_sys4(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &ts);
 	return ret == -EAGAIN ? 0 : (int)ret;
 }

@@ -8,6 +8,7 @@
 #include <linux/mman.h>
 #include <linux/userfaultfd.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 #include "os/sanitize.h"
 #include "os/sys.h"
@@ -39,8 +40,11 @@ int *__errno_location(void);
 
 long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
 {
+	int err = os_fail(OS_FAIL_MAP);
 	void *map;
 
+	if (err)
+		return err;
 	if (flags & MAP_FIXED)
 		return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 	map = mmap((void *)addr, size, prot, flags, fd, (off_t)offset);
@@ -54,7 +58,9 @@ long os_window_unmap(uint64_t addr, uint64_t size)
 #else
 long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
+	int err = os_fail(OS_FAIL_MAP);
+
+	return err ? err : os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
 
 long os_window_unmap(uint64_t addr, uint64_t size)
@@ -65,11 +71,17 @@ long os_window_unmap(uint64_t addr, uint64_t size)
 
 long os_window_move(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to)
 {
-	return os_sys5(SYS_mremap, addr, old_size, size, flags, to);
+	int err = os_fail(OS_FAIL_MOVE);
+
+	return err ? err : os_sys5(SYS_mremap, addr, old_size, size, flags, to);
 }
 
 long os_window_protect(uint64_t addr, uint64_t size, int prot, int pkey)
 {
+	int err = os_fail(OS_FAIL_PROTECT);
+
+	if (err)
+		return err;
 	if (pkey < 0)
 		return os_sys3(SYS_mprotect, addr, size, prot);
 	return os_sys4(SYS_pkey_mprotect, addr, size, prot, pkey);
@@ -77,6 +89,10 @@ long os_window_protect(uint64_t addr, uint64_t size, int prot, int pkey)
 
 long os_window_lock(uint64_t addr, uint64_t size, int flags)
 {
+	int err = os_fail(OS_FAIL_LOCK);
+
+	if (err)
+		return err;
 	/* Without flags the older call will do, which filters may know. */
 	if (!flags)
 		return os_sys2(SYS_mlock, addr, size);
@@ -90,16 +106,20 @@ long os_window_unlock(uint64_t addr, uint64_t size)
 
 long os_window_advise(uint64_t addr, uint64_t size, int advice)
 {
-	return os_sys3(SYS_madvise, addr, size, advice);
+	int err = os_fail(OS_FAIL_ADVISE);
+
+	return err ? err : os_sys3(SYS_madvise, addr, size, advice);
 }
 
 /* ---- the empty file, the limit --------------------------------------------------------------- */
 
 int os_window_empty(int *fd)
 {
-	long ret = os_sys2(SYS_memfd_create, "gmem-empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	long ret = os_fail(OS_FAIL_MEMFD);
 	int err;
 
+	if (!ret)
+		ret = os_sys2(SYS_memfd_create, "gmem-empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (ret < 0)
 		return (int)ret;
 	*fd = (int)ret;
@@ -133,9 +153,11 @@ uint64_t os_window_max(void)
 int os_marks_open(int *fd)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = FEATURE_POISON | FEATURE_WP_FILES };
-	long ret = os_sys1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
+	long ret = os_fail(OS_FAIL_MARKS);
 	int own;
 
+	if (!ret)
+		ret = os_sys1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
 	if (ret < 0)
 		return (int)ret;
 	own = (int)ret;
@@ -154,8 +176,9 @@ int os_marks_watch(int fd, uint64_t addr, uint64_t size)
 {
 	struct uffdio_register reg = { .range = { .start = addr, .len = size },
 				       .mode = UFFDIO_REGISTER_MODE_WP };
+	int err = os_fail(OS_FAIL_WATCH);
 
-	return (int)os_sys3(SYS_ioctl, fd, UFFDIO_REGISTER, &reg);
+	return err ? err : (int)os_sys3(SYS_ioctl, fd, UFFDIO_REGISTER, &reg);
 }
 
 int os_marks_unwatch(int fd, uint64_t addr, uint64_t size)
@@ -168,8 +191,12 @@ int os_marks_unwatch(int fd, uint64_t addr, uint64_t size)
 int os_mark(int fd, uint64_t addr, uint64_t size, uint64_t *done)
 {
 	struct poison p = { .range = { .start = addr, .len = size }, .mode = 1 /* wake nobody */ };
-	int err = (int)os_sys3(SYS_ioctl, fd, IOCTL_POISON, &p);
+	int err = os_fail(OS_FAIL_MARK);
 
+	*done = 0;
+	if (err)
+		return err;
+	err = (int)os_sys3(SYS_ioctl, fd, IOCTL_POISON, &p);
 	*done = err && p.updated < 0 ? 0 : (uint64_t)p.updated;
 	return err;
 }
