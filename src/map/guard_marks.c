@@ -134,8 +134,12 @@ static int mark_run(struct guard *g, struct guard_window *w, uint64_t addr, uint
 		if (!err || addr == end)
 			break;
 		err = mark_stubborn(g, w, addr);
-		addr += OS_PAGE_SIZE;
+		if (!err)
+			addr += OS_PAGE_SIZE;
 	}
+	/* Who tries again must not take them for hidden. */
+	if (err)
+		guard_pages_set(g->pages, addr, end - addr, PAGE_OPEN);
 	return err;
 }
 

@@ -52,7 +52,7 @@ static void close_by_protection(struct guard *g, struct guard_window *w)
 {
 	os_log(OS_LOG_ERROR,
 	       "no mapping to hide guest memory with: its window cannot be used any more");
-	os_assert(os_window_protect(w->addr, w->size, PROT_NONE, -1) == 0);
+	os_assert(os_window_bar(w->addr, w->size) == 0);
 	w->prot = PROT_NONE;
 	w->barred = true;
 }

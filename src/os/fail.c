@@ -40,6 +40,7 @@ static const struct {
 static struct os_fail_plan armed;
 static _Atomic uint64_t nr_calls, nr_failed;
 static _Atomic uint32_t first_point;
+static _Atomic bool relieved; /* what failed is there again */
 
 static int error_of(enum os_fail_point point)
 {
@@ -57,7 +58,7 @@ int os_fail_now(enum os_fail_point point)
 	if (!(atomic_load_explicit(&os_fail_points, memory_order_acquire) >> point & 1))
 		return 0;
 	call = atomic_fetch_add(&nr_calls, 1);
-	if (call < armed.first || call - armed.first >= armed.nr)
+	if (call < armed.first || call - armed.first >= armed.nr || atomic_load(&relieved))
 		return 0;
 	err = error_of(point);
 	if (atomic_fetch_add(&nr_failed, 1) == 0) {
@@ -69,6 +70,14 @@ int os_fail_now(enum os_fail_point point)
 	return err;
 }
 
+void os_fail_relieve(void)
+{
+	uint32_t point = atomic_load(&first_point);
+
+	if (point < OS_FAIL_NR && OS_FAIL_MAPPINGS >> point & 1)
+		atomic_store(&relieved, true);
+}
+
 void os_fail_arm(const struct os_fail_plan *plan)
 {
 	os_fail_disarm(NULL);
@@ -76,6 +85,7 @@ void os_fail_arm(const struct os_fail_plan *plan)
 	atomic_store(&nr_calls, 0);
 	atomic_store(&nr_failed, 0);
 	atomic_store(&first_point, NO_POINT);
+	atomic_store(&relieved, false);
 	atomic_store_explicit(&os_fail_points, plan->points, memory_order_release);
 }
 

@@ -22,6 +22,9 @@
  *	fail-map=3+		that one and all after it
  *	fail-alloc=2,fail.1	the second error of those the call has
  *
+ * Where mappings fail from one on, that ends when one is given back: as with a process that has as many as it
+ * may have, and gives up some that it held for that.
+ *
  * A child goes on counting where its parent was; a program that is executed starts anew. The first failure
  * is announced in a message, so that a sweep knows where to end.
  *
@@ -59,6 +62,11 @@ enum os_fail_point {
 };
 
 #define OS_FAIL_ALL ((1u << OS_FAIL_NR) - 1)
+/* What a process runs out of together. */
+#define OS_FAIL_MAPPINGS                                                                        \
+	(1u << OS_FAIL_MAP | 1u << OS_FAIL_UNMAP | 1u << OS_FAIL_MOVE | 1u << OS_FAIL_PROTECT | \
+	 1u << OS_FAIL_LOCK | 1u << OS_FAIL_ADVISE | 1u << OS_FAIL_WATCH)
+#define OS_FAIL_FDS (1u << OS_FAIL_MEMFD | 1u << OS_FAIL_FD | 1u << OS_FAIL_MARKS)
 
 struct os_fail_plan {
 	uint32_t points; /* a bit for each kind of call that counts */
@@ -87,6 +95,7 @@ int os_fail_word(const char *word, size_t len);
 
 extern _Atomic uint32_t os_fail_points; /* that count now */
 int os_fail_now(enum os_fail_point point);
+void os_fail_relieve(void);
 
 /* 0, or the error that the call is to return without having done anything. */
 static inline int os_fail(enum os_fail_point point)
@@ -94,6 +103,13 @@ static inline int os_fail(enum os_fail_point point)
 	uint32_t points = atomic_load_explicit(&os_fail_points, memory_order_relaxed);
 
 	return __builtin_expect(points != 0, 0) ? os_fail_now(point) : 0;
+}
+
+/* A mapping has been given back. */
+static inline void os_fail_unmapped(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&os_fail_points, memory_order_relaxed) != 0, 0))
+		os_fail_relieve();
 }
 
 #endif

@@ -53,6 +53,7 @@ long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, ui
 
 long os_window_unmap(uint64_t addr, uint64_t size)
 {
+	os_fail_unmapped();
 	return munmap((void *)addr, size) ? -(long)*__errno_location() : 0;
 }
 #else
@@ -65,6 +66,7 @@ long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, ui
 
 long os_window_unmap(uint64_t addr, uint64_t size)
 {
+	os_fail_unmapped();
 	return os_sys2(SYS_munmap, addr, size);
 }
 #endif
@@ -85,6 +87,11 @@ long os_window_protect(uint64_t addr, uint64_t size, int prot, int pkey)
 	if (pkey < 0)
 		return os_sys3(SYS_mprotect, addr, size, prot);
 	return os_sys4(SYS_pkey_mprotect, addr, size, prot, pkey);
+}
+
+long os_window_bar(uint64_t addr, uint64_t size)
+{
+	return os_sys3(SYS_mprotect, addr, size, PROT_NONE);
 }
 
 long os_window_lock(uint64_t addr, uint64_t size, int flags)

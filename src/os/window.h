@@ -19,6 +19,8 @@ long os_window_unmap(uint64_t addr, uint64_t size);
 long os_window_move(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to);
 /* pkey -1: mprotect(2) */
 long os_window_protect(uint64_t addr, uint64_t size, int prot, int pkey);
+/* Takes all rights of whole mappings, which needs no memory: for who has none. */
+long os_window_bar(uint64_t addr, uint64_t size);
 /* mlock2(2), or munlock(2) */
 long os_window_lock(uint64_t addr, uint64_t size, int flags);
 long os_window_unlock(uint64_t addr, uint64_t size);
