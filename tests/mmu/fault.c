@@ -349,6 +349,27 @@ static void a_prefault_backs_and_reports_one_page(void **state)
 	world_unmake(&w);
 }
 
+/* What it waits for here does not end by itself. */
+static void a_fault_that_waits_gives_way_to_a_signal(void **state)
+{
+	uint8_t *memory = memory_make(PAGE, 0);
+	struct memslot *slot;
+	struct world w;
+
+	world_make(&w, false);
+	slot = slot_make(&w, 0, BASE / PAGE, 1, memory, 0);
+	slot->invalid = true;
+	os_signal_set_pending(true);
+	assert_int_equal(mmu_fault(w.v, BASE, MMU_READ, false, &info), MMU_FAULT_ERROR);
+	assert_int_equal(info.error, -EINTR);
+	slot->invalid = false;
+	/* One that need not wait is done all the same. */
+	assert_int_equal(mmu_fault(w.v, BASE, MMU_READ, false, &info), MMU_FAULT_OK);
+	os_signal_set_pending(false);
+	world_unmake(&w);
+	memory_unmake(memory, PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +389,7 @@ int main(void)
 		cmocka_unit_test(a_slot_on_its_way_out_is_waited_for_or_told_to_a_prefault),
 		cmocka_unit_test(a_prefault_loops_when_the_profile_says_so),
 		cmocka_unit_test(a_prefault_backs_and_reports_one_page),
+		cmocka_unit_test(a_fault_that_waits_gives_way_to_a_signal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

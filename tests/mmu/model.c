@@ -168,6 +168,9 @@ static uint64_t pick_nr(struct model *m, uint64_t limit)
 	static const uint64_t unit[] = { 1, 20, 512, 513, 262144, 262144 + 512 };
 	uint64_t nr = unit[pick(m, 6)] + pick(m, 2);
 
+	if (nr > 1 && pick(m, 4) == 0)
+		nr--;
+
 	return nr < limit ? nr : limit;
 }
 
@@ -228,6 +231,7 @@ static void create(struct model *m, int id)
 	struct model_slot s = { .gfn = pick_page(m, NR_GFNS),
 				.file = (int)pick(m, NR_FILES + 1) - 1 };
 	struct memslot what = { .id = (uint32_t)id };
+	uint64_t skip = 0;
 	bool bound;
 	int ret;
 
@@ -239,10 +243,15 @@ static void create(struct model *m, int id)
 		s.gfn = s.gfn / 262144 * 262144;
 		s.nr = 262144 + pick(m, 2) * 512;
 		s.hva = (uint64_t)(uintptr_t)m->memory + pick(m, 2) * GB;
+		/* At either end it may lack a page of a block. */
+		skip = pick(m, 4) == 0;
+		s.gfn += skip;
+		s.hva += skip * PAGE;
+		s.nr -= skip + (pick(m, 4) == 0);
 	}
 	if (s.file >= 0) {
 		s.flags = MEMSLOT_GUEST_MEMFD;
-		s.file_offset = pick(m, 2) ? pick_page(m, FILE_PAGES) : 0;
+		s.file_offset = pick(m, 2) ? pick_page(m, FILE_PAGES) : skip;
 		s.nr = s.nr < FILE_PAGES - s.file_offset ? s.nr : FILE_PAGES - s.file_offset;
 		what.file = m->files[s.file];
 		s.gmem_only = file_flags[s.file] & GMEM_FILE_MMAP;
