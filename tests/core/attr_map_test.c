@@ -30,6 +30,26 @@ static void set(struct attr_map *map, uint64_t first, uint64_t nr, uint32_t valu
 	attr_map_set(map, first, nr, value);
 }
 
+/* Every entry of a node differs from what the node was made with, and they differ from each other. */
+static void a_node_of_two_values_does_not_fold(void **state)
+{
+	struct attr_map *map = map_of(3, 0);
+	uint32_t value;
+	uint64_t i;
+
+	for (i = 0; i < 512; i++)
+		set(map, i * PAGES_2M, PAGES_2M, i % 2 ? 1 : 2);
+	attr_map_check(map);
+	for (i = 0; i < 512; i++)
+		assert_int_equal(attr_map_get(map, i * PAGES_2M + 5), i % 2 ? 1 : 2);
+	assert_false(attr_map_uniform(map, 0, PAGES_1G, &value));
+	for (i = 0; i < 512; i += 2)
+		set(map, i * PAGES_2M, PAGES_2M, 1);
+	attr_map_check(map);
+	assert_true(attr_map_uniform(map, 0, PAGES_1G, &value) && value == 1);
+	attr_map_destroy(map);
+}
+
 /* ---- against the array ------------------------------------------------------------------------ */
 
 #define SPAN (4 * PAGES_1G) /* pages the array covers */
@@ -450,6 +470,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_an_array),
 		cmocka_unit_test(holds_several_attributes),
+		cmocka_unit_test(a_node_of_two_values_does_not_fold),
 		cmocka_unit_test(a_smaller_map_is_lower),
 		cmocka_unit_test(sets_ranges_of_any_size),
 		cmocka_unit_test(uniform_subtrees_fold),

@@ -392,7 +392,9 @@ static void a_type_may_care_for_nothing(void **state)
 	static const struct gmem_type_ops none;
 	struct gmem_file *f = file_of(4 * MB, 0);
 
+	assert_int_equal(gmem_file_prepare(f, 0), 0);
 	gmem_file_set_type(f, &none, NULL);
+	assert_false(gmem_file_prepares(f));
 	page_at(f, 0)[0] = 1;
 	assert_int_equal(gmem_file_prepare(f, 0), 0);
 	assert_int_equal(convert(f, 0, MB, 0), 0);
@@ -400,6 +402,7 @@ static void a_type_may_care_for_nothing(void **state)
 	assert_int_equal(gmem_file_punch(f, 0, MB), 0);
 	gmem_file_get(f);
 	gmem_file_release(f);
+	assert_int_equal(gmem_file_punch(f, 0, MB), 0);
 	gmem_file_put(f);
 	close_file(f);
 }

@@ -18,6 +18,19 @@ static void an_open_window_covers_its_range_and_no_more(void **state)
 	assert_true(window_set_idle(&set));
 }
 
+static void two_that_begin_at_one_place_are_told_apart(void **state)
+{
+	struct window_set set = { 0 };
+
+	window_open(&set, 10, 20);
+	window_open(&set, 10, 30);
+	window_close(&set, 10, 30);
+	assert_true(window_is_open(&set, 10, 20));
+	assert_false(window_is_open(&set, 20, 30));
+	window_close(&set, 10, 20);
+	assert_true(window_set_idle(&set));
+}
+
 static void a_closed_window_is_remembered_by_those_before_it(void **state)
 {
 	struct window_set set = { 0 };
@@ -78,6 +91,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_open_window_covers_its_range_and_no_more),
+		cmocka_unit_test(two_that_begin_at_one_place_are_told_apart),
 		cmocka_unit_test(a_closed_window_is_remembered_by_those_before_it),
 		cmocka_unit_test(when_too_many_have_closed_everything_may_have_changed),
 		cmocka_unit_test(more_brackets_than_entries_stay_covered_until_each_is_closed),

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What a store and a file say when the system refuses, and that the next attempt finds everything as it was. */
+#include "test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/attr_map.h"
+#include "fail_alloc.h"
+#include "fixture.h"
+#include "os/fail.h"
+#include "os/paths.h"
+#include "pool_2m.h"
+#include "store_model.h"
+
+#define HUGE_PATH (1u << OS_PATH_HUGE)
+#define WANTED 6
+
+bool __real_os_signal_pending(void);
+bool __wrap_os_signal_pending(void);
+int __real_os_file_punch(int fd, uint64_t offset, uint64_t size);
+int __wrap_os_file_punch(int fd, uint64_t offset, uint64_t size);
+
+static const char *no_pool;
+static long signal_in = -1; /* looks for a signal before there is one; -1: there is none */
+static int refuse_punch;
+
+bool __wrap_os_signal_pending(void)
+{
+	return signal_in >= 0 && signal_in-- == 0;
+}
+
+int __wrap_os_file_punch(int fd, uint64_t offset, uint64_t size)
+{
+	return refuse_punch ? refuse_punch : __real_os_file_punch(fd, offset, size);
+}
+
+/* The next call of this kind fails, and all that follow. */
+static void fail_all(enum os_fail_point point)
+{
+	os_fail_arm(&(struct os_fail_plan){ .points = 1u << point, .nr = UINT64_MAX });
+}
+
+static void fail_none(void)
+{
+	struct os_fail_seen seen;
+
+	os_fail_disarm(&seen);
+	assert_true(seen.nr_failed > 0);
+}
+
+static void need_pool(void)
+{
+	if (no_pool) {
+		print_message("skipped: %s\n", no_pool);
+		skip();
+	}
+}
+
+/* ---- thp ------------------------------------------------------------------------------------- */
+
+static void a_fault_without_a_window_is_refused(void **state)
+{
+	struct store *s = make_store(2 * BLOCK, STORE_THP);
+
+	fail_all(OS_FAIL_MAP);
+	assert_int_equal(store_fill(s, BLOCK), -ENOMEM);
+	fail_none();
+	assert_int_equal(store_backed(s), 0);
+	guest_at(s, BLOCK)[0] = 1;
+	store_destroy(s);
+}
+
+static void an_allocation_without_a_window_is_refused(void **state)
+{
+	struct store *s = make_store(2 * BLOCK, STORE_THP);
+
+	fail_all(OS_FAIL_MAP);
+	assert_int_equal(store_allocate(s, 0, 2 * BLOCK), -ENOMEM);
+	fail_none();
+	assert_int_equal(store_backed(s), 0);
+	assert_int_equal(store_allocate(s, 0, 2 * BLOCK), 0);
+	assert_int_equal(store_backed(s), 2 * BLOCK);
+	store_destroy(s);
+}
+
+static void a_block_that_cannot_be_huge_has_small_pages(void **state)
+{
+	struct store *s = make_store(2 * BLOCK, STORE_THP);
+
+	fail_all(OS_FAIL_POPULATE);
+	guest_at(s, 3 * PAGE)[0] = 3;
+	fail_none();
+	assert_int_equal(store_backed(s), PAGE);
+	assert_int_equal(at(s, 3 * PAGE)[0], 3);
+	store_destroy(s);
+}
+
+static void a_signal_ends_an_allocation_of_huge_pages(void **state)
+{
+	struct store *s = make_store(3 * BLOCK, STORE_THP);
+
+	signal_in = 1;
+	assert_int_equal(store_allocate(s, 0, 3 * BLOCK), -EINTR);
+	assert_int_equal(signal_in, -1);
+	assert_true(store_backed(s) <= BLOCK);
+	assert_int_equal(store_allocate(s, 0, 3 * BLOCK), 0);
+	assert_int_equal(store_backed(s), 3 * BLOCK);
+	store_destroy(s);
+}
+
+static void a_punch_that_fails_leaves_the_page(void **state)
+{
+	struct store *s = make_store(BLOCK, STORE_THP);
+
+	guest_at(s, 0)[0] = 7;
+	refuse_punch = -EINTR;
+	assert_int_equal(store_punch(s, 0, BLOCK), -EINTR);
+	refuse_punch = 0;
+	assert_int_equal(at(s, 0)[0], 7);
+	assert_int_equal(store_punch(s, 0, BLOCK), 0);
+	assert_int_equal(store_backed(s), 0);
+	store_destroy(s);
+}
+
+/* Tables below tables: more windows than one table has. */
+static void a_punch_far_out_forgets_what_was_filled_there(void **state)
+{
+	const uint64_t far = (uint64_t)3 << 48;
+	struct store *s = make_store((uint64_t)1 << 50, STORE_THP);
+
+	guest_at(s, far)[0] = 1;
+	assert_int_equal(store_backed(s), BLOCK);
+	assert_int_equal(store_punch(s, far - BLOCK, 2 * BLOCK), 0);
+	assert_int_equal(store_backed(s), 0);
+	guest_at(s, far + PAGE)[0] = 1;
+	assert_int_equal(store_backed(s), BLOCK);
+	store_destroy(s);
+}
+
+static void what_lies_behind_the_range_is_not_present_in_it(void **state)
+{
+	struct store *s = make_store(8 * PAGE, STORE_4K);
+	uint64_t offset = 0, size;
+
+	at(s, 5 * PAGE)[0] = 1;
+	assert_false(store_next_present(s, &offset, 4 * PAGE, &size));
+	assert_true(store_next_present(s, &offset, 6 * PAGE, &size));
+	assert_int_equal(offset, 5 * PAGE);
+	store_destroy(s);
+}
+
+/* ---- 2m -------------------------------------------------------------------------------------- */
+
+static void a_signal_ends_an_allocation_of_the_pool(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_store(3 * BLOCK, STORE_2M);
+	signal_in = 1;
+	assert_int_equal(store_allocate(s, 0, 3 * BLOCK), -EINTR);
+	assert_int_equal(store_backed(s), BLOCK);
+	store_destroy(s);
+}
+
+static void without_a_window_no_page_leaves_the_pool(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_store(BLOCK, STORE_2M);
+	fail_all(OS_FAIL_MAP);
+	assert_int_equal(store_fill(s, 0), -ENOMEM);
+	assert_int_equal(store_allocate(s, 0, BLOCK), -ENOMEM);
+	fail_none();
+	assert_int_equal(store_backed(s), 0);
+	store_destroy(s);
+}
+
+static void a_punch_that_fails_leaves_the_huge_page(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_store(3 * BLOCK, STORE_2M);
+	guest_at(s, 0)[0] = 1;
+	guest_at(s, BLOCK)[0] = 2;
+	refuse_punch = -ENOMEM;
+	assert_int_equal(store_punch(s, PAGE, 3 * BLOCK - PAGE), -ENOMEM);
+	refuse_punch = 0;
+	assert_int_equal(store_backed(s), 2 * BLOCK);
+	assert_int_equal(at(s, BLOCK)[0], 2);
+	store_destroy(s);
+}
+
+/* Of the block in which the range begins the last piece goes, and with it the huge page; or would. */
+static void a_punch_whose_first_piece_fails_goes_no_further(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_store(3 * BLOCK, STORE_2M);
+	guest_at(s, 0)[0] = 1;
+	guest_at(s, BLOCK)[0] = 2;
+	assert_int_equal(store_punch(s, 0, PAGE), 0);
+	refuse_punch = -ENOMEM;
+	assert_int_equal(store_punch(s, PAGE, 2 * BLOCK), -ENOMEM);
+	refuse_punch = 0;
+	assert_int_equal(at(s, BLOCK)[0], 2);
+	assert_int_equal(store_punch(s, PAGE, 2 * BLOCK), 0);
+	assert_int_equal(store_backed(s), 0);
+	store_destroy(s);
+}
+
+/* Taking it back into use has to be noted, and cannot be. */
+static void a_page_that_was_punched_needs_memory_to_come_back(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_store(BLOCK, STORE_2M);
+	guest_at(s, 0)[0] = 1;
+	assert_int_equal(store_punch(s, PAGE, BLOCK - PAGE), 0);
+	/* The map of what is punched folds into one entry and is taken apart again. */
+	assert_int_equal(store_punch(s, 0, PAGE), 0);
+	allow_allocs(0);
+	while (store_fill(s, 5 * PAGE) == 0 && store_punch(s, 0, 5 * PAGE) == 0 &&
+	       store_punch(s, 5 * PAGE, BLOCK - 5 * PAGE) == 0 && store_backed(s))
+		;
+	allow_allocs(ALLOW_ALL);
+	guest_at(s, 5 * PAGE)[0] = 5;
+	assert_int_equal(at(s, 5 * PAGE)[0], 5);
+	store_destroy(s);
+}
+
+static void a_punched_block_says_so_of_its_neighbours(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_store(BLOCK + 3 * PAGE, STORE_2M);
+	guest_at(s, 0)[0] = 1;
+	guest_at(s, BLOCK)[0] = 1;
+	assert_true(store_filled_around(s, 0));
+	assert_int_equal(store_punch(s, BLOCK, PAGE), 0);
+	assert_false(store_filled_around(s, BLOCK + 2 * PAGE));
+	assert_true(store_filled_around(s, PAGE));
+	assert_int_equal(store_punch(s, PAGE, BLOCK - PAGE), 0);
+	assert_int_equal(store_punch(s, 0, PAGE), 0);
+	assert_false(store_filled_around(s, 0));
+	store_destroy(s);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static void a_file_of_more_huge_pages_than_there_are_is_refused(void **state)
+{
+	uint64_t before = os_alloc_live();
+	struct gmem_file *f = NULL;
+
+	assert_true(gmem_file_create((uint64_t)1 << 45, GMEM_FILE_HUGETLB, &f) < 0);
+	assert_null(f);
+	assert_int_equal(os_alloc_live(), before);
+}
+
+static void a_file_without_a_memfd_is_refused(void **state)
+{
+	uint64_t before = os_alloc_live();
+	struct gmem_file *f = NULL;
+
+	fail_all(OS_FAIL_MEMFD);
+	assert_true(gmem_file_create(PAGE, 0, &f) < 0);
+	fail_none();
+	assert_null(f);
+	assert_int_equal(os_alloc_live(), before);
+}
+
+static void a_file_passes_on_what_its_store_says(void **state)
+{
+	struct gmem_file *f = file_of(2 * BLOCK, GMEM_FILE_THP);
+	void *addr;
+	int level;
+
+	fail_all(OS_FAIL_MAP);
+	gmem_file_fault_begin(f);
+	assert_int_equal(gmem_file_page(f, 0, &addr, &level), -ENOMEM);
+	gmem_file_fault_end(f);
+	fail_none();
+	fail_all(OS_FAIL_ALLOCATE);
+	assert_true(gmem_file_allocate(f, 0, PAGE) < 0);
+	fail_none();
+	assert_int_equal(store_backed(gmem_file_store(f)), 0);
+	page_at(f, 0)[0] = 1;
+	refuse_punch = -ENOMEM;
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), -ENOMEM);
+	refuse_punch = 0;
+	assert_int_equal(page_at(f, 0)[0], 1);
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), 0);
+	assert_int_equal(page_at(f, 0)[0], 0);
+	close_file(f);
+}
+
+static int setup(void **state)
+{
+	os_paths_off &= ~HUGE_PATH;
+	os_paths_always &= ~HUGE_PATH;
+	return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_fault_without_a_window_is_refused),
+		TEST(an_allocation_without_a_window_is_refused),
+		TEST(a_block_that_cannot_be_huge_has_small_pages),
+		TEST(a_signal_ends_an_allocation_of_huge_pages),
+		TEST(a_punch_that_fails_leaves_the_page),
+		TEST(a_punch_far_out_forgets_what_was_filled_there),
+		TEST(what_lies_behind_the_range_is_not_present_in_it),
+		TEST(a_signal_ends_an_allocation_of_the_pool),
+		TEST(without_a_window_no_page_leaves_the_pool),
+		TEST(a_punch_that_fails_leaves_the_huge_page),
+		TEST(a_punch_whose_first_piece_fails_goes_no_further),
+		TEST(a_page_that_was_punched_needs_memory_to_come_back),
+		TEST(a_punched_block_says_so_of_its_neighbours),
+		TEST(a_file_of_more_huge_pages_than_there_are_is_refused),
+		TEST(a_file_without_a_memfd_is_refused),
+		TEST(a_file_passes_on_what_its_store_says),
+	};
+	int ret;
+
+	no_pool = pool_open(WANTED);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (!no_pool)
+		pool_close();
+	return ret;
+}
