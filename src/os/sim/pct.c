@@ -83,7 +83,7 @@ static unsigned int decide(enum sim_choice_kind kind, unsigned int by_default, u
 {
 	switch (kind) {
 	case SIM_GO:
-		if (next_change < nr_changes && sim.now >= changes[next_change]) {
+		if (next_change < nr_changes && sim.contended >= changes[next_change]) {
 			next_change++;
 			fall(sim.self);
 		}

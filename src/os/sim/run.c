@@ -45,7 +45,7 @@ static void reset(const struct sim_scenario *s)
 	sim.max_points = s->max_points ? s->max_points : MAX_POINTS;
 	sim.self = NULL;
 	sim.runnable = sim.yielded = 0;
-	sim.now = sim.nr_switches = sim.wait_order = 0;
+	sim.now = sim.contended = sim.nr_switches = sim.wait_order = 0;
 	sim.clock = CLOCK_START;
 	sim.hash = 0xcbf29ce484222325ull;
 	sim.nr_stores = sim.nr_conds = sim.nr_words = 0;
@@ -127,5 +127,7 @@ void sim_run(const struct sim_scenario *s)
 	sim_slot->switches += sim.nr_switches;
 	if (sim.now > sim_slot->max_points)
 		sim_slot->max_points = sim.now;
+	if (sim.contended > sim_slot->max_contended)
+		sim_slot->max_contended = sim.contended;
 	sim_slot->hash = sim.hash;
 }

@@ -97,7 +97,7 @@ static void run_seeds(const struct sim_job *job, const struct sim_policy *policy
 	for (i = 0; i < job->nr; i++) {
 		sim_slot->seed = sim_seed(job->scenario, job->search, job->first + i);
 		if (job->search == SIM_PCT && !job->one)
-			sim_slot->seed = sim_pct_seed(sim_slot->seed, sim_slot->max_points);
+			sim_slot->seed = sim_pct_seed(sim_slot->seed, sim_slot->max_contended);
 		policy->begin(sim_slot->seed);
 		sim_run(job->scenario);
 	}

@@ -172,6 +172,7 @@ struct sim {
 	struct sim_fibre *self;
 	uint32_t runnable, yielded;
 	uint64_t now, clock, hash;
+	uint64_t contended; /* points at which more than one could go on */
 	unsigned int nr_stores, nr_conds, nr_words;
 	bool check_points;
 
@@ -260,7 +261,7 @@ void sim_fault_init(void);
 
 /* Written by the process that runs schedules, read by the one that started it, also when it died. */
 struct sim_slot {
-	uint64_t runs, points, switches, max_points, nr_exhausted_late;
+	uint64_t runs, points, switches, max_points, max_contended, nr_exhausted_late;
 	uint64_t seed, hash; /* of the last schedule */
 	uint64_t seconds_marker;
 	bool exhausted, failed;

@@ -245,8 +245,10 @@ static void step(struct sim_fibre *f, enum sim_kind kind)
 	}
 	if (yields && sim.policy->yielded)
 		sim.policy->yielded(f);
-	if (sim.runnable & (sim.runnable - 1))
-		choose_who(f, yields);
+	if (!(sim.runnable & (sim.runnable - 1)))
+		return;
+	sim.contended++;
+	choose_who(f, yields);
 }
 
 void sim_step(enum sim_kind kind, const volatile void *addr, uint32_t size, const void *pc)

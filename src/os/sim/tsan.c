@@ -61,6 +61,12 @@ static inline uint64_t load(const volatile void *addr, uint32_t size, const void
 	return value;
 }
 
+/* Before and after the actors there is nobody who could miss it. */
+static bool may_hold(const struct sim_fibre *f)
+{
+	return f->index && sim.actors_left && sim_decide(SIM_HOLD, 0, 3, true);
+}
+
 static inline void store(volatile void *addr, uint32_t size, uint64_t value, int order,
 			 const void *pc)
 {
@@ -70,7 +76,7 @@ static inline void store(volatile void *addr, uint32_t size, uint64_t value, int
 	f = sim.self;
 	if (order == SEQ_CST || sim.quiet)
 		sim_stores_drain();
-	else if (f->nr_stores || sim_decide(SIM_HOLD, 0, 3, true)) {
+	else if (f->nr_stores || may_hold(f)) {
 		sim_stores_push(addr, size, value);
 		return;
 	}
