@@ -19,7 +19,7 @@
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-int guard_init(struct guard *g)
+static void init(struct guard *g)
 {
 	uint64_t max = os_window_max();
 
@@ -29,7 +29,18 @@ int guard_init(struct guard *g)
 	g->marks_refused = os_path_off(OS_PATH_MARKS);
 	g->marks_first = os_path_always(OS_PATH_MARKS);
 	g->piecemeal = os_path_off(OS_PATH_BATCH);
+}
+
+int guard_init(struct guard *g)
+{
+	init(g);
 	return guard_pages_create(&g->pages);
+}
+
+void guard_init_of_process(struct guard *g)
+{
+	init(g);
+	g->pages = guard_pages_of_process();
 }
 
 void guard_destroy(struct guard *g)

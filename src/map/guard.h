@@ -65,6 +65,8 @@ struct guard {
 };
 
 int guard_init(struct guard *g);
+/* The same for the one guard that is never destroyed: cannot fail. */
+void guard_init_of_process(struct guard *g);
 void guard_destroy(struct guard *g);
 /* Makes what the first window needs: the empty file. -ENOMEM, -EMFILE. */
 int guard_ready(struct guard *g);

@@ -41,6 +41,13 @@ int guard_pages_create(struct guard_pages **out)
 	return *out ? 0 : -ENOMEM;
 }
 
+struct guard_pages *guard_pages_of_process(void)
+{
+	static struct guard_pages pages;
+
+	return &pages;
+}
+
 static void each_table(struct guard_pages *p, void (*fn)(struct table *t))
 {
 	for (unsigned int i = 0; i < NR_TOP; i++) {

@@ -27,6 +27,8 @@ enum page_state { PAGE_OPEN, PAGE_OVERLAID, PAGE_MARKED };
 struct guard_pages;
 
 int guard_pages_create(struct guard_pages **out);
+/* One that is there without memory being asked for, for who needs it once and cannot fail. */
+struct guard_pages *guard_pages_of_process(void);
 void guard_pages_destroy(struct guard_pages *p);
 
 /* From now on guard_pages_set() of pages in the range can store every state. -ENOMEM. */

@@ -28,6 +28,16 @@ int host_map_create(const struct host_map_ops *ops, struct host_map **out)
 	return err;
 }
 
+struct host_map *host_map_of_process(const struct host_map_ops *ops)
+{
+	static struct host_map map;
+
+	map.ops = *ops;
+	os_mutex_init(&map.lock);
+	guard_init_of_process(&map.guard);
+	return &map;
+}
+
 void host_map_destroy(struct host_map *m)
 {
 	for (size_t i = 0; i < m->nr; i++)

@@ -33,6 +33,8 @@ struct host_map_ops {
 	void (*put)(void *owner);
 };
 int host_map_create(const struct host_map_ops *ops, struct host_map **out);
+/* A registry that lives as long as the process; cannot fail. Called once. */
+struct host_map *host_map_of_process(const struct host_map_ops *ops);
 void host_map_destroy(struct host_map *m);
 /* Before a filter may kill the process for making descriptors (userfaultfd, memfd_create): what will be
  * needed is opened now, and nothing later, nor in a child. An error: pages can be hidden by mappings only, or

@@ -15,35 +15,27 @@
 #endif
 
 /* Alone on a page that reads zero in every child. */
-static _Atomic(_Atomic uint64_t *) token_page;
+static struct {
+	_Atomic uint64_t token;
+	char rest[OS_PAGE_SIZE - sizeof(uint64_t)];
+} page __attribute__((aligned(OS_PAGE_SIZE)));
 
-/* Without it a child would take itself for its parent: better to stop than to lie. */
-static _Atomic uint64_t *token_make(void)
+/* Before anything else, when a process has room for that. Without it a child would take itself for its
+ * parent: better to stop than to lie. */
+__attribute__((constructor(101))) static void wipe_in_children(void)
 {
-	_Atomic uint64_t *old = NULL;
-	void *map;
-
-	os_assert(os_map_anon(OS_PAGE_SIZE, OS_MAP_READ | OS_MAP_WRITE, &map) == 0);
-	os_assert(os_sys3(SYS_madvise, map, OS_PAGE_SIZE, MADV_WIPEONFORK) == 0);
-	if (atomic_compare_exchange_strong(&token_page, &old, map))
-		return map;
-	os_unmap(map, OS_PAGE_SIZE);
-	return old;
+	os_assert(os_sys3(SYS_madvise, &page, sizeof(page), MADV_WIPEONFORK) == 0);
 }
 
 uint64_t os_home_token(void)
 {
-	_Atomic uint64_t *page = atomic_load_explicit(&token_page, memory_order_acquire);
-	uint64_t token, none = 0;
+	uint64_t token = atomic_load_explicit(&page.token, memory_order_relaxed), none = 0;
 
-	if (!page)
-		page = token_make();
-	token = atomic_load_explicit(page, memory_order_relaxed);
 	if (token)
 		return token;
 	/* The time tells processes apart that had the same number one after the other. */
 	token = (uint64_t)os_sys0(SYS_getpid) << 40 | (os_clock_ns() & 0xffffffffff) | 1;
-	return atomic_compare_exchange_strong(page, &none, token) ? token : none;
+	return atomic_compare_exchange_strong(&page.token, &none, token) ? token : none;
 }
 
 void os_after_fork(void)

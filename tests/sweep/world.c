@@ -262,16 +262,29 @@ static void say(struct text *t, uint64_t page, int err, uint8_t value)
 		text_add(t, " %llu:%x", (unsigned long long)page, value);
 }
 
+/* Where any call may fail once, a look takes a second one. */
+#define TRIES 3
+
+static int look_by_read(struct world *w, uint64_t gpa, uint8_t *value)
+{
+	int err = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		err = guest_read(w, gpa, value);
+		if (!err || (err == -EFAULT && w->run->exit_reason == KVM_EXIT_MEMORY_FAULT))
+			return err;
+	}
+	return err ? -ENODATA : 0;
+}
+
 static void look_by_guest(struct world *w, struct text *t, uint64_t gpa, const char *what,
 			  uint64_t limit)
 {
 	text_add(t, "\n  guest, %s:", what);
 	for (size_t i = 0; i < NR_SEEN && seen[i] < limit; i++) {
 		uint8_t value = 0;
-		int err = guest_read(w, gpa + seen[i] * PAGE, &value);
+		int err = look_by_read(w, gpa + seen[i] * PAGE, &value);
 
-		if (err == -EFAULT)
-			must(w->run->exit_reason == KVM_EXIT_MEMORY_FAULT);
 		say(t, seen[i], err, value);
 	}
 }
@@ -302,7 +315,8 @@ static void look_at_file(struct world *w, struct text *t)
 		.max_runs = 32,
 	};
 
-	must(!uapi_ioctl(w->u, w->file, GMEM_GET_ATTRIBUTES, &q));
+	for (int i = 1; uapi_ioctl(w->u, w->file, GMEM_GET_ATTRIBUTES, &q); i++)
+		must(i < TRIES);
 	text_add(t, "\n  file:");
 	for (uint32_t i = 0; i < q.nr_runs; i++)
 		text_add(t, " %llu+%llu:%s", (unsigned long long)(runs[i].offset / PAGE),

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * One run of a scenario by a program that knows nothing of gmem but KVM's interface, to be run by "sweep" under
+ * `gmem run` with one call that fails. A step that fails must have changed nothing, and is made once more. What is
+ * written out is what there is after each step, so it is the same whatever failed.
+ *
+ *	sweep-program SCENARIO
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "left.h"
+#include "world.h"
+
+const struct uapi *const world_uapi = &uapi_libc;
+
+static void wrong(const char *step, const char *what, int err, const struct text *t)
+{
+	fprintf(stderr, "step \"%s\": %s: %s\n%s\n", step, what, strerror(-err), t ? t->s : "");
+	exit(1);
+}
+
+static void look(const struct scenario *s, struct world *w, struct text *t)
+{
+	t->size = 0;
+	s->look(w, t);
+}
+
+static void make_step(const struct scenario *s, struct world *w, const struct step *step)
+{
+	static struct text before, after;
+	int err;
+
+	look(s, w, &before);
+	err = step->run(w);
+	if (err) {
+		look(s, w, &after);
+		if (strcmp(before.s, after.s))
+			wrong(step->name, "failed, and has changed something", err, &after);
+		fprintf(stderr, "step \"%s\": %s\n", step->name, strerror(-err));
+		err = step->run(w);
+	}
+	if (err)
+		wrong(step->name, "tried again", err, NULL);
+	look(s, w, &after);
+	printf("%s: %s\n", step->name, after.s);
+}
+
+static void say_left(void)
+{
+	struct left l;
+
+	left_look(&l);
+	printf("left: %llu descriptors, %llu mappings of files\n", (unsigned long long)l.fds,
+	       (unsigned long long)l.files);
+}
+
+static const struct scenario *find(const char *name)
+{
+	for (size_t i = 0; kvm_scenarios[i]; i++)
+		if (!strcmp(kvm_scenarios[i]->name, name))
+			return kvm_scenarios[i];
+	fprintf(stderr, "no scenario \"%s\"\n", name);
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	const struct scenario *s = find(argc > 1 ? argv[1] : "");
+	struct world *w = s->make();
+
+	for (size_t i = 0; i < s->nr; i++)
+		make_step(s, w, &s->steps[i]);
+	s->unmake(w);
+	say_left();
+	return 0;
+}
