@@ -17,11 +17,11 @@ struct scene {
 	struct gmem_consumer consumer, other;
 	struct gmem_file *f;
 	struct gmem_binding *bound;
-	void (*act)(struct scene *s);
+	void (*next)(struct scene *s); /* what the second thread will do */
+	void (*act)(struct scene *s);  /* what it does */
 	struct os_thread *thread;
 	_Atomic uint32_t done;
 	bool waited;
-	uint64_t at_end; /* what the page is when the bracket closes */
 };
 
 static void run(void *arg)
@@ -45,6 +45,7 @@ static bool keeps_waiting(struct scene *s)
 
 static void start(struct scene *s)
 {
+	s->act = s->next;
 	atomic_store(&s->done, 0);
 	assert_int_equal(os_thread_create(run, s, "second", &s->thread), 0);
 }
@@ -55,10 +56,9 @@ static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 {
 	struct scene *s = (struct scene *)c;
 
-	if (s->act) {
+	/* A change that the second thread makes is none of ours. */
+	if (s->next)
 		start(s);
-		s->waited = keeps_waiting(s);
-	}
 	return 0;
 }
 
@@ -66,11 +66,9 @@ static void end(struct gmem_consumer *c, const struct gmem_change *ch)
 {
 	struct scene *s = (struct scene *)c;
 
-	/* Up to here, not only when it begins. */
-	if (s->act)
-		s->waited &= keeps_waiting(s);
-	if (ch->kind == GMEM_CHANGE_CONVERT)
-		s->at_end = gmem_file_is_private(s->f, ch->offset) ? P : 0;
+	if (s->next)
+		s->waited = keeps_waiting(s);
+	s->next = NULL;
 }
 
 static const struct gmem_consumer_ops ops = { .begin = begin, .end = end };
@@ -148,41 +146,118 @@ static void scene_unmake(struct scene *s)
 	close_file(s->f);
 }
 
-/* change: runs act in the middle of it. */
 static void expect_all_wait(void (*change)(struct scene *s))
 {
 	struct scene s;
 
 	scene_make(&s);
 	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
-		void (*act)(struct scene * s) = acts[i];
-
-		s.act = act;
+		s.next = acts[i];
 		change(&s);
 		os_thread_join(s.thread);
 		if (!s.waited)
-			print_message("the %zuth did not wait\n", i);
+			print_message("number %zu did not wait\n", i);
 		assert_true(s.waited);
-		s.act = NULL;
 		convert(s.f, 0, SIZE, 0);
 	}
 	scene_unmake(&s);
 }
 
-/* The second thread's own change must not start a third. */
-static void once(struct gmem_consumer *c)
-{
-	struct scene *s = (struct scene *)c;
-
-	s->act = NULL;
-}
-
 static void convert_first(struct scene *s)
 {
-	assert_int_equal(convert(s->f, 0, PAGE, P), 0);
+	struct gmem_conversion c = { .size = PAGE, .attributes = P };
+
+	assert_int_equal(gmem_file_convert(s->f, &c), 0);
 }
 
 static void punch_first(struct scene *s)
 {
 	assert_int_equal(gmem_file_punch(s->f, 0, PAGE), 0);
+}
+
+static void nobody_gets_into_a_conversion(void **state)
+{
+	expect_all_wait(convert_first);
+}
+
+static void nobody_gets_into_a_punch(void **state)
+{
+	expect_all_wait(punch_first);
+}
+
+static void release(struct scene *s)
+{
+	gmem_file_release(s->f);
+}
+
+static void a_release_waits_for_a_change(void **state)
+{
+	struct scene s;
+
+	scene_make(&s);
+	s.next = release;
+	convert_first(&s);
+	os_thread_join(s.thread);
+	assert_true(s.waited);
+	scene_unmake(&s);
+}
+
+/* ---- in the middle of a fault --------------------------------------------------------------------- */
+
+static bool waits_for_a_fault(struct scene *s, void (*act)(struct scene *s))
+{
+	bool waited;
+
+	s->next = act;
+	gmem_file_fault_begin(s->f);
+	start(s);
+	s->next = NULL;
+	waited = keeps_waiting(s);
+	gmem_file_fault_end(s->f);
+	os_thread_join(s->thread);
+	return waited;
+}
+
+static void a_fault_keeps_changes_out(void **state)
+{
+	struct scene s;
+
+	scene_make(&s);
+	assert_true(waits_for_a_fault(&s, convert_page));
+	assert_true(waits_for_a_fault(&s, punch));
+	assert_true(waits_for_a_fault(&s, bind));
+	assert_true(waits_for_a_fault(&s, unbind));
+	assert_true(waits_for_a_fault(&s, release));
+	scene_unmake(&s);
+}
+
+/* For as long as it takes: that they get through is what is asked. */
+static void faults_and_allocations_go_on_beside_a_fault(void **state)
+{
+	struct scene s;
+
+	scene_make(&s);
+	gmem_file_fault_begin(s.f);
+	s.next = fault;
+	start(&s);
+	os_thread_join(s.thread);
+	s.next = allocate;
+	start(&s);
+	os_thread_join(s.thread);
+	s.next = NULL;
+	gmem_file_fault_end(s.f);
+	scene_unmake(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_gets_into_a_conversion),
+		cmocka_unit_test(nobody_gets_into_a_punch),
+		cmocka_unit_test(a_release_waits_for_a_change),
+		cmocka_unit_test(a_fault_keeps_changes_out),
+		cmocka_unit_test(faults_and_allocations_go_on_beside_a_fault),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
