@@ -54,11 +54,22 @@ static void restore_arithmetic(const ucontext_t *uc)
 	__asm__ volatile("fldcw %0" : : "m"(fp->cwd));
 }
 
+static bool is_behind_stack(uintptr_t addr)
+{
+	uintptr_t each = SIM_STACK_SIZE + OS_PAGE_SIZE;
+
+	return addr - SIM_STACK_BASE < SIM_MAX_FIBRES * each &&
+	       (addr - SIM_STACK_BASE) % each < OS_PAGE_SIZE;
+}
+
 static void handler(int signo, siginfo_t *info, void *context)
 {
 	const ucontext_t *uc = context;
 	struct os_catch *c = sim.self ? sim.self->catch_top : NULL;
 
+	if (is_behind_stack((uintptr_t)info->si_addr))
+		sim_fail("no stack left: of %s {0x%llx}", sim.self->name,
+			 (unsigned long long)uc->uc_mcontext.gregs[REG_RIP]);
 	if (!c || sim.in_check)
 		sim_fail("fault: signal %d at address %p by %s {0x%llx}", signo, info->si_addr,
 			 sim.self ? sim.self->name : "nobody",

@@ -17,12 +17,13 @@ static char *stacks[SIM_MAX_FIBRES];
 
 static char *stack_of(unsigned int index)
 {
+	size_t each = SIM_STACK_SIZE + OS_PAGE_SIZE;
 	char *map;
 
 	if (stacks[index])
 		return stacks[index];
-	map = mmap(NULL, SIM_STACK_SIZE + OS_PAGE_SIZE, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	map = mmap((void *)(SIM_STACK_BASE + index * each), each, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (map == MAP_FAILED || mprotect(map, OS_PAGE_SIZE, PROT_NONE))
 		sim_fail("no memory for a stack");
 	stacks[index] = map + OS_PAGE_SIZE;

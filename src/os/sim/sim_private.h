@@ -225,6 +225,8 @@ static inline void sim_stores_drain(void)
 		sim_stores_drain_fibre(sim.self);
 }
 
+#define SIM_STACK_BASE (((uintptr_t)1 << 44) - ((uintptr_t)1 << 30))
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 #define SIM_HEAP_BASE ((uintptr_t)1 << 44)
