@@ -134,8 +134,8 @@ static int read_and_decide(struct fault *f)
 	int step;
 
 	os_mutex_lock(&mmu->lock);
-	f->gfn_sequence = mmu->gfn_windows.sequence;
-	f->hva_sequence = mmu->hva_windows.sequence;
+	f->gfn_sequence = window_sequence(&mmu->gfn_windows);
+	f->hva_sequence = window_sequence(&mmu->hva_windows);
 	f->slot = find_slot(f);
 	f->is_private = mmu_is_private(mmu, f->slot, f->gfn);
 	step = decide(f);
@@ -261,11 +261,28 @@ static int install(struct fault *f)
 
 /* ---- look up -------------------------------------------------------------------------------- */
 
+/*
+ * By gfn the windows would tell later; but not before the page has been given memory, and who has made it shared and
+ * punched it would never free that. A punch that is over was before us, and so was the window of what it followed.
+ */
+static bool is_still_so(struct fault *f)
+{
+	bool is_private;
+
+	if (f->in_place)
+		is_private = gmem_file_is_private(f->file, f->file_offset);
+	else if (window_sequence(&f->mmu->gfn_windows) == f->gfn_sequence)
+		return true;
+	else
+		is_private = mmu_is_private(f->mmu, NULL, f->gfn);
+	return is_private == f->is_private;
+}
+
 /* From here to let_state() the file does not change. False: it has changed since "read", and is not held. */
 static bool hold_state(struct fault *f)
 {
 	gmem_file_fault_begin(f->file);
-	if (!f->in_place || gmem_file_is_private(f->file, f->file_offset) == f->is_private)
+	if (is_still_so(f))
 		return true;
 	gmem_file_fault_end(f->file);
 	return false;

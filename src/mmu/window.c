@@ -49,8 +49,8 @@ void window_close(struct window_set *set, uint64_t start, uint64_t end)
 {
 	find_open(set, start, end)->nr_brackets--;
 	set->nr_open--;
-	set->closed[set->sequence % WINDOW_NR_CLOSED] = (struct window){ start, end, 0 };
-	set->sequence++;
+	set->closed[window_sequence(set) % WINDOW_NR_CLOSED] = (struct window){ start, end, 0 };
+	os_racy_store(&set->sequence, window_sequence(set) + 1);
 }
 
 bool window_meets_open(const struct window_set *set, uint64_t start, uint64_t end)
@@ -67,9 +67,9 @@ bool window_meets_open(const struct window_set *set, uint64_t start, uint64_t en
 bool window_meets_closed(const struct window_set *set, uint64_t sequence, uint64_t start,
 			 uint64_t end)
 {
-	if (set->sequence - sequence > WINDOW_NR_CLOSED)
+	if (window_sequence(set) - sequence > WINDOW_NR_CLOSED)
 		return true;
-	for (; sequence != set->sequence; sequence++)
+	for (; sequence != window_sequence(set); sequence++)
 		if (meets(&set->closed[sequence % WINDOW_NR_CLOSED], start, end))
 			return true;
 	return false;

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/os.h"
+
 #define WINDOW_NR_OPEN 8
 #define WINDOW_NR_CLOSED 32
 
@@ -27,9 +29,15 @@ struct window {
 struct window_set {
 	struct window open[WINDOW_NR_OPEN];
 	struct window closed[WINDOW_NR_CLOSED]; /* a ring by sequence */
-	uint64_t sequence;			/* counts the windows that closed */
+	_Atomic uint64_t sequence;		/* counts the windows that closed */
 	uint32_t nr_open;			/* brackets */
 };
+
+/* Without the mmu lock: how many have closed, or one less if one does just now. */
+static inline uint64_t window_sequence(const struct window_set *set)
+{
+	return os_racy_load(&set->sequence);
+}
 
 void window_open(struct window_set *set, uint64_t start, uint64_t end);
 void window_close(struct window_set *set, uint64_t start, uint64_t end);
@@ -49,7 +57,7 @@ static inline bool window_is_open(const struct window_set *set, uint64_t start, 
 static inline bool window_closed_since(const struct window_set *set, uint64_t sequence,
 				       uint64_t start, uint64_t end)
 {
-	return set->sequence != sequence && window_meets_closed(set, sequence, start, end);
+	return window_sequence(set) != sequence && window_meets_closed(set, sequence, start, end);
 }
 
 /* No bracket is running. */

@@ -24,8 +24,10 @@ struct fixture {
 	_Atomic bool done;
 };
 
-/* Called once, after the first page has been looked up / before the attributes are set. */
+/* Called once, after the first page has been looked up / before the attributes are set / before a fault holds
+ * the file. */
 static void (*after_look_up)(struct fixture *f), (*before_set)(struct fixture *f);
+static void (*before_hold)(struct fixture *f);
 static struct fixture *fixture;
 static int nr_look_ups;
 
@@ -55,6 +57,18 @@ void __wrap_attr_map_set(struct attr_map *map, uint64_t first, uint64_t nr, uint
 	__real_attr_map_set(map, first, nr, value);
 }
 
+void __real_gmem_file_fault_begin(struct gmem_file *file);
+void __wrap_gmem_file_fault_begin(struct gmem_file *file);
+void __wrap_gmem_file_fault_begin(struct gmem_file *file)
+{
+	void (*hook)(struct fixture * f) = before_hold;
+
+	before_hold = NULL;
+	if (hook)
+		hook(fixture);
+	__real_gmem_file_fault_begin(file);
+}
+
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -77,6 +91,7 @@ static int teardown(void **state)
 
 	assert_null(after_look_up);
 	assert_null(before_set);
+	assert_null(before_hold);
 	if (f->file)
 		file_unmake(f->file);
 	mmu_vcpu_destroy(f->other);
@@ -135,6 +150,24 @@ static void a_page_that_became_shared_is_not_mapped_private(void **state)
 	become_private(f);
 	after_look_up = become_shared;
 	assert_ptr_equal(touch_ok(f->w.v, BASE, MMU_WRITE), f->memory);
+	mmu_check(f->w.mmu);
+}
+
+static void become_shared_and_punch(struct fixture *f)
+{
+	become_shared(f);
+	assert_int_equal(gmem_file_punch(f->file, 0, PAGE), 0);
+}
+
+/* The windows would have told before the leaf is in, but after the page has been given memory. */
+static void a_page_that_became_shared_and_was_punched_gets_no_memory(void **state)
+{
+	struct fixture *f = *state;
+
+	become_private(f);
+	before_hold = become_shared_and_punch;
+	assert_ptr_equal(touch_ok(f->w.v, BASE, MMU_WRITE), f->memory);
+	assert_int_equal(store_backed(gmem_file_store(f->file)), 0);
 	mmu_check(f->w.mmu);
 }
 
@@ -368,6 +401,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(a_page_that_became_private_is_not_mapped_shared),
 		T(a_page_that_became_shared_is_not_mapped_private),
+		T(a_page_that_became_shared_and_was_punched_gets_no_memory),
 		T(memory_that_was_protected_is_not_mapped_writable),
 		T(a_slot_that_was_deleted_is_not_mapped),
 		T(a_slot_that_was_replaced_is_looked_up_anew),

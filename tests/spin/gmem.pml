@@ -68,7 +68,7 @@ inline fault_file()
 	READ_LOCK(inval);
 	if
 #ifndef NO_SECOND_LOOK
-	:: !is_private
+	:: gfn_closed != gfn_seen && !is_private
 #endif
 	:: released -> done = true
 	:: else ->
