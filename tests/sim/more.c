@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Scenarios of our own design: where its parts meet. Entering and shooting down, tables that are freed under a walk,
+ * the dirty log, memory that the program maps anew, prefaults, a consumer that is slow, and everybody at once.
+ */
+#include "actors.h"
+
+#define ALL (SIM_RANDOM | SIM_PCT | SIM_EXHAUSTIVE)
+#define MIXED (SIM_RANDOM | SIM_PCT)
+#define IN_PLACE (GMEM_FILE_IN_PLACE | GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED)
+
+static void memory_slot(uint64_t nr, uint32_t flags)
+{
+	world_make(false);
+	world_slot(0, BASE, nr, 0, flags, NULL, 0);
+}
+
+/* ---- vCPUs and shootdowns ---------------------------------------------------------------------- */
+
+static void setup_enter(void)
+{
+	world_make(true);
+	world_slot(0, BASE, 1, 0, 0, NULL, 0);
+	act("guest", guest_restless, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
+	act("converter", gfn_converter, (struct actor){ .turns = 1 });
+}
+
+SIM_SCENARIO(enter_against_shootdown) = {
+	.about =
+		"a vCPU enters with what it had cached while a shootdown looks whether it is inside: "
+		"one of the two sees the other",
+	.searches = ALL,
+	.preemptions = 3,
+	.setup = setup_enter,
+	.teardown = world_unmake,
+};
+
+static void setup_two_shootdowns(void)
+{
+	world_make(true);
+	world_slot(0, BASE, 2, 0, 0, NULL, 0);
+	act("guest", guest_touches,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 2, .turns = 2 });
+	act("other guest", guest_restless,
+	    (struct actor){ .guest = world_guest("other guest"), .turns = 2 });
+	act("converter", gfn_converter, (struct actor){ .turns = 2 });
+	act("remapper", remapper, (struct actor){ .first = 1, .turns = 2 });
+}
+
+SIM_SCENARIO(two_shootdowns) = {
+	.about = "two shootdowns wait for the same vCPUs, which flush once for both: nobody sleeps "
+		 "for good",
+	.searches = MIXED,
+	.setup = setup_two_shootdowns,
+	.teardown = world_unmake,
+};
+
+/* ---- tables ------------------------------------------------------------------------------------ */
+
+static void setup_tables(void)
+{
+	world_make(false);
+	world_watch(FAR, 2);
+	world_slot(0, BASE, 2, 0, 0, NULL, 0);
+	world_slot(1, FAR, 2, 4, 0, NULL, 0);
+	act("guest", guest_touches,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 2, .turns = 2 });
+	act("far guest", guest_restless,
+	    (struct actor){ .guest = world_guest("far guest"),
+			    .first = (unsigned int)(FAR - BASE),
+			    .turns = 2 });
+	act("slot changer", slot_changer, (struct actor){ .turns = 2 });
+	act("far slot changer", slot_changer, (struct actor){ .slot = 1 });
+}
+
+SIM_SCENARIO(tables_freed_under_a_walk) = {
+	.about =
+		"page tables are unlinked while vCPUs walk them, and used again elsewhere: not before "
+		"nobody walks them",
+	.searches = MIXED,
+	.setup = setup_tables,
+	.teardown = world_unmake,
+};
+
+static void setup_table_replaced(void)
+{
+	world_make(true);
+	world_slot(0, BASE, 512, 0, 0, NULL, 0);
+	/* So that the first leaves are small, and a larger one replaces their table. */
+	sim_assert(!mmu_set_attributes(world.mmu, BASE + 11, 1, ATTR_PRIVATE));
+	act("guest", guest_touches,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 10, .turns = 2 });
+	act("other guest", guest_restless,
+	    (struct actor){ .guest = world_guest("other guest"), .first = 3, .turns = 2 });
+	act("sharer", gfn_converter, (struct actor){ .first = 11, .turns = 2 });
+}
+
+SIM_SCENARIO(table_replaced_under_a_walk) = {
+	.about = "a table of small leaves gives way to one large leaf while vCPUs walk it",
+	.searches = MIXED,
+	.setup = setup_table_replaced,
+	.teardown = world_unmake,
+};
+
+static void setup_move(void)
+{
+	memory_slot(2, 0);
+	world_watch(FAR, 2);
+	act("guest", guest_touches,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 2, .turns = 2 });
+	act("far guest", guest_restless,
+	    (struct actor){ .guest = world_guest("far guest"),
+			    .first = (unsigned int)(FAR - BASE),
+			    .turns = 2 });
+	act("mover", slot_mover, (struct actor){ .turns = 1 });
+}
+
+SIM_SCENARIO(slot_moves_under_a_fault) = {
+	.about = "a memslot moves and comes back while vCPUs fault at both places",
+	.searches = MIXED,
+	.setup = setup_move,
+	.teardown = world_unmake,
+};
+
+/* ---- the dirty log ----------------------------------------------------------------------------- */
+
+static void all_copied(void)
+{
+	for (unsigned int i = 0; i < NR_PAGES; i++)
+		world.pages[i].copied = true;
+	world.logged = true;
+}
+
+static void setup_dirty_log(void)
+{
+	memory_slot(2, MEMSLOT_LOG_DIRTY);
+	all_copied();
+	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
+	act("logger", dirty_logger, (struct actor){ .turns = 2 });
+}
+
+SIM_SCENARIO(no_write_escapes_the_log) = {
+	.about = "a log is taken while the guest writes: what it does not tell is as it was copied",
+	.searches = ALL,
+	.setup = setup_dirty_log,
+	.teardown = world_unmake,
+};
+
+static void setup_logs(void)
+{
+	memory_slot(3, MEMSLOT_LOG_DIRTY);
+	all_copied();
+	act("guest", guest_runs,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 3, .turns = 3 });
+	act("other guest", guest_runs,
+	    (struct actor){ .guest = world_guest("other guest"), .nr = 3, .turns = 3 });
+	act("logger", dirty_logger, (struct actor){ .turns = 3 });
+	act("switcher", log_switcher, (struct actor){ .turns = 2 });
+}
+
+SIM_SCENARIO(logs_and_switches) = {
+	.about = "logs are taken and cleared in both ways, switched off and on, beside two vCPUs",
+	.searches = MIXED,
+	.setup = setup_logs,
+	.teardown = world_unmake,
+};
+
+/* ---- memory of the program --------------------------------------------------------------------- */
+
+static void setup_remap(void)
+{
+	memory_slot(2, 0);
+	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .nr = 2 });
+	act("remapper", remapper, (struct actor){ .nr = 2, .whole = true });
+}
+
+SIM_SCENARIO(memory_mapped_anew) = {
+	.about =
+		"memory behind a memslot is mapped anew while a vCPU faults it in: nobody has it in "
+		"between",
+	.searches = ALL,
+	.setup = setup_remap,
+	.teardown = world_unmake,
+};
+
+static void setup_remap_in_place(void)
+{
+	struct world_file *f;
+
+	world_make(true);
+	f = world_file(GMEM_FILE_IN_PLACE | GMEM_FILE_INIT_SHARED, 2);
+	world_slot(0, BASE, 2, 0, 0, f->file, 0);
+	act("guest", guest_touches,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 2, .turns = 2 });
+	act("converter", converter, (struct actor){ .file = f, .nr = 2, .turns = 2, .sole = true });
+	act("remapper", remapper, (struct actor){ .nr = 2, .turns = 2 });
+}
+
+SIM_SCENARIO(memory_mapped_anew_behind_a_file) = {
+	.about = "pages change between memory and file while that memory is mapped anew",
+	.searches = MIXED,
+	.setup = setup_remap_in_place,
+	.teardown = world_unmake,
+};
+
+/* ---- prefaults --------------------------------------------------------------------------------- */
+
+static void setup_prefault(void)
+{
+	struct world_file *f;
+
+	world_make(true);
+	f = world_file(IN_PLACE, 3);
+	world_slot(0, BASE, 3, 0, 0, f->file, 0);
+	act("prefaulter", prefaulter,
+	    (struct actor){ .guest = world_guest("prefaulter"), .nr = 3 });
+	act("converter", converter, (struct actor){ .file = f, .nr = 3, .turns = 2, .sole = true });
+	act("slot changer", slot_changer, (struct actor){ .turns = 1 });
+	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .nr = 3 });
+}
+
+SIM_SCENARIO(prefault_against_change) = {
+	.about = "pages are faulted in ahead while they convert and their memslot goes",
+	.searches = MIXED,
+	.setup = setup_prefault,
+	.teardown = world_unmake,
+};
+
+/* ---- a consumer that is slow ------------------------------------------------------------------- */
+
+static struct sim_fibre *quick;
+
+static bool quick_is_done(void)
+{
+	return sim_fibre_done(quick);
+}
+
+static void quick_guest(void *arg)
+{
+	guest_touches(arg);
+}
+
+static void setup_slow(void)
+{
+	static struct actor elsewhere;
+	struct world_file *f;
+
+	world_make(true);
+	f = world_file(IN_PLACE, 2);
+	world_slot(0, BASE, 2, 0, 0, f->file, 0);
+	world_slot(1, BASE + 4, 2, 4, 0, NULL, 0);
+	f->host.slow = quick_is_done;
+	elsewhere = (struct actor){
+		.guest = world_guest("quick guest"), .first = 4, .nr = 2, .turns = 2
+	};
+	quick = sim_spawn("quick guest", quick_guest, &elsewhere);
+	act("guest", guest_restless, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
+	act("converter", converter,
+	    (struct actor){ .file = f, .nr = 2, .turns = 1, .whole = true, .sole = true });
+	act("punch", puncher, (struct actor){ .file = f, .nr = 2 });
+}
+
+SIM_SCENARIO(slow_consumer) = {
+	.about =
+		"a consumer takes its time over begin: who has no page of the file does not wait for "
+		"it, and nobody waits for good",
+	.searches = MIXED,
+	.setup = setup_slow,
+	.teardown = world_unmake,
+};
+
+/* ---- everybody --------------------------------------------------------------------------------- */
+
+struct role {
+	const char *name;
+	void (*fn)(void *arg);
+	struct actor actor;
+};
+
+static void cast(const struct role *roles, unsigned int nr)
+{
+	const struct role *r = &roles[sim_choose(nr)];
+
+	act(r->name, r->fn, r->actor);
+}
+
+static void setup_everybody_in_place(void)
+{
+	static const unsigned int flags[] = { IN_PLACE, GMEM_FILE_IN_PLACE,
+					      GMEM_FILE_IN_PLACE | GMEM_FILE_INIT_SHARED };
+	static const unsigned int sizes[] = { 4, 512 };
+	struct world_file *f;
+
+	world_make(true);
+	f = world_file(flags[sim_choose(3)], sizes[sim_choose(2)]);
+	f->host.refuses = true;
+	world_slot(0, BASE, gmem_file_size(f->file) / PAGE, 0, 0, f->file, 0);
+	const struct role guests[] = {
+		{ "guest", guest_runs, { .guest = world_guest("guest"), .nr = 4, .turns = 3 } },
+		{ "guest", guest_restless, { .guest = &world.guests[0], .turns = 3 } },
+	};
+	const struct role changers[] = {
+		{ "converter", converter, { .file = f, .nr = 4, .turns = 3 } },
+		{ "puncher", puncher, { .file = f, .nr = 4, .turns = 2 } },
+	};
+	const struct role others[] = {
+		{ "slot changer", slot_changer, { .turns = 2 } },
+		{ "host", host_runs, { .file = f, .nr = 4, .turns = 3 } },
+		{ "pinner", pinner, { .file = f, .nr = 4, .turns = 2 } },
+		{ "visitor", visitor, { .file = f, .turns = 2 } },
+		{ "allocator", allocator, { .file = f, .nr = 4 } },
+		{ "other converter", converter, { .file = f, .nr = 4, .turns = 3 } },
+		/* One of each at the most: */
+		{ "closer", closer, { .file = f } },
+		{ "prefaulter", prefaulter, { .guest = world_guest("prefaulter"), .nr = 4 } },
+		{ "remapper", remapper, { .nr = 4 } },
+	};
+
+	cast(guests, 2);
+	cast(changers, 2);
+	cast(others, 9);
+	cast(others, 6);
+}
+
+SIM_SCENARIO(everybody_in_place) = {
+	.about = "four of all that can happen to a file that converts in place, drawn by lot",
+	.searches = MIXED,
+	.share = 6,
+	.setup = setup_everybody_in_place,
+	.teardown = world_unmake,
+};
+
+static void setup_everybody_by_gfn(void)
+{
+	static const unsigned int sizes[] = { 4, 512 };
+	struct world_file *f;
+
+	world_make(true);
+	world_watch(FAR, 4);
+	f = world_file(0, sizes[sim_choose(2)]);
+	world_slot(0, BASE, gmem_file_size(f->file) / PAGE, 0, 0, f->file, 0);
+	const struct role guests[] = {
+		{ "guest", guest_runs, { .guest = world_guest("guest"), .nr = 4, .turns = 3 } },
+		{ "guest", guest_restless, { .guest = &world.guests[0], .turns = 3 } },
+	};
+	const struct role changers[] = {
+		{ "converter", gfn_converter, { .nr = 4, .turns = 3 } },
+		{ "mover", slot_mover, { .turns = 1 } },
+	};
+	const struct role others[] = {
+		{ "slot changer", slot_changer, { .turns = 2 } },
+		{ "puncher", puncher, { .file = f, .nr = 4, .turns = 2 } },
+		{ "program", program, { .nr = 4, .turns = 2 } },
+		{ "other converter", gfn_converter, { .nr = 4, .turns = 3 } },
+		/* One of each at the most: */
+		{ "closer", closer, { .file = f } },
+		{ "prefaulter", prefaulter, { .guest = world_guest("prefaulter"), .nr = 4 } },
+		{ "remapper", remapper, { .nr = 4 } },
+	};
+
+	cast(guests, 2);
+	cast(changers, 2);
+	cast(others, 7);
+	cast(others, 4);
+}
+
+SIM_SCENARIO(everybody_by_gfn) = {
+	.about = "four of all that can happen to a VM whose attributes say what is private",
+	.searches = MIXED,
+	.share = 6,
+	.setup = setup_everybody_by_gfn,
+	.teardown = world_unmake,
+};
