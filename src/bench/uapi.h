@@ -16,6 +16,8 @@
 
 #include <stdint.h>
 
+#define UAPI_NOTHING (-2)
+
 struct uapi {
 	const char *name;
 	/* Open on /dev/kvm. Where there is none: -ENOENT, -ENODEV, -EACCES. */
@@ -24,6 +26,9 @@ struct uapi {
 	/* Shared, readable and writable, at a place of the system's. fd -1: private memory of nobody's. */
 	int (*map)(int fd, uint64_t offset, uint64_t size, void **out);
 	int (*unmap)(void *addr, uint64_t size);
+	/* The same as map in place of whatever is there; UAPI_NOTHING: what nobody can touch. A failure changes
+	 * nothing. */
+	int (*map_at)(void *addr, int fd, uint64_t offset, uint64_t size);
 	int (*fallocate)(int fd, int mode, int64_t offset, int64_t size);
 	int (*madvise)(void *addr, uint64_t size, int advice);
 	int (*close)(int fd);

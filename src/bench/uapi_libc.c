@@ -33,6 +33,16 @@ static int libc_map(int fd, uint64_t offset, uint64_t size, void **out)
 	return 0;
 }
 
+static int libc_map_at(void *addr, int fd, uint64_t offset, uint64_t size)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+	int prot = fd == UAPI_NOTHING ? PROT_NONE : PROT_READ | PROT_WRITE;
+
+	if (mmap(addr, size, prot, flags | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
 static int libc_unmap(void *addr, uint64_t size)
 {
 	return (int)result(munmap(addr, size));
@@ -59,6 +69,7 @@ const struct uapi uapi_libc = {
 	.ioctl = libc_ioctl,
 	.map = libc_map,
 	.unmap = libc_unmap,
+	.map_at = libc_map_at,
 	.fallocate = libc_fallocate,
 	.madvise = libc_madvise,
 	.close = libc_close,

@@ -146,20 +146,20 @@ static long linked_ioctl(int fd, unsigned int cmd, uint64_t arg)
 	return err ? err : end(o, kvm_ioctl(o, cmd, arg));
 }
 
-static int map_object(struct kvm_object *o, uint64_t offset, uint64_t size, uint64_t *at)
+static int map_object(struct kvm_object *o, uint64_t offset, uint64_t size, int flags, uint64_t *at)
 {
 	const int prot = PROT_READ | PROT_WRITE;
 	uint64_t backing_offset;
 	long ret;
 	int fd;
 
-	ret = kvm_mmap(o, size, prot, MAP_SHARED, offset, &fd, &backing_offset);
+	ret = kvm_mmap(o, size, prot, flags, offset, &fd, &backing_offset);
 	if (ret)
 		return (int)ret;
 	if (fd < 0)
-		return host_map_mmap(kvm_host_map(), kvm_gmem_host_file(o), o, 0, size, prot,
-				     MAP_SHARED, offset, at);
-	ret = os_sys6(SYS_mmap, 0, size, prot, MAP_SHARED, fd, backing_offset);
+		return host_map_mmap(kvm_host_map(), kvm_gmem_host_file(o), o, *at, size, prot,
+				     flags, offset, at);
+	ret = os_sys6(SYS_mmap, *at, size, prot, flags, fd, backing_offset);
 	*at = (uint64_t)ret;
 	return os_sys_failed(ret) ? (int)ret : 0;
 }
@@ -186,7 +186,7 @@ static int linked_map(int fd, uint64_t offset, uint64_t size, void **out)
 	if (err)
 		return err;
 	os_mutex_lock(&map_lock);
-	err = map_object(o, offset, size, &at);
+	err = map_object(o, offset, size, MAP_SHARED, &at);
 	os_mutex_unlock(&map_lock);
 	*out = (void *)(uintptr_t)at;
 	return (int)end(o, err);
@@ -220,6 +220,63 @@ static int linked_unmap(void *addr, uint64_t size)
 	return ret;
 }
 
+/* Nothing there any more. An owner goes when no change is under way: piece by piece. */
+static long clear_begun(uint64_t addr, uint64_t size)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+	struct host_map_range r;
+	uint64_t cookie;
+	long ret = 0;
+
+	while (!os_sys_failed(ret) && host_map_find(kvm_host_map(), addr, size, &r)) {
+		host_map_clip(&r, addr, addr + size);
+		cookie = kvm_hva_change_begin(r.addr, r.size);
+		ret = host_map_replace(kvm_host_map(), r.addr, r.size, PROT_NONE, flags, -1, 0);
+		if (cookie)
+			kvm_hva_change_end(r.addr, r.size, cookie);
+		kvm_object_put(r.owner);
+	}
+	return ret;
+}
+
+static int map_begun(uint64_t at, struct kvm_object *o, uint64_t offset, uint64_t size, int prot)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+	uint64_t cookie, backing_offset;
+	int fd;
+	long ret = o ? kvm_mmap(o, size, prot, MAP_SHARED, offset, &fd, &backing_offset) : 0;
+
+	if (!ret)
+		ret = clear_begun(at, size);
+	if (os_sys_failed(ret))
+		return (int)ret;
+	cookie = kvm_hva_change_begin(at, size);
+	ret = o ? map_object(o, offset, size, MAP_SHARED | MAP_FIXED, &at)
+		: os_sys6(SYS_mmap, at, size, prot, flags, -1, 0);
+	if (cookie)
+		kvm_hva_change_end(at, size, cookie);
+	return os_sys_failed(ret) ? (int)ret : 0;
+}
+
+static int linked_map_at(void *addr, int fd, uint64_t offset, uint64_t size)
+{
+	int prot = fd == UAPI_NOTHING ? PROT_NONE : PROT_READ | PROT_WRITE;
+	struct kvm_object *o = NULL;
+	int err = fd < 0 ? 0 : begin(fd, &o);
+
+	if (err)
+		return err;
+	if (!o)
+		os_signals_begin();
+	os_mutex_lock(&map_lock);
+	err = map_begun((uintptr_t)addr, o, offset, os_page_up(size), prot);
+	os_mutex_unlock(&map_lock);
+	if (o)
+		kvm_object_put(o);
+	os_signals_end();
+	return err;
+}
+
 static int linked_fallocate(int fd, int mode, int64_t offset, int64_t size)
 {
 	struct kvm_object *o;
@@ -231,17 +288,30 @@ static int linked_fallocate(int fd, int mode, int64_t offset, int64_t size)
 	return (int)end(o, err);
 }
 
-/* Of the program's own memory: a case has no advice for a window. */
+static long advise_begun(uint64_t addr, uint64_t size, int advice)
+{
+	struct host_map_range r;
+	long ret;
+
+	if (!host_map_find(kvm_host_map(), addr, size, &r))
+		return os_sys3(SYS_madvise, addr, size, advice);
+	ret = host_map_madvise(kvm_host_map(), addr, size, advice);
+	kvm_object_put(r.owner);
+	return ret;
+}
+
 static int linked_madvise(void *addr, uint64_t size, int advice)
 {
 	uint64_t cookie;
 	long ret;
 
 	os_signals_begin();
+	os_mutex_lock(&map_lock);
 	cookie = kvm_hva_change_begin((uintptr_t)addr, os_page_up(size));
-	ret = os_sys3(SYS_madvise, (uintptr_t)addr, size, advice);
+	ret = advise_begun((uintptr_t)addr, size, advice);
 	if (cookie)
 		kvm_hva_change_end((uintptr_t)addr, os_page_up(size), cookie);
+	os_mutex_unlock(&map_lock);
 	os_signals_end();
 	return (int)ret;
 }
@@ -267,6 +337,7 @@ const struct uapi uapi_linked = {
 	.ioctl = linked_ioctl,
 	.map = linked_map,
 	.unmap = linked_unmap,
+	.map_at = linked_map_at,
 	.fallocate = linked_fallocate,
 	.madvise = linked_madvise,
 	.close = linked_close,

@@ -6,6 +6,19 @@
 #include "cpu/soft/io.h"
 #include "cpu/soft/tlb.h"
 
+/* What a device has answered stays a device's until the instruction is over, whatever is there by now. */
+bool mmio_was_answered(const struct soft *c, uint64_t gpa, uint32_t access)
+{
+	for (unsigned int n = 0; n < c->nr_mmio; n++) {
+		const struct soft_mmio_piece *p = &c->mmio[n];
+
+		if (p->done && p->is_write == (access == MMU_WRITE) &&
+		    (p->gpa & PAGE_MASK_4K) == (gpa & PAGE_MASK_4K))
+			return true;
+	}
+	return false;
+}
+
 bool mmio_is_device(const struct soft *c, uint64_t gpa, uint32_t access)
 {
 	for (unsigned int n = 0; n < c->nr_mmio_pages && n < MMIO_MAX_PAGES; n++)

@@ -250,6 +250,8 @@ struct place place_find(struct soft *c, uint64_t lin, enum soft_access access, u
 	if (e->tag == ((lin & PAGE_MASK_4K) | bits))
 		return (struct place){ .host = e->host + (lin & 0xfff) };
 	gpa = walk_guest(c, lin, access, bits);
+	if (unlikely(c->nr_mmio) && mmio_was_answered(c, gpa, nested))
+		return (struct place){ .gpa = gpa };
 	if (mmu_walk(c->vcpu, gpa, nested, &leaf)) {
 		if (likely(c->use_tlb)) {
 			e->tag = (lin & PAGE_MASK_4K) | bits;

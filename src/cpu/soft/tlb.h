@@ -115,6 +115,7 @@ uint64_t walk_guest(struct soft *c, uint64_t lin, enum soft_access access, uint8
 /* mmu_fault() said that this page is a device for such an access (MMU_*), for the instruction that now
  * runs again. */
 bool mmio_is_device(const struct soft *c, uint64_t gpa, uint32_t access);
+bool mmio_was_answered(const struct soft *c, uint64_t gpa, uint32_t access);
 /* A device access of at most a page; they leave until every piece of it has been done. */
 void mmio_read(struct soft *c, uint64_t gpa, void *dst, unsigned int len);
 void mmio_write(struct soft *c, uint64_t gpa, const void *src, unsigned int len);

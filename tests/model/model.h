@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * model: what the memory side of KVM with guest_memfd is, in arrays. Each call of a program (op.h) is one step from
+ * one state to the next, at once and alone; model_step() says what the caller sees of it. There is no tree, no lock,
+ * no cache and no call of the system in it: what an implementation has of these must not be seen from outside.
+ * docs/model.md walks through it.
+ *
+ * The world is small: guest pages from GUEST_BASE on, a 1 GiB border among them; the first FILE_PAGES pages of a file;
+ * some areas of the program's addresses. A page is its first and its last word, the rest of it is always zero.
+ */
+#ifndef GMEM_MODEL_MODEL_H
+#define GMEM_MODEL_MODEL_H
+
+#include <gmem/uapi.h>
+
+#include "op.h"
+
+#define NR_VMS 2
+#define NR_VCPUS 2
+#define NR_SLOTS 12
+#define NR_FILES 4    /* numbers that a program may give */
+#define NO_FILE 15    /* in a call: no descriptor of a guest_memfd, but one that is open */
+#define BAD_FILE 14   /* no open descriptor */
+#define NR_OBJECTS 10 /* files that exist, also those that only mappings hold */
+#define FILE_PAGES 1024
+#define NR_AREAS 3
+#define AREA_RAW 3 /* in a call: no area, "at" is the address */
+#define AREA_PAGES 1024
+#define GUARD_PAGES 16384 /* behind each area nothing is mapped for so long */
+#define NR_PINS 3
+#define GUEST_BASE 0xbfe00000ull
+#define GUEST_PAGES 1536
+#define RAM_SIZE 0x10000ull /* slot 0 of each VM, at 0: the guest's code; no business of programs */
+#define MMIO_VALUE 0x6d6d696f6d6d696full /* what a guest reads where the program answers */
+#define PORT 0x10
+
+/* Where kernels differ. */
+struct rules {
+	const char *name;
+	uint32_t vm_types;
+	bool gmem_any_vm; /* a VM without private memory can bind a guest_memfd, too */
+	uint64_t gmem_flags, gmem_flags_private; /* of creation; with private memory */
+	bool cap_gmem_flags;
+	int bind_overlap;   /* errno */
+	bool offset_signed; /* the end of a binding is compared as a signed number: 6.18's mistake */
+	bool in_place;	    /* each file says what its pages are, not the VM; and by v7's rules: */
+	bool v7;
+	uint32_t cap_in_place;
+	bool pins_outlive_punch; /* of a page that is punched out; gmem's: docs/deviations.md */
+	/* What a host may lack. */
+	bool attributes, prefault, hypercalls;
+	uint32_t spaces; /* address spaces of a VM without private memory */
+};
+
+/* NULL: no such rules. */
+const struct rules *rules_find(const char *name);
+
+struct page {
+	uint64_t word[2];
+};
+
+struct slot {
+	bool used;
+	uint64_t id; /* with the address space in bits 16 and up */
+	uint64_t flags, gfn, nr, area, at, offset;
+	int file;	/* an object; NONE: none, or it is closed */
+	bool gmem_only; /* shared pages are the file's, too: it can be mapped */
+	uint8_t dirty[GUEST_PAGES];
+};
+
+struct object { /* a guest_memfd */
+	bool used;
+	bool open;   /* has a number */
+	uint64_t vm; /* serial number of its VM */
+	bool protected_vm;
+	uint64_t size, flags;
+	uint8_t is_private[FILE_PAGES]; /* to the host always; to the guest, in place */
+	struct page pages[FILE_PAGES];
+};
+
+struct host_page {
+	enum { NOBODY, ANONYMOUS, OF_FILE } kind;
+	int file;
+	uint64_t pgoff;
+	struct page page; /* ANONYMOUS */
+};
+
+struct vcpu {
+	uint64_t fn, gpa, left, value, sum;
+	enum { NOTHING, MMIO_READ, MMIO_WRITE, PORT_WRITE, HYPERCALL, STANDS } pending;
+};
+
+struct vm {
+	bool used, has_private;
+	uint64_t serial;
+	struct slot slots[NR_SLOTS];
+	uint8_t is_private[GUEST_PAGES];
+	struct vcpu vcpus[NR_VCPUS];
+};
+
+struct model {
+	struct rules rules;
+	uint64_t serial;
+	struct vm vms[NR_VMS];
+	struct object files[NR_OBJECTS];
+	int numbers[NR_FILES]; /* objects */
+	struct host_page areas[NR_AREAS][AREA_PAGES];
+	struct {
+		bool used;
+		int file;
+		uint64_t pgoff;
+	} pins[NR_PINS];
+};
+
+#define NONE (-1)
+
+void model_init(struct model *m, const struct rules *rules);
+/* ANSWER_UNDEFINED: the state is to be thrown away, the program is none. */
+void model_step(struct model *m, const struct op *op, struct answer *a);
+
+/* For who makes programs, and who makes hashes of pages. */
+struct slot *model_slot_at(struct vm *vm, uint64_t gfn);
+uint64_t model_digest(uint64_t digest, const struct page *p); /* NULL: cannot be read */
+
+#endif
