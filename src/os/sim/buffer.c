@@ -2,14 +2,13 @@
 /*
  * Store buffers, as x86 has them: a store that others do not see yet, first in first out, its own thread sees it.
  *
- * A plain store cannot be kept back (the compiler has it done by the processor at once), so what is in the buffer
- * goes first.
+ * A plain store cannot be kept back (the compiler has it done by the processor at once): see sim_touch().
  */
 #include <string.h>
 
 #include "os/sim/sim_private.h"
 
-#define LONG_AGO 300 /* points: no real buffer keeps a store for good */
+#define LONG_AGO 10000 /* points: no real buffer keeps a store for good */
 
 void sim_stores_push(volatile void *addr, uint32_t size, uint64_t value)
 {
@@ -24,11 +23,19 @@ void sim_stores_push(volatile void *addr, uint32_t size, uint64_t value)
 		sim_record_text("its store waits in the buffer");
 }
 
+static void look_whether_alive(const struct sim_fibre *f, const struct sim_store *s)
+{
+	uintptr_t at = (uintptr_t)s->addr - SIM_HEAP_BASE;
+
+	if (at < SIM_HEAP_SIZE && sim_shadow[at >> 3] < SIM_LIVE)
+		sim_heap_bad(s->addr, s->size, f->op.pc);
+}
+
 void sim_stores_drain_one(struct sim_fibre *f)
 {
 	struct sim_store s = f->stores[0];
 
-	sim_heap_look(s.addr, s.size, f->op.pc);
+	look_whether_alive(f, &s);
 	memcpy((void *)(uintptr_t)s.addr, &s.value, s.size);
 	f->nr_stores--;
 	sim.nr_stores--;

@@ -14,7 +14,7 @@
 #define POISON 0xdb
 #define POISON_MAX 4096
 
-uint8_t *sim_heap_shadow;
+uint8_t *sim_shadow;
 
 static uintptr_t used[32]; /* bytes of each part */
 static uint64_t live;
@@ -23,14 +23,17 @@ void sim_memory_init(void)
 {
 	void *heap = mmap((void *)SIM_HEAP_BASE, SIM_HEAP_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	void *shadow = mmap(NULL, SIM_HEAP_SIZE >> 4, PROT_READ | PROT_WRITE,
+	void *shadow = mmap(NULL, (SIM_HEAP_SIZE + SIM_ANON_SIZE) >> 3, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	void *maps = mmap((void *)SIM_FILE_BASE, 2 * SIM_MAP_SIZE, PROT_NONE,
+	void *anon = mmap((void *)SIM_ANON_BASE, SIM_ANON_SIZE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	void *file = mmap((void *)SIM_FILE_BASE, SIM_FILE_SIZE, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
-	if (heap != (void *)SIM_HEAP_BASE || shadow == MAP_FAILED || maps != (void *)SIM_FILE_BASE)
+	if (heap != (void *)SIM_HEAP_BASE || shadow == MAP_FAILED ||
+	    anon != (void *)SIM_ANON_BASE || file != (void *)SIM_FILE_BASE)
 		sim_fail("no address space");
-	sim_heap_shadow = shadow;
+	sim_shadow = shadow;
 }
 
 void sim_heap_reset(void)
@@ -38,7 +41,7 @@ void sim_heap_reset(void)
 	unsigned int i;
 
 	for (i = 0; i < 32; i++) {
-		memset(sim_heap_shadow + ((i * PART_SIZE) >> 4), 0, used[i] >> 4);
+		memset(sim_shadow + ((i * PART_SIZE) >> 3), 0, used[i] >> 3);
 		used[i] = 0;
 	}
 	live = 0;
@@ -61,7 +64,7 @@ void *os_alloc(size_t size)
 	if (used[part] + room + 64 > PART_SIZE)
 		return NULL;
 	used[part] += room + 64;
-	memset(sim_heap_shadow + (at >> 4), SIM_LIVE, (size + 15) >> 4);
+	memset(sim_shadow + (at >> 3), SIM_LIVE, (size + 7) >> 3);
 	live += size;
 	return memset((void *)(SIM_HEAP_BASE + at), 0, size);
 }
@@ -72,9 +75,9 @@ void os_free(void *ptr, size_t size)
 
 	if (!ptr)
 		return;
-	if (at >= SIM_HEAP_SIZE || sim_heap_shadow[at >> 4] != SIM_LIVE)
+	if (at >= SIM_HEAP_SIZE || sim_shadow[at >> 3] < SIM_LIVE)
 		sim_heap_bad(ptr, (uint32_t)size, __builtin_return_address(0));
-	memset(sim_heap_shadow + (at >> 4), SIM_FREED, (size + 15) >> 4);
+	memset(sim_shadow + (at >> 3), SIM_FREED, (size + 7) >> 3);
 	memset(ptr, POISON, size < POISON_MAX ? size : POISON_MAX);
 	live -= size;
 }
@@ -84,10 +87,18 @@ uint64_t os_alloc_live(void)
 	return live;
 }
 
+void sim_touch_slow(uint8_t *shadow, const volatile void *addr, uint32_t size, const void *pc)
+{
+	if (*shadow < SIM_LIVE && (uintptr_t)addr - SIM_HEAP_BASE < SIM_HEAP_SIZE)
+		sim_heap_bad(addr, size, pc);
+	if (!sim.quiet && *shadow >= SIM_WRITTEN && *shadow != SIM_WRITTEN + sim.self->index)
+		sim_stores_drain_fibre(&sim.fibres[*shadow - SIM_WRITTEN]);
+}
+
 _Noreturn void sim_heap_bad(const volatile void *addr, uint32_t size, const void *pc)
 {
 	uintptr_t at = (uintptr_t)addr - SIM_HEAP_BASE;
-	bool freed = at < SIM_HEAP_SIZE && sim_heap_shadow[at >> 4] == SIM_FREED;
+	bool freed = at < SIM_HEAP_SIZE && sim_shadow[at >> 3] == SIM_FREED;
 
 	sim_fail("%s: %u bytes at %p by %s {%p}",
 		 freed ? "use of freed memory" : "use of memory that nobody has", size,

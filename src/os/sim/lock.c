@@ -54,9 +54,9 @@ static void let(const void *lock, const void *pc)
 
 static void before_lock(enum sim_kind kind, const void *lock, const void *pc)
 {
-	sim_heap_look(lock, 1, pc);
+	sim_touch(lock, 1, false, pc);
 	sim_step(kind, lock, 0, pc);
-	sim_heap_look(lock, 1, pc);
+	sim_touch(lock, 1, false, pc);
 	sim_stores_drain();
 }
 
@@ -67,7 +67,7 @@ static void wait_for(const void *lock, const void *pc)
 		bad("wait for a lock where nobody else may run", lock, pc);
 	sim.self->pc = pc;
 	sim_block(SIM_ON_LOCK, lock);
-	sim_heap_look(lock, 1, pc);
+	sim_touch(lock, 1, false, pc);
 }
 
 static void after_unlock(const void *lock, const void *pc)
@@ -112,7 +112,7 @@ void os_mutex_lock(struct os_mutex *m)
 
 void os_mutex_unlock(struct os_mutex *m)
 {
-	sim_heap_look(m, 1, HERE);
+	sim_touch(m, 1, false, HERE);
 	sim_stores_drain();
 	os_assert(atomic_load(&m->word));
 	atomic_store(&m->word, 0);
@@ -142,7 +142,7 @@ void os_rwlock_read_unlock(struct os_rwlock *l)
 {
 	uint32_t word = atomic_load(&l->word);
 
-	sim_heap_look(l, 1, HERE);
+	sim_touch(l, 1, false, HERE);
 	sim_stores_drain();
 	os_assert(word && !(word & WRITER));
 	atomic_store(&l->word, word - 1);
@@ -166,7 +166,7 @@ void os_rwlock_write_lock(struct os_rwlock *l)
 
 void os_rwlock_write_unlock(struct os_rwlock *l)
 {
-	sim_heap_look(l, 1, HERE);
+	sim_touch(l, 1, false, HERE);
 	sim_stores_drain();
 	os_assert(atomic_load(&l->word) & WRITER);
 	atomic_store(&l->word, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* The program: passes over all scenarios, one scenario, one schedule. */
+#include <fnmatch.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,11 @@
 #define SCHEDULES 100000
 #define CHUNK 500 /* schedules of one process */
 #define MAX_JOBS 16
+#define MAX_PATTERNS 32
 
 struct options {
-	const char *scenario, *schedule;
-	unsigned int searches, jobs;
+	const char *scenarios[MAX_PATTERNS], *schedule;
+	unsigned int nr_scenarios, searches, jobs;
 	uint64_t schedules, start, seconds, seed;
 	bool list, have_seed, no_shrink;
 };
@@ -154,9 +156,14 @@ static void finish_all(void)
 
 static bool is_chosen(unsigned int i)
 {
-	if (opts.scenario)
-		return !strcmp(opts.scenario, sim_scenarios[i]->name);
-	return !sim_scenarios[i]->is_broken;
+	const struct sim_scenario *s = sim_scenarios[i];
+	unsigned int k;
+
+	for (k = 0; k < opts.nr_scenarios; k++)
+		if (!strcmp(opts.scenarios[k], s->name) ||
+		    (!s->is_broken && !fnmatch(opts.scenarios[k], s->name, 0)))
+			return true;
+	return !opts.nr_scenarios && !s->is_broken;
 }
 
 static unsigned int searches_of(unsigned int i)
@@ -166,7 +173,7 @@ static unsigned int searches_of(unsigned int i)
 	return opts.searches ? searches & opts.searches : searches;
 }
 
-static void divide(uint64_t schedules)
+static bool divide(uint64_t schedules)
 {
 	uint64_t shares = 0;
 	unsigned int i;
@@ -179,6 +186,7 @@ static void divide(uint64_t schedules)
 
 		tallies[i].wanted = is_chosen(i) && searches_of(i) ? schedules * share / shares : 0;
 	}
+	return shares;
 }
 
 static void exhaustive_pass(void)
@@ -272,7 +280,10 @@ static int search_all(void)
 	for (i = 0; i < sim_nr_scenarios; i++)
 		tallies[i].next_seed = opts.start;
 	printf("seeds from %llu on\n", (unsigned long long)opts.start);
-	divide(opts.schedules);
+	if (!divide(opts.schedules)) {
+		fprintf(stderr, "gmem-sim: there is no such scenario, or no such search for it\n");
+		return 2;
+	}
 	exhaustive_pass();
 	do {
 		seeds_pass(opts.schedules);
@@ -309,7 +320,8 @@ static int replay_seed(void)
 
 static int replay_schedule(void)
 {
-	const struct sim_scenario *s = opts.scenario ? sim_scenario_find(opts.scenario) : NULL;
+	const struct sim_scenario *s =
+		opts.nr_scenarios ? sim_scenario_find(opts.scenarios[0]) : NULL;
 	struct sim_slot *slot = sim_slot_new(), *list = sim_slot_new();
 
 	if (!s || !slot || !list ||
@@ -341,7 +353,7 @@ static const char usage[] =
 	"gmem-sim: the objects of gmem as fibres in one thread, under schedules that can be repeated\n"
 	"\n"
 	"  --list                what scenarios there are (R random, P pct, E exhaustive)\n"
-	"  --scenario NAME       this one alone, also if it is broken on purpose\n"
+	"  --scenario NAME       this one alone, also if it is broken on purpose; 'race*': all of these; again: more\n"
 	"  --search NAME         random, pct or exhaustive alone\n"
 	"  --schedules N         how many in all (100000)\n"
 	"  --seconds N           go on with new seeds for so long (also: GMEM_SOAK)\n"
@@ -370,7 +382,8 @@ static void take_option(int c)
 		opts.list = true;
 		break;
 	case 'n':
-		opts.scenario = optarg;
+		if (opts.nr_scenarios < MAX_PATTERNS)
+			opts.scenarios[opts.nr_scenarios++] = optarg;
 		break;
 	case 's':
 		opts.searches |= search_of(optarg);
@@ -428,10 +441,6 @@ int sim_main(int argc, char **argv)
 		opts.start = (uint64_t)time(NULL) * 1000;
 	if (!opts.jobs || opts.jobs > MAX_JOBS)
 		opts.jobs = MAX_JOBS;
-	if (opts.scenario && !sim_scenario_find(opts.scenario)) {
-		fprintf(stderr, "gmem-sim: there is no scenario %s\n", opts.scenario);
-		return 2;
-	}
 	if (opts.list) {
 		list();
 		return 0;

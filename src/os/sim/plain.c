@@ -10,20 +10,18 @@
 
 static inline void plain(const void *addr, uint32_t size, bool writes, const void *pc)
 {
-	uintptr_t at = (uintptr_t)addr;
+	uint64_t value;
 
-	if (at - SIM_HEAP_BASE < SIM_HEAP_SIZE)
-		sim_heap_look(addr, size, pc);
-	else if (at - SIM_FILE_BASE < SIM_MAP_SIZE)
-		sim_step(writes ? SIM_GUEST_STORE : SIM_GUEST_LOAD, addr, size, pc);
-	else if (at - (uintptr_t)__builtin_frame_address(0) < SIM_STACK_SIZE)
-		return; /* the fibre's own stack */
-	if (sim.nr_stores && sim.self->nr_stores) {
-		uint64_t value;
-
-		if (writes || sim_stores_forward(addr, size, &value))
-			sim_stores_drain();
+	if (sim.nr_stores && !writes && !sim.in_check && sim.self->nr_stores &&
+	    sim_stores_forward(addr, size, &value))
+		sim_stores_drain();
+	if ((uintptr_t)addr - SIM_FILE_BASE >= SIM_FILE_SIZE) {
+		sim_touch(addr, size, writes, pc);
+		return;
 	}
+	sim_step(writes ? SIM_GUEST_STORE : SIM_GUEST_LOAD, addr, size, pc);
+	if (writes)
+		sim_stores_drain();
 }
 
 #define SIM_PLAIN(name, size)                   \

@@ -35,9 +35,9 @@ static unsigned int any_of(uint32_t mask)
 static void begin(uint64_t seed)
 {
 	state = seed;
-	switch_shift = 1 + (unsigned int)(sim_rng(&state) % 7);
+	switch_shift = 1 + (unsigned int)(sim_rng(&state) % 11);
 	hold_shift = 1 + (unsigned int)(sim_rng(&state) % 4);
-	drain_shift = 2 + (unsigned int)(sim_rng(&state) % 5);
+	drain_shift = 2 + (unsigned int)(sim_rng(&state) % 11);
 	early_shift = 5 + (unsigned int)(sim_rng(&state) % 6);
 }
 

@@ -232,21 +232,36 @@ static inline void sim_stores_drain(void)
 #define SIM_HEAP_BASE ((uintptr_t)1 << 44)
 #define SIM_HEAP_SHIFT 31 /* of each fibre's own part, so that addresses depend on no one else */
 #define SIM_HEAP_SIZE ((uintptr_t)32 << SIM_HEAP_SHIFT)
+#define SIM_ANON_BASE (SIM_HEAP_BASE + SIM_HEAP_SIZE)
+#define SIM_ANON_SHIFT 32
+#define SIM_ANON_SIZE ((uintptr_t)32 << SIM_ANON_SHIFT)
 #define SIM_FILE_BASE ((uintptr_t)1 << 45)
-#define SIM_MAP_SHIFT 38
-#define SIM_MAP_SIZE ((uintptr_t)32 << SIM_MAP_SHIFT)
-#define SIM_ANON_BASE (SIM_FILE_BASE + SIM_MAP_SIZE)
+#define SIM_FILE_SHIFT 38
+#define SIM_FILE_SIZE ((uintptr_t)32 << SIM_FILE_SHIFT)
 
-extern uint8_t *sim_heap_shadow; /* a byte for 16: SIM_LIVE or not */
-#define SIM_LIVE 1
-#define SIM_FREED 2
+/*
+ * A byte for 8 of heap and anonymous mappings: what they are (heap only), or SIM_WRITTEN + the fibre that wrote them
+ * last by a plain store. Such a store cannot be kept back behind what is in its fibre's buffer. It need not, as
+ * long as nobody else looks: when somebody does, the buffer goes first.
+ */
+extern uint8_t *sim_shadow;
+enum { SIM_NONE, SIM_FREED, SIM_LIVE, SIM_WRITTEN };
+void sim_touch_slow(uint8_t *shadow, const volatile void *addr, uint32_t size, const void *pc);
 _Noreturn void sim_heap_bad(const volatile void *addr, uint32_t size, const void *pc);
-static inline void sim_heap_look(const volatile void *addr, uint32_t size, const void *pc)
+static inline void sim_touch(const volatile void *addr, uint32_t size, bool plain_store,
+			     const void *pc)
 {
 	uintptr_t at = (uintptr_t)addr - SIM_HEAP_BASE;
+	uintptr_t i, last = (at + size - 1) >> 3;
 
-	if (at < SIM_HEAP_SIZE && sim_heap_shadow[at >> 4] != SIM_LIVE)
-		sim_heap_bad(addr, size, pc);
+	if (at >= SIM_HEAP_SIZE + SIM_ANON_SIZE)
+		return;
+	for (i = at >> 3; i <= last; i++) {
+		if (sim_shadow[i] != SIM_LIVE)
+			sim_touch_slow(&sim_shadow[i], addr, size, pc);
+		if (plain_store && !sim.quiet)
+			sim_shadow[i] = (uint8_t)(SIM_WRITTEN + sim.self->index);
+	}
 }
 
 void sim_memory_init(void);

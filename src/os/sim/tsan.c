@@ -43,10 +43,10 @@ void __tsan_atomic_signal_fence(int order)
 
 static void before(enum sim_kind kind, const volatile void *addr, uint32_t size, const void *pc)
 {
-	sim_heap_look(addr, size, pc);
+	sim_touch(addr, size, false, pc);
 	sim_step(kind, addr, size, pc);
 	/* Somebody else may have run in between. */
-	sim_heap_look(addr, size, pc);
+	sim_touch(addr, size, false, pc);
 }
 
 static inline uint64_t load(const volatile void *addr, uint32_t size, const void *pc)

@@ -17,9 +17,9 @@ static int word_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_
 
 	if (err)
 		return err;
-	sim_heap_look(word, 4, pc);
+	sim_touch(word, 4, false, pc);
 	sim_step(SIM_WAIT, word, 4, pc);
-	sim_heap_look(word, 4, pc);
+	sim_touch(word, 4, false, pc);
 	sim_stores_drain();
 	if (atomic_load(word) != expected)
 		return 0;
