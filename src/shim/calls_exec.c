@@ -254,7 +254,7 @@ static void keep_environment(void)
 	exec_environment(environ, pointers, text);
 	for (; *pointers; pointers++) {
 		char *value = strchr(*pointers, '=');
-		char name[32];
+		char name[32], *now;
 		size_t n = value ? (size_t)(value - *pointers) : sizeof(name);
 
 		if (n >= sizeof(name) ||
@@ -262,7 +262,8 @@ static void keep_environment(void)
 			continue;
 		memcpy(name, *pointers, n);
 		name[n] = '\0';
-		if (!getenv(name) || strcmp(getenv(name), value + 1))
+		now = getenv(name);
+		if (!now || strcmp(now, value + 1))
 			setenv(name, value + 1, 1);
 	}
 }
