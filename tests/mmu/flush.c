@@ -13,20 +13,25 @@ struct scene {
 	struct gmem_file *file; /* its first half in slot 0, the second in slot 1, far away */
 	struct memslot *slot[2];
 	struct memslot *logged; /* slot 2: memory of the program with a log */
+	/* 3 and 4: a page beside each half, which nothing changes, so that the tables stay */
 	uint8_t *memory;
 };
 
 #define FAR (BASE + GB)
 #define LOGGED (BASE + 2 * GB)
+#define BESIDE(gpa) ((gpa) + 2 * NR_PAGES * PAGE)
+#define MEMORY_SIZE ((3 * NR_PAGES + 1) * PAGE)
 
 static void scene_make(struct scene *s, unsigned int flags)
 {
 	world_make(&s->w, true);
-	s->memory = memory_make(3 * NR_PAGES * PAGE, 0);
+	s->memory = memory_make(MEMORY_SIZE, 0);
 	assert_int_equal(gmem_file_create(2 * NR_PAGES * PAGE, flags, &s->file), 0);
 	s->slot[0] = slot_make_file(&s->w, 0, BASE / PAGE, NR_PAGES, s->memory, s->file, 0);
 	s->slot[1] = slot_make_file(&s->w, 1, FAR / PAGE, NR_PAGES, s->memory + NR_PAGES * PAGE,
 				    s->file, NR_PAGES * PAGE);
+	slot_make(&s->w, 3, BESIDE(BASE) / PAGE, 1, s->memory + 3 * NR_PAGES * PAGE, 0);
+	slot_make(&s->w, 4, BESIDE(FAR) / PAGE, 1, s->memory + 3 * NR_PAGES * PAGE, 0);
 	s->logged = slot_make(&s->w, 2, LOGGED / PAGE, NR_PAGES, s->memory + 2 * NR_PAGES * PAGE,
 			      MEMSLOT_LOG_DIRTY);
 }
@@ -36,7 +41,7 @@ static void scene_unmake(struct scene *s)
 	if (s->file)
 		file_unmake(s->file);
 	world_unmake(&s->w);
-	memory_unmake(s->memory, 3 * NR_PAGES * PAGE);
+	memory_unmake(s->memory, MEMORY_SIZE);
 }
 
 static bool is_asked(struct scene *s)
@@ -58,6 +63,8 @@ static void expect_flush(struct scene *s, uint64_t gpa, void (*change)(struct sc
 	mmu_invalidate_begin(s->w.mmu, 0, 4 * GB / PAGE);
 	mmu_invalidate_end(s->w.mmu, 0, 4 * GB / PAGE);
 	is_asked(s);
+	touch_ok(s->w.v, BESIDE(BASE), MMU_READ);
+	touch_ok(s->w.v, BESIDE(FAR), MMU_READ);
 	touch_ok(s->w.v, gpa, MMU_WRITE);
 	assert_false(is_asked(s));
 	change(s);
@@ -69,7 +76,8 @@ static void expect_flush(struct scene *s, uint64_t gpa, void (*change)(struct sc
 
 static void all_private(struct scene *s)
 {
-	assert_int_equal(mmu_set_attributes(s->w.mmu, 0, 4 * GB / PAGE, ATTR_PRIVATE), 0);
+	assert_int_equal(mmu_set_attributes(s->w.mmu, BASE / PAGE, NR_PAGES, ATTR_PRIVATE), 0);
+	assert_int_equal(mmu_set_attributes(s->w.mmu, FAR / PAGE, NR_PAGES, ATTR_PRIVATE), 0);
 }
 
 static void all_shared(struct scene *s)

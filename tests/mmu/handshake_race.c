@@ -64,16 +64,25 @@ static void race(struct race *r, void (*mine)(struct race *r, uint32_t round),
 	os_thread_join(r->thread);
 }
 
+/* Each at another moment of what the other does, from round to round. */
+static void dawdle(uint32_t turns)
+{
+	for (uint32_t i = 0; i < turns; i++)
+		__asm__ volatile("" ::: "memory");
+}
+
 /* ---- entering against a request --------------------------------------------------------------- */
 
 static void enter(struct race *r, uint32_t round)
 {
+	dawdle(round / 2 % 61);
 	mmu_vcpu_enter(r->w.v);
 	r->requests = mmu_vcpu_requests(r->w.v);
 }
 
 static void ask(struct race *r, uint32_t round)
 {
+	dawdle(round / 2 % 67);
 	mmu_vcpu_request(r->w.v, MMU_REQ_FLUSH);
 	r->inside = atomic_load(&r->w.v->head.inside);
 }
@@ -105,9 +114,7 @@ static void flush(struct race *r, uint32_t round)
 
 static void want_another(struct race *r, uint32_t round)
 {
-	/* At another moment of the flush each time. */
-	for (uint32_t i = 0; i < round % 32; i++)
-		__asm__ volatile("" ::: "memory");
+	dawdle(round / 2 % 16);
 	atomic_fetch_add(&r->w.mmu->flush_wanted, 1);
 	mmu_vcpu_request(r->w.v, MMU_REQ_FLUSH);
 }
