@@ -487,3 +487,167 @@ SIM_SCENARIO(rule_invariant) = {
 	.setup = locked_halves_setup,
 	.teardown = drop,
 };
+
+/* ---- data races ------------------------------------------------------------------------------- */
+
+static uint32_t *plain;
+
+static void adds_locked(void *arg)
+{
+	os_mutex_lock(mutex);
+	plain[0]++;
+	os_mutex_unlock(mutex);
+}
+
+static void adds_anyhow(void *arg)
+{
+	plain[0]++;
+}
+
+static void race_make(void)
+{
+	make();
+	plain = (uint32_t *)(void *)word + 8;
+}
+
+static void data_race_setup(void)
+{
+	race_make();
+	sim_spawn("locks", adds_locked, NULL);
+	sim_spawn("forgets", adds_anyhow, NULL);
+}
+
+SIM_SCENARIO(finds_data_race) = {
+	.about = "one takes the lock, the other forgets it",
+	.searches = ALL,
+	.is_broken = true,
+	.setup = data_race_setup,
+	.teardown = drop,
+};
+
+static void publishes(void *arg)
+{
+	bool release = arg;
+
+	plain[1] = 5;
+	atomic_store_explicit(word, 1, release ? memory_order_release : memory_order_relaxed);
+}
+
+static void takes_published(void *arg)
+{
+	if (atomic_load_explicit(word, memory_order_acquire))
+		sim_assert(plain[1] == 5);
+}
+
+static void relaxed_setup(void)
+{
+	race_make();
+	sim_spawn("publishes", publishes, NULL);
+	sim_spawn("takes", takes_published, NULL);
+}
+
+SIM_SCENARIO(finds_missing_release) = {
+	.about = "published by a relaxed store",
+	.searches = ALL,
+	.is_broken = true,
+	.setup = relaxed_setup,
+	.teardown = drop,
+};
+
+static void reads_plain(void *arg)
+{
+	os_rwlock_read_lock(lock);
+	sim_assert(plain[2] % 2 == 0);
+	os_rwlock_read_unlock(lock);
+}
+
+static void writes_plain(void *arg)
+{
+	os_rwlock_write_lock(lock);
+	plain[2]++;
+	sim_point();
+	plain[2]++;
+	os_rwlock_write_unlock(lock);
+}
+
+static void writes_while_reading(void *arg)
+{
+	os_rwlock_read_lock(lock);
+	plain[2] += 2;
+	os_rwlock_read_unlock(lock);
+}
+
+static void read_write_setup(void)
+{
+	race_make();
+	sim_spawn("reader", reads_plain, NULL);
+	sim_spawn("writes", writes_while_reading, NULL);
+}
+
+SIM_SCENARIO(finds_store_under_read_lock) = {
+	.about = "stores while it has the lock for reading",
+	.searches = ALL,
+	.is_broken = true,
+	.setup = read_write_setup,
+	.teardown = drop,
+};
+
+static void fences(void *arg)
+{
+	plain[3] = 1;
+	atomic_thread_fence(memory_order_release);
+	os_racy_store(word + 3, 1);
+}
+
+static void takes_fenced(void *arg)
+{
+	if (!os_racy_load(word + 3))
+		return;
+	atomic_thread_fence(memory_order_acquire);
+	sim_assert(plain[3]);
+}
+
+static void joins(void *arg)
+{
+	sim_join(sim_spawn("child", adds_locked, NULL));
+	plain[0]++;
+}
+
+static void no_race_setup(void)
+{
+	race_make();
+	plain[0] = 7;
+	switch (sim_choose(4)) {
+	case 0:
+		sim_spawn("one", adds_locked, NULL);
+		sim_spawn("two", adds_locked, NULL);
+		break;
+	case 1:
+		sim_spawn("publishes", publishes, (void *)1);
+		sim_spawn("takes", takes_published, NULL);
+		sim_spawn("joins", joins, NULL);
+		break;
+	case 2:
+		sim_spawn("reader", reads_plain, NULL);
+		sim_spawn("reader 2", reads_plain, NULL);
+		sim_spawn("writer", writes_plain, NULL);
+		break;
+	default:
+		sim_spawn("fences", fences, NULL);
+		sim_spawn("takes", takes_fenced, NULL);
+	}
+}
+
+static void no_race_teardown(void)
+{
+	plain[0]++;
+	drop();
+}
+
+SIM_SCENARIO(rule_no_race) = {
+	.about = "locks, releases, fences and ends of fibres put accesses in order",
+	.searches = ALL,
+	.is_broken = true,
+	.setup = no_race_setup,
+	.teardown = no_race_teardown,
+};

@@ -41,11 +41,14 @@ static const struct broken broken[] = {
 	{ "finds_double_free", "use of freed memory", 0 },
 	{ "finds_fd_left", "leak of descriptors", 0 },
 	{ "finds_invariant", "halves", 2 },
+	{ "finds_data_race", "data race", 1 },
+	{ "finds_missing_release", "data race", 1 },
+	{ "finds_store_under_read_lock", "data race", 2 },
 };
 
 static const char *const right[] = { "toy_right_update", "toy_dekker_fence", "rule_locks",
 				     "rule_waits",	 "rule_spins",	     "rule_catches",
-				     "rule_invariant" };
+				     "rule_invariant",	 "rule_no_race" };
 
 static void search(const char *name, unsigned int how, uint64_t nr, struct sim_slot *slot)
 {

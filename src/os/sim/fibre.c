@@ -66,6 +66,7 @@ struct sim_fibre *sim_fibre_new(const char *name, void (*fn)(void *), void *arg,
 	f->op.pc = (const void *)(uintptr_t)fn;
 	f->sp = first_frame(stack_of(f->index));
 	sim.runnable |= 1u << f->index;
+	sim_race_spawned(f);
 	if (actor)
 		sim.actors_left++;
 	if (sim.policy->spawned)
@@ -159,6 +160,7 @@ void sim_join(struct sim_fibre *f)
 	sim_step(SIM_WAIT, f, 0, __builtin_return_address(0));
 	while (!f->done)
 		sim_block(SIM_ON_JOIN, f);
+	sim_race_after(f);
 }
 
 void sim_point(void)
@@ -190,6 +192,7 @@ void sim_wait_for(bool (*cond)(void *arg), void *arg, const char *what)
 		sim.nr_conds++;
 		sim_block(SIM_ON_COND, NULL);
 	}
+	sim_race_after_all();
 }
 
 void sim_signal(struct sim_fibre *f)

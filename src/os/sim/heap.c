@@ -34,6 +34,7 @@ void sim_memory_init(void)
 	    anon != (void *)SIM_ANON_BASE || file != (void *)SIM_FILE_BASE)
 		sim_fail("no address space");
 	sim_shadow = shadow;
+	sim_race_init();
 }
 
 void sim_heap_reset(void)

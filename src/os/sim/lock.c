@@ -95,6 +95,7 @@ bool os_mutex_trylock(struct os_mutex *m)
 	if (atomic_load(&m->word))
 		return false;
 	atomic_store(&m->word, 1 + own_number());
+	sim_race_acquire(m, 0);
 	hold(m, false);
 	return true;
 }
@@ -107,6 +108,7 @@ void os_mutex_lock(struct os_mutex *m)
 	while (atomic_load(&m->word))
 		wait_for(m, HERE);
 	atomic_store(&m->word, 1 + own_number());
+	sim_race_acquire(m, 0);
 	hold(m, false);
 }
 
@@ -115,6 +117,7 @@ void os_mutex_unlock(struct os_mutex *m)
 	sim_touch(m, 1, false, HERE);
 	sim_stores_drain();
 	os_assert(atomic_load(&m->word));
+	sim_race_release(m, 0);
 	atomic_store(&m->word, 0);
 	after_unlock(m, HERE);
 }
@@ -135,6 +138,7 @@ void os_rwlock_read_lock(struct os_rwlock *l)
 	while (atomic_load(&l->word) & WRITER || atomic_load(&l->writers_waiting))
 		wait_for(l, HERE);
 	atomic_fetch_add(&l->word, 1);
+	sim_race_acquire(l, 0);
 	hold(l, true);
 }
 
@@ -145,6 +149,7 @@ void os_rwlock_read_unlock(struct os_rwlock *l)
 	sim_touch(l, 1, false, HERE);
 	sim_stores_drain();
 	os_assert(word && !(word & WRITER));
+	sim_race_release(l, 1);
 	atomic_store(&l->word, word - 1);
 	after_unlock(l, HERE);
 }
@@ -161,6 +166,8 @@ void os_rwlock_write_lock(struct os_rwlock *l)
 		atomic_fetch_sub(&l->writers_waiting, 1);
 	}
 	atomic_store(&l->word, WRITER + own_number());
+	sim_race_acquire(l, 0);
+	sim_race_acquire(l, 1);
 	hold(l, false);
 }
 
@@ -169,6 +176,7 @@ void os_rwlock_write_unlock(struct os_rwlock *l)
 	sim_touch(l, 1, false, HERE);
 	sim_stores_drain();
 	os_assert(atomic_load(&l->word) & WRITER);
+	sim_race_release(l, 0);
 	atomic_store(&l->word, 0);
 	after_unlock(l, HERE);
 }

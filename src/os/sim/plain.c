@@ -16,7 +16,10 @@ static inline void plain(const void *addr, uint32_t size, bool writes, const voi
 	    sim_stores_forward(addr, size, &value))
 		sim_stores_drain();
 	if ((uintptr_t)addr - SIM_FILE_BASE >= SIM_FILE_SIZE) {
+		if ((uintptr_t)addr - SIM_HEAP_BASE >= SIM_HEAP_SIZE + SIM_ANON_SIZE)
+			return;
 		sim_touch(addr, size, writes, pc);
+		sim_race_plain(addr, size, writes, pc);
 		return;
 	}
 	sim_step(writes ? SIM_GUEST_STORE : SIM_GUEST_LOAD, addr, size, pc);

@@ -41,6 +41,7 @@ static void reset(const struct sim_scenario *s)
 {
 	sim_heap_reset();
 	sim_maps_reset();
+	sim_race_reset();
 	sim.scenario = s;
 	sim.max_points = s->max_points ? s->max_points : MAX_POINTS;
 	sim.self = NULL;
@@ -81,6 +82,7 @@ static void first_fibre(void *arg)
 	let_actors_go();
 	while (sim.actors_left)
 		sim_block(SIM_ON_ACTORS, NULL);
+	sim_race_after_all();
 	sim_checks_run(SIM_AT_SWITCH);
 	sim_checks_run(SIM_AT_END);
 	/* What a check looks at is going away. */

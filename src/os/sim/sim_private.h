@@ -270,6 +270,24 @@ void sim_maps_reset(void);
 unsigned int sim_maps_live(void);
 unsigned int sim_fds_live(void);
 
+/* ---- data races ------------------------------------------------------------------------------ */
+
+void sim_race_init(void);
+void sim_race_reset(void);
+/* Locks. part 1: what readers have done, which only writers must know. */
+void sim_race_acquire(const volatile void *addr, unsigned int part);
+void sim_race_release(const volatile void *addr, unsigned int part);
+/* Atomics; order as the compiler passes it. */
+void sim_race_load(const volatile void *addr, int order);
+void sim_race_store(const volatile void *addr, int order);
+void sim_race_rmw(const volatile void *addr, int order);
+void sim_race_fence(int order);
+void sim_race_atomic(const volatile void *addr, uint32_t size, const void *pc);
+void sim_race_plain(const volatile void *addr, uint32_t size, bool writes, const void *pc);
+void sim_race_spawned(const struct sim_fibre *f);
+void sim_race_after(const struct sim_fibre *f);
+void sim_race_after_all(void);
+
 /* ---- faults ---------------------------------------------------------------------------------- */
 
 void sim_fault_init(void);

@@ -33,6 +33,8 @@ void __tsan_func_exit(void)
 void __tsan_atomic_thread_fence(int order)
 {
 	sim_step(SIM_FENCE, NULL, 0, HERE);
+	if (sim.self)
+		sim_race_fence(order);
 	if (order == SEQ_CST)
 		sim_stores_drain();
 }
@@ -47,13 +49,16 @@ static void before(enum sim_kind kind, const volatile void *addr, uint32_t size,
 	sim_step(kind, addr, size, pc);
 	/* Somebody else may have run in between. */
 	sim_touch(addr, size, false, pc);
+	sim_race_atomic(addr, size, pc);
 }
 
-static inline uint64_t load(const volatile void *addr, uint32_t size, const void *pc)
+static inline uint64_t load(const volatile void *addr, uint32_t size, int order, const void *pc)
 {
 	uint64_t value = 0;
 
 	before(SIM_LOAD, addr, size, pc);
+	if (sim.self && !sim.in_check)
+		sim_race_load(addr, order);
 	if (!sim.in_check && sim.self && sim.self->nr_stores &&
 	    sim_stores_forward(addr, size, &value))
 		return value;
@@ -74,6 +79,8 @@ static inline void store(volatile void *addr, uint32_t size, uint64_t value, int
 
 	before(SIM_STORE, addr, size, pc);
 	f = sim.self;
+	if (f && !sim.in_check)
+		sim_race_store(addr, order);
 	if (order == SEQ_CST || sim.quiet)
 		sim_stores_drain();
 	else if (f->nr_stores || may_hold(f)) {
@@ -83,9 +90,11 @@ static inline void store(volatile void *addr, uint32_t size, uint64_t value, int
 	memcpy((void *)(uintptr_t)addr, &value, size);
 }
 
-static inline void before_rmw(volatile void *addr, uint32_t size, const void *pc)
+static inline void before_rmw(volatile void *addr, uint32_t size, int order, const void *pc)
 {
 	before(SIM_RMW, addr, size, pc);
+	if (sim.self && !sim.in_check)
+		sim_race_rmw(addr, order);
 	sim_stores_drain();
 }
 
@@ -95,7 +104,7 @@ static inline void before_rmw(volatile void *addr, uint32_t size, const void *pc
 	{                                                                          \
 		type old;                                                          \
                                                                                    \
-		before_rmw(addr, sizeof(type), HERE);                              \
+		before_rmw(addr, sizeof(type), order, HERE);                       \
 		old = *addr;                                                       \
 		*addr = (type)(expr);                                              \
 		return old;                                                        \
@@ -107,7 +116,7 @@ static inline void before_rmw(volatile void *addr, uint32_t size, const void *pc
 	int __tsan_atomic##bits##_compare_exchange_##name(volatile type *addr, type *want, type v, \
 							  int order, int fail_order)               \
 	{                                                                                          \
-		before_rmw(addr, sizeof(type), HERE);                                              \
+		before_rmw(addr, sizeof(type), order, HERE);                                       \
 		if (*addr == *want) {                                                              \
 			*addr = v;                                                                 \
 			return 1;                                                                  \
@@ -120,7 +129,7 @@ static inline void before_rmw(volatile void *addr, uint32_t size, const void *pc
 	type __tsan_atomic##bits##_load(const volatile type *addr, int order);                  \
 	type __tsan_atomic##bits##_load(const volatile type *addr, int order)                   \
 	{                                                                                       \
-		return (type)load(addr, sizeof(type), HERE);                                    \
+		return (type)load(addr, sizeof(type), order, HERE);                             \
 	}                                                                                       \
 	void __tsan_atomic##bits##_store(volatile type *addr, type v, int order);               \
 	void __tsan_atomic##bits##_store(volatile type *addr, type v, int order)                \
@@ -143,7 +152,7 @@ static inline void before_rmw(volatile void *addr, uint32_t size, const void *pc
 	{                                                                                       \
 		type old;                                                                       \
                                                                                                 \
-		before_rmw(addr, sizeof(type), HERE);                                           \
+		before_rmw(addr, sizeof(type), order, HERE);                                    \
 		old = *addr;                                                                    \
 		if (old == want)                                                                \
 			*addr = v;                                                              \
