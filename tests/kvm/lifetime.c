@@ -20,13 +20,71 @@ static void a_guest_memfd_keeps_its_vm(void **state)
 {
 	int vm = make_vm(KVM_X86_DEFAULT_VM), gmem = make_gmem(vm, 4 * PAGE, 0);
 	struct kvm_object *o = object_of(gmem);
+	uint64_t live = os_alloc_live();
 
 	fixture_close(vm);
+	assert_int_equal(os_alloc_live(), live);
 	assert_int_equal(kvm_gmem_fallocate(o, FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE), 0);
 	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_host_file(o)->file)), 4 * PAGE);
 	assert_int_equal(kvm_gmem_fallocate(o, PUNCH, 0, 4 * PAGE), 0);
 	assert_int_equal(store_backed(gmem_file_store(kvm_gmem_host_file(o)->file)), 0);
 	fixture_close(gmem);
+	assert_true(os_alloc_live() < live);
+	fixture_end();
+}
+
+/* Changes memslots of the VM where a release of a file of the VM is in its middle. */
+struct releasing {
+	struct gmem_consumer consumer;
+	int vm;
+	_Atomic bool done;
+	bool waited;
+	pthread_t thread;
+};
+
+static char beside[4096] __attribute__((aligned(4096)));
+
+static void *change_a_slot(void *arg)
+{
+	struct releasing *r = arg;
+
+	if (set_slot(r->vm, 3, 0, 5 * GB, PAGE, beside, -1, 0))
+		abort();
+	atomic_store(&r->done, true);
+	return NULL;
+}
+
+static int release_begins(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	struct releasing *r = (struct releasing *)c;
+	uint64_t end = os_clock_ns() + 20000000;
+
+	if (ch->kind != GMEM_CHANGE_RELEASE || pthread_create(&r->thread, NULL, change_a_slot, r))
+		abort();
+	while (!atomic_load(&r->done) && os_clock_ns() < end)
+		os_yield();
+	r->waited = !atomic_load(&r->done);
+	return 0;
+}
+
+static void release_ends(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+}
+
+static void nobody_changes_memslots_while_a_file_is_released(void **state)
+{
+	static const struct gmem_consumer_ops ops = { .begin = release_begins,
+						      .end = release_ends };
+	struct releasing r = { .consumer = { .ops = &ops },
+			       .vm = make_vm(KVM_X86_SW_PROTECTED_VM) };
+	int gmem = make_gmem(r.vm, PAGE, 0);
+
+	assert_int_equal(set_slot(r.vm, 0, KVM_MEM_GUEST_MEMFD, GB, PAGE, NULL, gmem, 0), 0);
+	gmem_file_add_consumer(kvm_gmem_host_file(object_of(gmem))->file, &r.consumer);
+	fixture_close(gmem);
+	assert_int_equal(pthread_join(r.thread, NULL), 0);
+	assert_true(r.waited);
+	fixture_close(r.vm);
 	fixture_end();
 }
 
@@ -261,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_memfd_keeps_its_vm),
+		cmocka_unit_test(nobody_changes_memslots_while_a_file_is_released),
 		cmocka_unit_test(the_slot_outlives_the_guest_memfd),
 		cmocka_unit_test(prefault_fails_or_makes_progress),
 		cmocka_unit_test(fallocate_rules),

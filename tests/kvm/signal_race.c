@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Signals that come at any moment of KVM_RUN and KVM_PRE_FAULT_MEMORY, one each time: the handler does what the
+ * shim's does. And a request whose structure another thread keeps changing.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+
+#include "kvm/object.h"
+#include "os/os.h"
+
+#define PAGE 4096ull
+#define GB (1ull << 30)
+#define RUN_NS 700000000ull
+#define LOST_NS 8000000000ull
+#define SHARED_FILE (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+
+static struct mmu_vcpu *kicked;
+
+static void handler(int signo)
+{
+	os_signal_set_pending(true);
+	mmu_vcpu_request(kicked, MMU_REQ_KICK);
+}
+
+static void handle(int signo)
+{
+	struct sigaction act = { .sa_handler = handler };
+
+	assert_int_equal(sigaction(signo, &act, NULL), 0);
+}
+
+static int make_vcpu(int vm)
+{
+	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+
+	kicked = vcpu_of(object_of(vcpu))->mmu;
+	return vcpu;
+}
+
+/* At 0, in real mode: a jump to itself. */
+static void make_loop(int vm, int vcpu, char *ram)
+{
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	memcpy(ram, "\xeb\xfe", 2);
+	assert_int_equal(set_slot(vm, 0, 0, 0, PAGE, ram, -1, 0), 0);
+	assert_int_equal(call(vcpu, KVM_GET_SREGS, &sregs), 0);
+	sregs.cs.base = sregs.cs.selector = 0;
+	assert_int_equal(call(vcpu, KVM_SET_SREGS, &sregs), 0);
+	assert_int_equal(call(vcpu, KVM_SET_REGS, &regs), 0);
+}
+
+/* ---- one signal for one run ----------------------------------------------------------------------- */
+
+struct run {
+	pthread_t runner;
+	_Atomic uint32_t begun, ended; /* runs */
+	_Atomic bool stop;
+};
+
+/* Ends the program when a run does not end. */
+static void *send(void *arg)
+{
+	struct run *r = arg;
+
+	for (uint32_t nr = 1;; nr++) {
+		uint64_t begin, wait = nr * 2654435761u % 3000;
+
+		while (atomic_load(&r->begun) < nr && !atomic_load(&r->stop))
+			os_relax();
+		if (atomic_load(&r->stop))
+			return NULL;
+		begin = os_clock_ns();
+		while (os_clock_ns() - begin < wait)
+			os_relax();
+		pthread_kill(r->runner, SIGUSR1);
+		begin = os_clock_ns();
+		while (atomic_load(&r->ended) < nr) {
+			if (os_clock_ns() - begin > LOST_NS)
+				abort();
+			os_yield();
+		}
+	}
+}
+
+static void a_run_ends_with_its_signal(void **state)
+{
+	static char ram[4096] __attribute__((aligned(4096)));
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
+	struct run r = { .runner = pthread_self() };
+	uint64_t start = os_clock_ns();
+	pthread_t sender;
+
+	make_loop(vm, vcpu, ram);
+	handle(SIGUSR1);
+	assert_int_equal(pthread_create(&sender, NULL, send, &r), 0);
+	while (os_clock_ns() - start < RUN_NS) {
+		atomic_fetch_add(&r.begun, 1);
+		assert_int_equal(call_value(vcpu, KVM_RUN, 0), -EINTR);
+		os_signal_set_pending(false);
+		atomic_fetch_add(&r.ended, 1);
+	}
+	atomic_store(&r.stop, true);
+	assert_int_equal(pthread_join(sender, NULL), 0);
+	fixture_close(vcpu);
+	fixture_close(vm);
+	fixture_end();
+}
+
+/* By the processor time of the call itself, however busy the machine is. */
+static void a_long_prefault_gives_way(void **state)
+{
+	const uint64_t size = 16 * GB;
+	void *ram = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
+	struct kvm_pre_fault_memory p = { .gpa = GB, .size = size };
+	struct itimerval timer = { .it_value = { .tv_usec = 2000 } };
+	long r;
+
+	assert_ptr_not_equal(ram, MAP_FAILED);
+	assert_int_equal(set_slot(vm, 0, 0, GB, size, ram, -1, 0), 0);
+	handle(SIGPROF);
+	do { /* it may come before the first page */
+		os_signal_set_pending(false);
+		assert_int_equal(setitimer(ITIMER_PROF, &timer, NULL), 0);
+		r = call(vcpu, KVM_PRE_FAULT_MEMORY, &p);
+	} while (r == -EINTR);
+	assert_int_equal(r, 0);
+	assert_true(p.size && p.size < size);
+	os_signal_set_pending(false);
+	fixture_close(vcpu);
+	fixture_close(vm);
+	munmap(ram, size);
+	fixture_end();
+}
+
+/* ---- a structure that changes --------------------------------------------------------------------- */
+
+struct flipping {
+	struct kvm_memory_attributes2 a;
+	_Atomic bool stop;
+};
+
+static void *flip(void *arg)
+{
+	struct flipping *f = arg;
+	volatile uint64_t *offset = (volatile uint64_t *)&f->a.offset;
+
+	for (uint64_t i = 0; !atomic_load(&f->stop); i++)
+		*offset = i & 1 ? 1ull << 40 : PAGE;
+	return NULL;
+}
+
+/* The range is one that was checked, or the call is refused. */
+static void a_request_that_changes_while_it_is_made(void **state)
+{
+	struct flipping f = { .a = { .size = PAGE } };
+	uint64_t start = os_clock_ns();
+	pthread_t thread;
+	int vm, gmem;
+
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	gmem = make_gmem(vm, 4 * PAGE, SHARED_FILE);
+	assert_int_equal(pthread_create(&thread, NULL, flip, &f), 0);
+	for (uint64_t i = 0; os_clock_ns() - start < RUN_NS; i++) {
+		long r;
+
+		f.a.attributes = i & 1 ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+		r = call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, &f.a);
+		assert_true(!r || r == -EINVAL);
+	}
+	atomic_store(&f.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	fixture_close(gmem);
+	fixture_close(vm);
+	fixture_end();
+	fixture_start(NULL);
+}
+
+static int start(void **state)
+{
+	fixture_start(NULL);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_run_ends_with_its_signal),
+		cmocka_unit_test(a_long_prefault_gives_way),
+		cmocka_unit_test(a_request_that_changes_while_it_is_made),
+	};
+
+	return cmocka_run_group_tests(tests, start, NULL);
+}
