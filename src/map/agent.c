@@ -43,8 +43,10 @@ static int hide(struct host_file *f, struct share_command *c)
 static int show(struct host_file *f, struct share_command *c)
 {
 	for (uint32_t i = 0; i < c->nr && i < SHARE_NR_RUNS; i++)
-		if (host_map_show(f->map, f, c->runs[i].offset, c->runs[i].size))
+		if (host_map_show(f->map, f, c->runs[i].offset, c->runs[i].size)) {
 			os_log(OS_LOG_WARN, "no room to show a range: it stays hidden here");
+			atomic_store(&f->lacking, true);
+		}
 	return 0;
 }
 
@@ -183,12 +185,12 @@ static void find_unloaded(struct host_file *f, void *arg)
 {
 	struct unloaded *u = arg;
 
-	if (!f->file && f->link && host_file_converts(f) && !atomic_load(&f->attached) &&
+	if (!f->file && f->link && host_file_converts(f) && !host_file_is_loaded(f) &&
 	    !atomic_load(&f->link->gone))
 		*u = (struct unloaded){ f->id, f->link };
 }
 
-/* The home did not answer when this was first asked for. */
+/* The home did not answer when this was first asked for, or not all of it could be shown. */
 static bool load_one(void)
 {
 	struct unloaded u = { 0 };
@@ -200,7 +202,7 @@ static bool load_one(void)
 	if (!f)
 		return false;
 	share_load(f);
-	loaded = atomic_load(&f->attached);
+	loaded = host_file_is_loaded(f);
 	host_file_put(f);
 	return loaded;
 }

@@ -74,8 +74,7 @@ static void show_again(struct host_file *f, const struct gmem_change *ch)
 	uint64_t at = 0, offset, size;
 
 	while (gmem_change_next(ch, &at, &offset, &size)) {
-		if (host_map_show(f->map, f, offset, size))
-			os_log(OS_LOG_WARN, "no room to show a range again: it stays hidden here");
+		host_map_show_again(f->map, f, offset, size);
 		share_show(f, offset, size);
 	}
 }

@@ -50,12 +50,20 @@ struct host_file {
 		changed_ns; /* when it was last punched or backed: by this process, at home by anybody; 0 */
 	struct gmem_consumer consumer;
 	struct pins pins;
-	struct share_link *link;    /* elsewhere: the way home (share.h) */
-	bool inherited;		    /* state and store_fd are copies of the parent's, and stay */
-	_Atomic bool attached;	    /* elsewhere: state is kept up to date */
+	struct share_link *link; /* elsewhere: the way home (share.h) */
+	bool inherited;		 /* state and store_fd are copies of the parent's, and stay */
+	_Atomic bool attached;	 /* elsewhere: state is kept up to date */
+	_Atomic bool
+		lacking; /* elsewhere: a range that is shared could not be shown; whoever needs it asks again */
 	struct host_file *next;	    /* all of this process (host_file.c) */
 	struct host_file **link_to; /* what points here */
 };
+
+/* Elsewhere: nothing is to be asked for. */
+static inline bool host_file_is_loaded(struct host_file *f)
+{
+	return atomic_load(&f->attached) && !atomic_load(&f->lacking);
+}
 
 /* At home: becomes f's consumer and takes a reference on it. -ENOMEM, -EMFILE. */
 int host_file_create(struct host_map *m, struct gmem_file *f, struct host_file **out);

@@ -100,6 +100,8 @@ bool host_map_is_window(struct host_map *m, uint64_t addr);
  */
 int host_map_hide(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
 int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
+/* At home, where the file's state never changed: opens what it says is shared, with what is held in reserve. */
+void host_map_show_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
 void host_map_hide_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
 
 /* ---- fork ---------------------------------------------------------------------------------- */

@@ -186,6 +186,13 @@ int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint
 	return no_room(err);
 }
 
+void host_map_show_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
+{
+	os_mutex_lock(&m->lock);
+	each_window(m, f, offset, offset + size, open_again);
+	os_mutex_unlock(&m->lock);
+}
+
 void host_map_hide_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
 {
 	os_mutex_lock(&m->lock);

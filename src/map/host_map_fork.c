@@ -22,7 +22,22 @@ void host_map_after_fork_in_parent(struct host_map *m)
 	os_mutex_unlock(&m->lock);
 }
 
-/* False: something else is there already. */
+/* A fork cannot be refused any more when the child finds that there is no room. */
+#define TRIES 3
+
+static bool fill_hole(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
+{
+	long ret = -ENOMEM;
+
+	for (int i = 0; i < TRIES && ret == -ENOMEM; i++)
+		ret = os_window_map(addr, size, p->w.prot, MAP_SHARED | MAP_FIXED_NOREPLACE,
+				    m->guard.empty_fd, piece_offset(p, addr));
+	if (ret == -ENOMEM)
+		os_log(OS_LOG_WARN, "no room for a window in a child: it is not there");
+	return ret == (long)addr;
+}
+
+/* False: something else is there already, or it cannot be done. */
 static bool fill_holes(struct host_map *m, struct piece *p)
 {
 	uint64_t addr = p->w.addr;
@@ -32,8 +47,7 @@ static bool fill_holes(struct host_map *m, struct piece *p)
 		uint64_t nr = guard_pages_run(m->guard.pages, addr, piece_end(p) - addr,
 					      IS_OVERLAID, &over);
 
-		if (!over && os_window_map(addr, nr, p->w.prot, MAP_SHARED | MAP_FIXED_NOREPLACE,
-					   m->guard.empty_fd, piece_offset(p, addr)) != (long)addr)
+		if (!over && !fill_hole(m, p, addr, nr))
 			return false;
 		addr += nr;
 	}

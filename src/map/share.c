@@ -40,19 +40,25 @@ void share_close(struct share *s, int fd)
 	os_fd_close(fd);
 }
 
-static int make_locked(void)
+static int make_file(struct share **s, int *fd)
 {
-	struct share *s;
-	int fd;
-	int err = os_memfd_create(SHARE_FILE_NAME, sizeof(*s), &fd);
+	int err = os_memfd_create(SHARE_FILE_NAME, sizeof(**s), fd);
 
 	if (err)
 		return err;
-	err = map_share(fd, &s);
-	if (err) {
-		os_fd_close(fd);
+	err = map_share(*fd, s);
+	if (err)
+		os_fd_close(*fd);
+	return err;
+}
+
+static int make_share(struct share_link *for_child)
+{
+	struct share *s;
+	int fd, err = make_file(&s, &fd);
+
+	if (err)
 		return err;
-	}
 	fill_in(s, fd);
 	err = os_peer_lock(fd, SHARE_HOME_BYTE);
 	if (!err)
@@ -61,9 +67,19 @@ static int make_locked(void)
 		share_close(s, fd);
 		return err;
 	}
-	own = (struct share_home){ .share = s, .fd = fd };
+	own = (struct share_home){ .share = s, .fd = fd, .for_child = for_child };
 	atomic_store_explicit(&published, s, memory_order_release);
 	return 0;
+}
+
+static int make_locked(void)
+{
+	struct share_link *for_child = os_alloc(sizeof(*for_child));
+	int err = for_child ? make_share(for_child) : -ENOMEM;
+
+	if (err)
+		os_free(for_child, sizeof(*for_child));
+	return err;
 }
 
 int share_make(struct share_home *out)
@@ -87,16 +103,17 @@ struct share *share_own(int *fd)
 	return s;
 }
 
-struct share *share_take_own(int *fd)
+struct share_link *share_take_own(void)
 {
-	struct share *s = own.share;
+	struct share_home was = own;
 
 	os_mutex_init(&own_lock);
-	*fd = own.fd;
 	own = (struct share_home){ .fd = -1 };
 	os_racy_store(&published, NULL);
 	service = NULL;
-	return s;
+	if (was.share)
+		share_link_add(was.for_child, was.share, was.fd);
+	return was.for_child;
 }
 
 int share_start(void)

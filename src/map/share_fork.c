@@ -177,9 +177,7 @@ static void settle_link(struct share_link *l)
 /* What was our parent's own is elsewhere for us. */
 static struct share_link *link_to_parent(void)
 {
-	int fd;
-	struct share *s = share_take_own(&fd);
-	struct share_link *l = s ? share_link_new(s, fd) : NULL;
+	struct share_link *l = share_take_own();
 
 	if (!l)
 		return NULL;
@@ -199,9 +197,11 @@ static void show_shared(struct host_file *f)
 
 		for (uint32_t i = 0; i < nr; i++)
 			if (!(runs[i].attributes & ATTR_PRIVATE) &&
-			    host_map_show(f->map, f, runs[i].offset, runs[i].size))
+			    host_map_show(f->map, f, runs[i].offset, runs[i].size)) {
 				os_log(OS_LOG_WARN,
 				       "no room to show a range: it stays hidden here");
+				atomic_store(&f->lacking, true);
+			}
 		at = runs[nr - 1].offset + runs[nr - 1].size;
 	}
 }

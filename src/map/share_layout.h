@@ -173,6 +173,7 @@ static inline uint64_t share_patience_ns(void)
 struct share_home {
 	struct share *share; /* NULL: none was made */
 	int fd;
+	struct share_link *for_child; /* whose way home must not need memory */
 };
 /* This process's own share; made when there is none. */
 int share_make(struct share_home *out);
@@ -186,8 +187,8 @@ int share_claim(struct share *s, int fd, uint32_t *slot);
 /* Does the process that has the slot, or the home, still live (and run what it ran)? fd: not theirs. */
 bool share_slot_lives(struct share *s, int fd, uint32_t slot);
 bool share_home_lives(struct share *s, int fd);
-/* In a forked child: what was our own is the parent's. NULL: there was none. */
-struct share *share_take_own(int *fd);
+/* In a forked child: the way to what was our own and is the parent's. NULL: there was none. Cannot fail. */
+struct share_link *share_take_own(void);
 
 /* share_home.c: runs that are shared are told to a slot; the file is held. */
 void share_tell_all(struct share *s, uint32_t slot, struct host_file *f);
@@ -226,7 +227,10 @@ int share_ask_runs(struct share_link *l, uint64_t id, uint64_t offset, uint64_t 
 bool share_is_gone(struct share_link *l);
 /* It has: what is left is what the link says of it. */
 void share_link_end(struct share_link *l);
+/* NULL: no memory. */
 struct share_link *share_link_new(struct share *s, int fd);
+/* The same in memory that is there: zeroed, and the list's from here on. */
+void share_link_add(struct share_link *l, struct share *s, int fd);
 /* No link is made in between. */
 void share_link_lock(void);
 void share_link_unlock(void);

@@ -95,12 +95,8 @@ static struct share_link *find_link(const uint64_t token[2])
 	return l;
 }
 
-struct share_link *share_link_new(struct share *s, int fd)
+void share_link_add(struct share_link *l, struct share *s, int fd)
 {
-	struct share_link *l = os_alloc(sizeof(*l));
-
-	if (!l)
-		return NULL;
 	l->share = s;
 	l->fd = fd;
 	l->child_fd = -1;
@@ -108,6 +104,14 @@ struct share_link *share_link_new(struct share *s, int fd)
 	os_mutex_init(&l->apply);
 	l->next = atomic_load(&share_links);
 	atomic_store(&share_links, l);
+}
+
+struct share_link *share_link_new(struct share *s, int fd)
+{
+	struct share_link *l = os_alloc(sizeof(*l));
+
+	if (l)
+		share_link_add(l, s, fd);
 	return l;
 }
 
@@ -152,6 +156,24 @@ static void show_pins(struct share_link *l, uint32_t nr)
 	atomic_store(&l->has_slot, true);
 }
 
+/* A child may have had no number left for a description of its own. */
+static int open_again(struct share_link *l)
+{
+	struct share *s = l->share;
+	int fd, err;
+
+	if (l->fd >= 0)
+		return 0;
+	err = share_open(s->home_pid, s->home_fd, s->token, &s, &fd);
+	if (err == -ESTALE)
+		return -EIO;
+	if (err)
+		return err;
+	os_unmap(s, sizeof(*s));
+	l->fd = fd;
+	return 0;
+}
+
 /* A slot for requests; the request lock is held. */
 static int join(struct share_link *l)
 {
@@ -160,8 +182,9 @@ static int join(struct share_link *l)
 
 	if (atomic_load(&l->has_slot))
 		return 0;
-	if (l->fd < 0)
-		return -EIO;
+	err = open_again(l);
+	if (err)
+		return err;
 	err = share_claim(l->share, l->fd, &l->slot);
 	if (err) {
 		if (!l->refused)
@@ -400,6 +423,7 @@ static int load(struct host_file *f)
 
 	if (err)
 		return err;
+	atomic_store(&f->lacking, false);
 	err = agent_start(f->link);
 	if (!err)
 		err = share_ask(f->link, r);
@@ -413,7 +437,7 @@ void share_load(struct host_file *f)
 {
 	int err;
 
-	if (!host_file_converts(f) || atomic_load(&f->attached) || !f->link ||
+	if (!host_file_converts(f) || host_file_is_loaded(f) || !f->link ||
 	    atomic_load(&f->link->gone))
 		return;
 	err = load(f);

@@ -64,6 +64,8 @@ struct msghdr;
 void calls_after_recvmsg(struct msghdr *msg);
 /* fd has come from elsewhere and may be one of ours. */
 void calls_adopt(int fd);
+/* One that could not be followed when it came is tried again; true: fd is one of ours now. */
+bool calls_adopt_late(int fd);
 /* At the start of a program: those that came over exec. */
 void calls_adopt_inherited(void);
 

@@ -369,6 +369,9 @@ static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint
 	if (is_clone_refused(fd, cmd, arg))
 		return -EXDEV;
 	if (is_kvm_request(cmd)) {
+		h = calls_adopt_late(fd) ? ours_begin(fd) : NULL;
+		if (h)
+			return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
 		h = take_over_host_kvm(fd);
 		if (h)
 			return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));

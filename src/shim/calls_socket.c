@@ -93,6 +93,9 @@ static int follow(int fd, struct handle *h, bool is_new)
 	return err;
 }
 
+/* One has come for which there was no memory, or no descriptor to look at it with. */
+static _Atomic bool has_missed;
+
 static void adopt(int fd)
 {
 	struct handle *h = anything_of_ours() ? handle_find(fd) : NULL;
@@ -101,9 +104,10 @@ static void adopt(int fd)
 
 	if (!err)
 		err = follow(fd, h, is_new);
-	if (err && err != -ENOENT)
-		os_log(OS_LOG_WARN, "descriptor %d, a guest_memfd, cannot be followed (%d)", fd,
-		       err);
+	if (!err || err == -ENOENT)
+		return;
+	os_log(OS_LOG_WARN, "descriptor %d, a guest_memfd, cannot be followed (%d)", fd, err);
+	atomic_store(&has_missed, true);
 }
 
 void calls_adopt(int fd)
@@ -119,9 +123,20 @@ void calls_adopt(int fd)
 void calls_adopt_inherited(void)
 {
 	char name[64];
+	int fd;
 
-	for (int fd = 0; (fd = os_peer_find(0, fd, HANDLE_NAME, name, sizeof(name))) >= 0; fd++)
+	for (fd = 0; (fd = os_peer_find(0, fd, HANDLE_NAME, name, sizeof(name))) >= 0; fd++)
 		calls_adopt(fd);
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+		atomic_store(&has_missed, true);
+}
+
+bool calls_adopt_late(int fd)
+{
+	if (!atomic_load_explicit(&has_missed, memory_order_relaxed) || fdtable_peek(fd))
+		return false;
+	calls_adopt(fd);
+	return fdtable_peek(fd);
 }
 
 static void adopt_all_in(struct msghdr *msg)

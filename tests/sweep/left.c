@@ -2,16 +2,28 @@
 #include "left.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+/* The one userfaultfd of a process is there from the first need on. */
+static bool is_kept(int dir, const char *name)
+{
+	char link[64] = "";
+
+	return readlinkat(dir, name, link, sizeof(link) - 1) > 0 &&
+	       !strcmp(link, "anon_inode:[userfaultfd]");
+}
 
 static uint64_t count_entries(const char *path)
 {
 	DIR *dir = opendir(path);
+	const struct dirent *e;
 	uint64_t nr = 0;
 
-	while (dir && readdir(dir))
-		nr++;
+	while (dir && (e = readdir(dir)))
+		nr += !is_kept(dirfd(dir), e->d_name);
 	if (dir)
 		closedir(dir);
 	return nr;
