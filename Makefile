@@ -23,6 +23,19 @@ asan:
 tsan:
 	@tools/check --only tsan
 
+# Everything that has seeds, with fresh ones: make soak T=30m, or T="10m sim model".
+T ?= 30m
+soak:
+	@tools/soak $(T)
+
+# Seeded bugs against the tests, 12 minutes; prints who catches which.
+mutants:
+	@tools/mutants
+
+# Branches of core/ and mmu/ that no test of theirs takes; build-coverage/report/index.html.
+coverage:
+	@tools/coverage --html
+
 # What the hot paths execute now is what they may execute from now on (tests/perf).
 baseline: all
 	@ninja -C $(BUILD) --quiet tests/perf/perf-hot tests/perf/perf-hot-shim
@@ -44,6 +57,6 @@ install: all
 	@$(MESON) install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-tsan build-clang
+	rm -rf $(BUILD) build-asan build-tsan build-clang build-coverage build-mutants
 
-.PHONY: all demo check asan tsan baseline bench performance format install clean
+.PHONY: all demo check soak mutants coverage asan tsan baseline bench performance format install clean
