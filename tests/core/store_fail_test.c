@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "core/attr_map.h"
-#include "fail_alloc.h"
 #include "fixture.h"
 #include "os/fail.h"
 #include "os/paths.h"
@@ -22,9 +21,13 @@ bool __wrap_os_signal_pending(void);
 int __real_os_file_punch(int fd, uint64_t offset, uint64_t size);
 int __wrap_os_file_punch(int fd, uint64_t offset, uint64_t size);
 
+int __real_attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr);
+int __wrap_attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr);
+
 static const char *no_pool;
 static long signal_in = -1; /* looks for a signal before there is one; -1: there is none */
 static int refuse_punch;
+static bool refuse_reserve;
 
 bool __wrap_os_signal_pending(void)
 {
@@ -34,6 +37,11 @@ bool __wrap_os_signal_pending(void)
 int __wrap_os_file_punch(int fd, uint64_t offset, uint64_t size)
 {
 	return refuse_punch ? refuse_punch : __real_os_file_punch(fd, offset, size);
+}
+
+int __wrap_attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr)
+{
+	return refuse_reserve ? -ENOMEM : __real_attr_map_reserve(map, first, nr);
 }
 
 /* The next call of this kind fails, and all that follow. */
@@ -220,18 +228,26 @@ static void a_page_that_was_punched_needs_memory_to_come_back(void **state)
 	struct store *s;
 
 	need_pool();
-	s = make_store(BLOCK, STORE_2M);
+	s = make_store(2 * BLOCK, STORE_2M);
 	guest_at(s, 0)[0] = 1;
-	assert_int_equal(store_punch(s, PAGE, BLOCK - PAGE), 0);
-	/* The map of what is punched folds into one entry and is taken apart again. */
-	assert_int_equal(store_punch(s, 0, PAGE), 0);
-	allow_allocs(0);
-	while (store_fill(s, 5 * PAGE) == 0 && store_punch(s, 0, 5 * PAGE) == 0 &&
-	       store_punch(s, 5 * PAGE, BLOCK - 5 * PAGE) == 0 && store_backed(s))
-		;
-	allow_allocs(ALLOW_ALL);
-	guest_at(s, 5 * PAGE)[0] = 5;
-	assert_int_equal(at(s, 5 * PAGE)[0], 5);
+	guest_at(s, BLOCK)[0] = 1;
+	assert_int_equal(store_punch(s, PAGE, PAGE), 0);
+	refuse_reserve = true;
+	assert_int_equal(store_fill(s, PAGE), -ENOMEM);
+	/* One more that cannot be noted is zero all the same. */
+	at(s, 2 * PAGE)[0] = 2;
+	assert_int_equal(store_punch(s, 2 * PAGE, PAGE), 0);
+	assert_int_equal(at(s, 2 * PAGE)[0], 0);
+	refuse_reserve = false;
+	assert_int_equal(store_punch(s, 0, BLOCK - PAGE), 0);
+	assert_int_equal(store_punch(s, BLOCK - PAGE, PAGE), 0);
+	assert_int_equal(store_backed(s), BLOCK);
+	refuse_reserve = true;
+	assert_int_equal(store_fill(s, 5 * PAGE), -ENOMEM);
+	assert_int_equal(store_backed(s), BLOCK);
+	refuse_reserve = false;
+	assert_true(is_zero(guest_at(s, 5 * PAGE), PAGE));
+	assert_int_equal(store_backed(s), 2 * BLOCK);
 	store_destroy(s);
 }
 

@@ -120,6 +120,12 @@ static int create_logged_slot(struct fixture *f)
 	return create_slot(f, 1, NULL, MEMSLOT_LOG_DIRTY);
 }
 
+/* The block of ids is there by now, so that the log's memory is the second that is asked for. */
+static int create_another_logged_slot(struct fixture *f)
+{
+	return create_slot(f, 2, NULL, MEMSLOT_LOG_DIRTY);
+}
+
 static int create_plain_slot(struct fixture *f)
 {
 	return create_slot(f, 700, NULL, 0);
@@ -210,9 +216,16 @@ static void fail_steps(const struct step *steps, size_t nr)
 static void a_call_without_memory_fails_whole_and_works_the_next_time(void **state)
 {
 	static const struct step steps[] = {
-		{ make_mmu, 3 },	   { make_vcpu, 1 },	    { make_file, 2 },
-		{ create_logged_slot, 2 }, { create_file_slot, 3 }, { create_plain_slot, 2 },
-		{ set_attributes, 1 },	   { access_private, 1 },   { access_far_away, 0 },
+		{ make_mmu, 3 },
+		{ make_vcpu, 1 },
+		{ make_file, 2 },
+		{ create_logged_slot, 2 },
+		{ create_another_logged_slot, 2 },
+		{ create_file_slot, 3 },
+		{ create_plain_slot, 2 },
+		{ set_attributes, 1 },
+		{ access_private, 1 },
+		{ access_far_away, 0 },
 		{ move_and_log, 1 },
 	};
 
