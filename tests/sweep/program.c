@@ -13,9 +13,7 @@
 
 #include "helper.h"
 #include "left.h"
-#include "world.h"
-
-const struct uapi *const world_uapi = &uapi_libc;
+#include "scenario.h"
 
 static void wrong(const char *step, const char *what, int err, const struct text *t)
 {
