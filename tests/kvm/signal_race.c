@@ -144,6 +144,55 @@ static void a_long_prefault_gives_way(void **state)
 	fixture_end();
 }
 
+/* A bracket on the guest's code that this thread itself would have to close. */
+static void a_run_that_cannot_go_on_ends_with_its_signal(void **state)
+{
+	static char ram[4096] __attribute__((aligned(4096)));
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
+	struct itimerval timer = { .it_value = { .tv_usec = 5000 } };
+	uint64_t cookie;
+
+	make_loop(vm, vcpu, ram);
+	handle(SIGALRM);
+	cookie = kvm_hva_change_begin((uintptr_t)ram, PAGE);
+	assert_int_not_equal(cookie, 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
+	assert_int_equal(call_value(vcpu, KVM_RUN, 0), -EINTR);
+	kvm_hva_change_end((uintptr_t)ram, PAGE, cookie);
+	os_signal_set_pending(false);
+	fixture_close(vcpu);
+	fixture_close(vm);
+	fixture_end();
+}
+
+/* Each alone is over at once; the signal comes beside one of many. */
+static void a_long_conversion_gives_way(void **state)
+{
+	struct kvm_memory_attributes2 a = { .size = 64 * GB };
+	struct itimerval timer = { .it_value = { .tv_usec = 2000 } };
+	uint64_t begin = os_clock_ns();
+	int vm, vcpu, gmem;
+	long r = 0;
+
+	fixture_start("in-place");
+	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	vcpu = make_vcpu(vm);
+	gmem = make_gmem(vm, 64 * GB, SHARED_FILE);
+	handle(SIGALRM);
+	assert_int_equal(setitimer(ITIMER_REAL, &timer, NULL), 0);
+	while (!r && os_clock_ns() - begin < LOST_NS) {
+		a.attributes ^= KVM_MEMORY_ATTRIBUTE_PRIVATE;
+		r = call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a);
+	}
+	assert_int_equal(r, -EINTR);
+	os_signal_set_pending(false);
+	fixture_close(gmem);
+	fixture_close(vcpu);
+	fixture_close(vm);
+	fixture_end();
+	fixture_start(NULL);
+}
+
 /* ---- a structure that changes --------------------------------------------------------------------- */
 
 struct flipping {
@@ -199,6 +248,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_run_ends_with_its_signal),
 		cmocka_unit_test(a_long_prefault_gives_way),
+		cmocka_unit_test(a_run_that_cannot_go_on_ends_with_its_signal),
+		cmocka_unit_test(a_long_conversion_gives_way),
 		cmocka_unit_test(a_request_that_changes_while_it_is_made),
 	};
 
