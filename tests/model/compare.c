@@ -6,17 +6,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static struct rules rules;
 static struct model model;
 
+/* A kernel's rules are for that kernel; in place is what no release has. */
+static bool fits_kernel(const struct rules *r)
+{
+	const char *version = r->name + strlen("linux-");
+	struct utsname name;
+
+	if (r->in_place || uname(&name))
+		return r->in_place;
+	return !strncmp(name.release, version, strlen(version));
+}
+
 int compare_open(const struct setting *s)
 {
 	const struct rules *r = rules_find(s->profile);
-	int err = r ? target_open(s->host, s->profile) : -EINVAL;
+	int err = r ? 0 : -EINVAL;
 
+	if (!err && s->limit && !fits_kernel(r))
+		err = -EOPNOTSUPP;
+	if (!err)
+		err = target_open(s->host, s->profile);
 	if (err)
 		return err;
 	rules = *r;

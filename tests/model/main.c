@@ -19,7 +19,7 @@ static struct options {
 	const char *profile;
 	const char *save; /* where the program of a difference goes */
 	bool limit, print;
-	uint64_t seed, calls, per_program, seconds;
+	uint64_t seed, first, calls, per_program, seconds;
 	char **files;
 } options = {
 	.profile = "linux-7.2",
@@ -111,6 +111,19 @@ static bool go_on(int64_t start)
 	return progress->calls < options.calls;
 }
 
+/* The program of the seed whose turn it is. */
+static void next_program(struct program *p)
+{
+	progress->seed = generate_seed(options.seed, options.first + progress->programs);
+	p->nr = 0;
+	compare_generate(compare_rules(), progress->seed, options.per_program, p);
+	if (options.print)
+		say_program(p);
+	if (options.limit)
+		printf("program %llu\n", (unsigned long long)(options.first + progress->programs));
+	fflush(stdout);
+}
+
 /* In a child: exit status 1 and the seed in *progress, when a program differs. */
 static void make_programs(void)
 {
@@ -123,9 +136,7 @@ static void make_programs(void)
 		_exit(SKIPPED);
 	compare_counts = &progress->counts;
 	while (go_on(start)) {
-		progress->seed = generate_seed(options.seed, progress->programs);
-		p.nr = 0;
-		compare_generate(compare_rules(), progress->seed, options.per_program, &p);
+		next_program(&p);
 		if (compare_program(&p, &d) != SAME) {
 			say_difference(&p, &d);
 			fflush(stdout);
@@ -188,16 +199,16 @@ static int random_programs(void)
 	if (waitpid(pid, &status, 0) != pid)
 		return 1;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-		printf("there is no KVM to hold against the model\n");
+		printf("there is no such KVM to hold against the model\n");
 		return SKIPPED;
 	}
 	if (!status) {
 		say_counts();
 		return 0;
 	}
-	printf("FAILED: program %llu of seed %llu, status 0x%x; again with --seed %llu --program %llu\n",
-	       (unsigned long long)progress->programs, (unsigned long long)options.seed, status,
-	       (unsigned long long)options.seed, (unsigned long long)progress->programs);
+	printf("FAILED, status 0x%x; again with --profile %s --seed %llu --first %llu\n", status,
+	       options.profile, (unsigned long long)options.seed,
+	       (unsigned long long)(options.first + progress->programs));
 	if (!limited_rules(&r))
 		return 1;
 	compare_generate(&r, progress->seed, options.per_program, &p);
@@ -244,9 +255,9 @@ static int replay_all(void)
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: model [--profile NAME] [--seed N] [--calls N] [--per-program N] [--program N]\n"
+		"usage: model [--profile NAME] [--seed N] [--calls N] [--per-program N] [--first N]\n"
 		"             [--host] [--save FILE] [--print] [PROGRAM...]\n"
-		"--host: a kernel that may lack something; --print: the calls of the seed\n");
+		"--host: a kernel that may lack something; --print: also prints programs; --first: the first program\n");
 	return 2;
 }
 
@@ -258,6 +269,8 @@ static bool set(const char *name, const char *value)
 		options.profile = value;
 	else if (!strcmp(name, "--seed"))
 		options.seed = number;
+	else if (!strcmp(name, "--first"))
+		options.first = number;
 	else if (!strcmp(name, "--calls"))
 		options.calls = number;
 	else if (!strcmp(name, "--per-program"))

@@ -47,6 +47,10 @@ struct rules {
 	bool v7;
 	uint32_t cap_in_place;
 	bool pins_outlive_punch; /* of a page that is punched out; gmem's: docs/deviations.md */
+	/* Where a guest has found no slot, an access to what is private by now is none to private memory: the kernel
+	 * remembers the page as a device's, which it still is as long as no slot has changed. */
+	bool mmio_lingers;
+	bool emulated; /* guests see userspace_addr alone, and a device where nothing is mapped */
 	/* What a host may lack. */
 	bool attributes, prefault, hypercalls;
 	uint32_t spaces; /* address spaces of a VM without private memory */
@@ -93,6 +97,9 @@ struct vcpu {
 struct vm {
 	bool used, has_private;
 	uint64_t serial;
+	uint64_t changes; /* of slots */
+	uint64_t lingers
+		[GUEST_PAGES]; /* changes when the guest found nothing there last; 0: something since */
 	struct slot slots[NR_SLOTS];
 	uint8_t is_private[GUEST_PAGES];
 	struct vcpu vcpus[NR_VCPUS];
@@ -121,5 +128,29 @@ void model_step(struct model *m, const struct op *op, struct answer *a);
 /* For who makes programs, and who makes hashes of pages. */
 struct slot *model_slot_at(struct vm *vm, uint64_t gfn);
 uint64_t model_digest(uint64_t digest, const struct page *p); /* NULL: cannot be read */
+
+/* ---- between the files of the model ------------------------------------------------------------- */
+
+#define IN_PAGE(x) ((x) & (PAGE - 1))
+#define GUEST_FIRST (GUEST_BASE / PAGE)
+#define UNDEFINED ANSWER_UNDEFINED
+#define USER_SLOTS 32764
+
+/* What an access of a guest comes to. */
+struct access {
+	enum { A_PAGE, AN_MMIO, A_MEMORY_FAULT, AN_ERROR, NOT_DEFINED } is;
+	struct page *page;
+	bool is_private;
+};
+
+struct vm *model_vm(struct model *m, const struct op *op); /* NULL: there is none */
+struct object *model_file(struct model *m, uint64_t number);
+struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err);
+void model_release_unheld(struct model *m);
+struct access model_access(struct model *m, struct vm *vm, uint64_t gfn, bool write);
+struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool write, bool runs);
+void model_say_fault(struct answer *out, uint64_t gpa, bool is_private);
+void model_step_around(struct model *m, const struct op *op, struct answer *a); /* model_around.c */
+int64_t rules_capability(struct model *m, const struct op *op);			/* rules.c */
 
 #endif

@@ -51,7 +51,7 @@ int target_open(const struct host *h, const char *profile)
 	}
 	for (int i = 0; i < NR_FILES; i++)
 		files[i] = -1;
-	err = make_places();
+	err = u->ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) ? make_places() : -EOPNOTSUPP;
 	for (int i = 0; !err && i < NR_VMS; i++)
 		err = guest_prepare(&vms[i], u, kvm);
 	if (err)
@@ -69,7 +69,12 @@ void target_limit(struct rules *r)
 	r->prefault &= ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_PRE_FAULT_MEMORY) != 0;
 	r->hypercalls &=
 		(ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_HYPERCALL) >> KVM_HC_MAP_GPA_RANGE) & 1;
+	/* Without nested paging (6.18 with PVM) guests are emulated, and no hypercall comes out. */
+	r->hypercalls &= r->prefault;
+	r->emulated = !r->prefault;
 	r->pins_outlive_punch = false;
+	r->mmio_lingers = true;
+	r->offset_signed = !strcmp(r->name, "linux-6.18");
 	r->spaces = spaces ? (uint32_t)spaces : 1;
 }
 
@@ -181,7 +186,7 @@ static int64_t fallocate_file(const struct op *op)
 
 static int64_t change_mapping(const struct op *op)
 {
-	int fd = op->file == NO_FILE ? -1 : descriptor(op->file);
+	int fd = op->file == NO_FILE ? -1 : descriptor(op->file), err;
 
 	switch (op->kind) {
 	case OP_UNMAP:
@@ -191,7 +196,10 @@ static int64_t change_mapping(const struct op *op)
 	default:
 		if (op->file != NO_FILE && fd < 0)
 			return -EBADF;
-		return u->map_at(address(op), fd, op->offset, op->n * PAGE);
+		err = u->map_at(address(op), fd, op->offset, op->n * PAGE);
+		if (err)
+			u->map_at(address(op), UAPI_NOTHING, 0, op->n * PAGE);
+		return err;
 	}
 }
 

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What is around KVM in a program of the model: the program's own mappings and its touching of them, and what a guest
+ * does until it needs the program. Every page that is touched here is asked of model.c.
+ */
+#include "model.h"
+
+#include <errno.h>
+
+/* ---- the program's own memory -------------------------------------------------------------------- */
+
+static int64_t change_mapping(struct model *m, const struct op *op)
+{
+	struct object *f = op->kind == OP_MAP ? model_file(m, op->file) : NULL;
+	uint64_t first = op->at / PAGE;
+	int64_t err = 0;
+
+	if (op->area >= NR_AREAS || first >= AREA_PAGES || !op->n || op->n > AREA_PAGES - first ||
+	    IN_PAGE(op->at | op->offset) || op->offset >> 62)
+		return UNDEFINED;
+	if (op->kind == OP_MAP && op->file != NO_FILE && !f)
+		return -EBADF;
+	if (f && !(f->flags & GUEST_MEMFD_FLAG_MMAP))
+		err = -ENODEV; /* what was there is gone all the same */
+	for (struct host_page *h = &m->areas[op->area][first];
+	     h < &m->areas[op->area][first + op->n]; h++) {
+		uint64_t pgoff = op->offset / PAGE + (uint64_t)(h - &m->areas[op->area][first]);
+
+		if (op->kind == OP_DISCARD)
+			h->page = (struct page){ 0 };
+		else if (op->kind == OP_UNMAP || err)
+			*h = (struct host_page){ .kind = NOBODY };
+		else
+			*h = (struct host_page){ f ? OF_FILE : ANONYMOUS,
+						 f ? (int)(f - m->files) : NONE, pgoff };
+	}
+	model_release_unheld(m);
+	return err;
+}
+
+static void touch(struct model *m, const struct op *op, struct answer *a)
+{
+	int64_t err;
+	struct page *p = model_host_page(m, op->area, op->at / PAGE, &err);
+
+	if (op->area >= NR_AREAS || op->at / PAGE >= AREA_PAGES || op->word > 1 || IN_PAGE(op->at))
+		err = UNDEFINED;
+	if (err == UNDEFINED || !p) {
+		a->ret = err == UNDEFINED ? UNDEFINED
+			 : err == EACCES  ? ANSWER_SIGBUS
+					  : ANSWER_SIGSEGV;
+		return;
+	}
+	if (op->kind == OP_POKE)
+		p->word[op->word] = op->value;
+	a->value = p->word[op->word];
+}
+
+static void digest(struct model *m, const struct op *op, struct answer *a)
+{
+	uint64_t first = op->at / PAGE;
+	int64_t err;
+
+	if (op->area >= NR_AREAS || first >= AREA_PAGES || op->n > AREA_PAGES - first ||
+	    IN_PAGE(op->at))
+		a->ret = UNDEFINED;
+	for (uint64_t i = 0; a->ret != UNDEFINED && i < op->n; i++) {
+		a->value = model_digest(a->value, model_host_page(m, op->area, first + i, &err));
+		a->ret = err == UNDEFINED ? UNDEFINED : 0;
+	}
+}
+
+/* vmsplice: a page that the program cannot read cannot go into a pipe. */
+static int64_t pin(struct model *m, const struct op *op)
+{
+	struct host_page *h;
+	int64_t err;
+
+	if (op->pin >= NR_PINS || op->area >= NR_AREAS || op->at / PAGE >= AREA_PAGES ||
+	    IN_PAGE(op->at))
+		return UNDEFINED;
+	m->pins[op->pin].used = false;
+	if (op->kind == OP_UNPIN)
+		return 0;
+	h = &m->areas[op->area][op->at / PAGE];
+	if (!model_host_page(m, op->area, op->at / PAGE, &err))
+		return err == UNDEFINED ? UNDEFINED : -EFAULT;
+	m->pins[op->pin].used = h->kind == OF_FILE;
+	m->pins[op->pin].file = h->file;
+	m->pins[op->pin].pgoff = h->pgoff;
+	return 0;
+}
+
+uint64_t model_digest(uint64_t digest, const struct page *p)
+{
+	uint64_t word = p ? p->word[0] * 3 + p->word[1] : 0x4641554c54ull;
+
+	return (digest ^ word) * 0x9e3779b97f4a7c15ull + 1;
+}
+
+/* ---- vCPUs --------------------------------------------------------------------------------------- */
+
+static void step_on(struct vcpu *v)
+{
+	v->gpa += v->fn == FN_OUT ? 0 : PAGE;
+	v->value += v->fn == FN_WRITE || v->fn == FN_OUT;
+	v->left--;
+}
+
+static void mmio(struct vcpu *v, bool write, uint64_t data, struct answer *out)
+{
+	v->pending = write ? MMIO_WRITE : MMIO_READ;
+	*out = (struct answer){ .exit = KVM_EXIT_MMIO,
+				.a = v->gpa,
+				.b = 8 | (uint64_t)write << 8,
+				.c = write ? data : 0 };
+}
+
+/* One word of one page; false: the guest stands, and out says why. */
+static bool touch_page(struct model *m, struct vm *vm, struct vcpu *v, struct answer *out)
+{
+	struct access a = model_touch(m, vm, v->gpa / PAGE, v->fn != FN_READ, true);
+	uint64_t *word = a.page ? &a.page->word[IN_PAGE(v->gpa) != 0] : NULL;
+
+	switch (a.is) {
+	case AN_MMIO:
+		mmio(v, v->fn == FN_WRITE, v->value, out);
+		return false;
+	case A_MEMORY_FAULT:
+		out->ret = -EFAULT;
+		model_say_fault(out, v->gpa, a.is_private);
+		return false;
+	case AN_ERROR:
+		out->ret = -EFAULT;
+		return false;
+	case NOT_DEFINED:
+	case A_PAGE:
+		break;
+	}
+	v->sum += v->fn == FN_READ ? *word : 0;
+	if (v->fn != FN_READ)
+		*word = v->fn == FN_ADD ? *word + v->value : v->value;
+	return true;
+}
+
+/* Until the guest is done, or needs the program. */
+static void run_on(struct model *m, struct vm *vm, struct vcpu *v, struct answer *out)
+{
+	for (; v->left; step_on(v)) {
+		if (v->fn == FN_OUT) {
+			v->pending = PORT_WRITE;
+			*out = (struct answer){
+				.exit = KVM_EXIT_IO, .a = PORT, .b = 1, .c = v->value & 0xff
+			};
+			return;
+		}
+		if (!touch_page(m, vm, v, out))
+			return;
+	}
+	v->pending = STANDS;
+	out->exit = KVM_EXIT_HLT;
+}
+
+/* KVM_HC_MAP_GPA_RANGE changes nothing by itself: the program may, or may not. */
+static void run_hypercall(struct model *m, struct vcpu *v, struct answer *out)
+{
+	uint64_t gfn = v->gpa / PAGE;
+
+	if (IN_PAGE(v->gpa) || gfn + v->left <= gfn) {
+		v->sum = (uint64_t)-EINVAL;
+		v->pending = STANDS;
+		out->exit = KVM_EXIT_HLT;
+		return;
+	}
+	v->sum = KVM_HC_MAP_GPA_RANGE;
+	v->pending = HYPERCALL;
+	*out = (struct answer){
+		.exit = KVM_EXIT_HYPERCALL, .a = v->gpa, .b = v->left, .c = v->value
+	};
+}
+
+static void resume(struct model *m, struct vm *vm, struct vcpu *v, struct answer *out)
+{
+	int was = v->pending;
+
+	v->pending = NOTHING;
+	if (was == MMIO_READ && v->fn == FN_ADD) {
+		mmio(v, true, MMIO_VALUE + v->value, out);
+		return;
+	}
+	if (was == MMIO_READ)
+		v->sum += MMIO_VALUE;
+	if (was == MMIO_READ || was == MMIO_WRITE || was == PORT_WRITE)
+		step_on(v);
+	if (was == HYPERCALL) {
+		v->sum = 0;
+		v->pending = STANDS;
+		out->exit = KVM_EXIT_HLT;
+		return;
+	}
+	run_on(m, vm, v, out);
+}
+
+/* Pages that the model knows all about; and nothing is added to memory that can only be read. */
+static bool is_defined(struct model *m, struct vm *vm, const struct vcpu *v)
+{
+	for (uint64_t i = 0; v->fn <= FN_ADD && i < v->left; i++) {
+		const struct slot *s = model_slot_at(vm, v->gpa / PAGE + i);
+
+		if (model_access(m, vm, v->gpa / PAGE + i, false).is == NOT_DEFINED ||
+		    (v->fn == FN_ADD && s && s->flags & KVM_MEM_READONLY))
+			return false;
+	}
+	return true;
+}
+
+static void run(struct model *m, const struct op *op, struct answer *out)
+{
+	struct vm *vm = model_vm(m, op);
+	struct vcpu *v = vm && op->vcpu < NR_VCPUS ? &vm->vcpus[op->vcpu] : NULL, next;
+
+	out->ret = v ? 0 : -EBADF;
+	if (!v)
+		return;
+	if (op->kind == OP_RUN) {
+		next = (struct vcpu){ .fn = op->fn,
+				      .gpa = op->gpa + (op->word ? PAGE - 8 : 0),
+				      .left = op->n,
+				      .value = op->value };
+		if (!op->n || op->n >> 16 || op->word > 1 || op->fn >= NR_FNS ||
+		    (op->fn < FN_HYPERCALL && IN_PAGE(op->gpa)) ||
+		    (op->fn == FN_HYPERCALL && !m->rules.hypercalls))
+			next.pending = STANDS;
+	} else {
+		next = *v;
+	}
+	if (v->fn == FN_ADD && v->pending == MMIO_READ &&
+	    model_access(m, vm, v->gpa / PAGE, false).is != AN_MMIO)
+		next.pending =
+			STANDS; /* the instruction's second half is completed in any case, and is memory's now */
+	if (next.pending == STANDS || !is_defined(m, vm, &next)) {
+		out->ret = UNDEFINED;
+		return;
+	}
+	*v = next;
+	if (op->kind == OP_RESUME)
+		resume(m, vm, v, out);
+	else if (op->fn == FN_HYPERCALL)
+		run_hypercall(m, v, out);
+	else
+		run_on(m, vm, v, out);
+	out->at = v->gpa | v->left << 48;
+	out->value = v->sum;
+}
+
+void model_step_around(struct model *m, const struct op *op, struct answer *a)
+{
+	switch (op->kind) {
+	case OP_MAP:
+	case OP_UNMAP:
+	case OP_DISCARD:
+		a->ret = change_mapping(m, op);
+		break;
+	case OP_PEEK:
+	case OP_POKE:
+		touch(m, op, a);
+		break;
+	case OP_DIGEST:
+		digest(m, op, a);
+		break;
+	case OP_PIN:
+	case OP_UNPIN:
+		a->ret = pin(m, op);
+		break;
+	default:
+		run(m, op, a);
+		break;
+	}
+}
