@@ -13,7 +13,7 @@
 #include "kvm/kvm.h"
 #include "target.h"
 
-typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 wide;
 
 #define PAGE 4096u
 #define NR_SLOTS 6
