@@ -18,6 +18,11 @@
 #include "map/guard.h"
 #include "map/pins.h"
 #include "os/os.h"
+#include "os/paths.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 
 #define PAGE ((uint64_t)4096)
 #define NR_PAGES 8
@@ -35,6 +40,23 @@ int __wrap_guard_hide(struct guard *g, struct guard_window *w, uint64_t addr, ui
 	return __real_guard_hide(g, w, addr, size);
 }
 
+/* As the program may at any moment: once, a page that has just been dropped is touched. */
+static volatile uint8_t *touched;
+
+long __real_os_window_advise(uint64_t addr, uint64_t size, int advice);
+long __wrap_os_window_advise(uint64_t addr, uint64_t size, int advice);
+long __wrap_os_window_advise(uint64_t addr, uint64_t size, int advice)
+{
+	long ret = __real_os_window_advise(addr, size, advice);
+	uint64_t at = (uint64_t)(uintptr_t)touched;
+
+	if (advice == MADV_DONTNEED_LOCKED && at >= addr && at < addr + size) {
+		(void)*touched;
+		touched = NULL;
+	}
+	return ret;
+}
+
 static void count(void *owner)
 {
 }
@@ -46,18 +68,48 @@ struct scene {
 	unsigned int nr_begins, nr_aborts;
 	uint64_t pin_at; /* in begin: this byte is pinned; UINT64_MAX: none */
 	struct pin *pin;
+	bool maps; /* in begin: another thread maps the file */
+	struct os_thread *mapper;
+	_Atomic uint32_t mapped;
+	bool waited;
 	struct gmem_file *file;
 	struct host_file *host;
 	struct host_map *m;
 	uint8_t *window[2]; /* the whole file, twice */
+	uint8_t *third;
 	int pipe[2];
 };
+
+static uint8_t *map_whole(struct scene *s);
+
+static void map_third(void *arg)
+{
+	struct scene *s = arg;
+
+	s->third = map_whole(s);
+	atomic_store(&s->mapped, 1);
+	os_wake_all(&s->mapped);
+}
+
+/* True: it is not through. */
+static bool keeps_waiting(struct scene *s)
+{
+	uint64_t end = os_clock_ns() + 20000000;
+
+	while (!atomic_load(&s->mapped) && os_clock_ns() < end)
+		os_wait(&s->mapped, 0, 1000000);
+	return !atomic_load(&s->mapped);
+}
 
 static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 {
 	struct scene *s = (struct scene *)c;
 
 	s->nr_begins++;
+	if (s->maps) {
+		assert_int_equal(os_thread_create(map_third, s, "mapper", &s->mapper), 0);
+		s->waited = keeps_waiting(s);
+	}
 	if (s->pin_at != UINT64_MAX)
 		assert_int_equal(pin_intend(s->host, s->pin_at, 1, &s->pin), 0);
 	return 0;
@@ -191,6 +243,46 @@ static void what_was_hidden_in_part_is_shown_again(void **state)
 	}
 }
 
+/* It would be made by what the file says before the change, and nobody would hide it. */
+static void nobody_maps_the_file_in_the_middle(void **state)
+{
+	struct scene s;
+
+	scene_make(&s, IN_PLACE);
+	s.maps = true;
+	assert_int_equal(to_private(&s, 2, 3), 0);
+	os_thread_join(s.mapper);
+	assert_true(s.waited);
+	for (uint64_t page = 0; page < NR_PAGES; page++)
+		assert_int_equal(readable(&s, s.third + page * PAGE), page < 2 || page >= 5);
+	assert_int_equal(host_map_munmap(s.m, (uintptr_t)s.third, NR_PAGES * PAGE), 0);
+	scene_unmake(&s);
+}
+
+/* Where pages are hidden one by one, each is dropped and then marked: one that comes back in between is dropped
+ * again. */
+static void a_page_that_is_touched_while_it_is_hidden_is_hidden(void **state)
+{
+	uint32_t always = os_paths_always, off = os_paths_off;
+	struct scene s;
+
+	os_paths_always |= 1u << OS_PATH_MARKS;
+	os_paths_off &= ~(1u << OS_PATH_MARKS);
+	scene_make(&s, IN_PLACE);
+	for (uint64_t page = 2; page < 5; page++) {
+		touched = s.window[0] + page * PAGE;
+		assert_int_equal(to_private(&s, 2, 3), 0);
+		/* None where the system has no marks. */
+		touched = NULL;
+		expect(&s, "++---+++");
+		assert_int_equal(to_shared(&s, 2, 3), 0);
+		expect(&s, "++++++++");
+	}
+	scene_unmake(&s);
+	os_paths_always = always;
+	os_paths_off = off;
+}
+
 static void a_pinned_page_stops_it_before_anything_is_touched(void **state)
 {
 	struct pin *pin;
@@ -277,6 +369,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_window_is_hidden_and_shown),
 		cmocka_unit_test(what_was_hidden_in_part_is_shown_again),
+		cmocka_unit_test(nobody_maps_the_file_in_the_middle),
+		cmocka_unit_test(a_page_that_is_touched_while_it_is_hidden_is_hidden),
 		cmocka_unit_test(a_pinned_page_stops_it_before_anything_is_touched),
 		cmocka_unit_test(a_pin_that_comes_in_between_stops_it),
 		cmocka_unit_test(a_pin_holds_the_pages_it_reaches_into),
