@@ -165,7 +165,8 @@ static void wait_for(const char *name, pid_t pid, uint64_t deadline)
 int fuzz_main(const char *name, unsigned int slice_ms, unsigned int grace_ms,
 	      void (*slice)(uint64_t seed, uint64_t until_ms))
 {
-	uint64_t start = now_ms(), end = start + from_env("GMEM_FUZZ_SECONDS", 60) * 1000;
+	uint64_t start = now_ms(),
+		 end = start + from_env("GMEM_SOAK", from_env("GMEM_FUZZ_SECONDS", 15)) * 1000;
 	pid_t pid;
 
 	seed = from_env("GMEM_FUZZ_SEED", (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid());

@@ -3,7 +3,7 @@
  * What the fuzz programs share: seeded numbers, slices of time in child processes, limits.
  * They know libc and the KVM interface only, so they run under "gmem run" and on a real kernel.
  *
- *	GMEM_FUZZ_SECONDS  how long in all (60)
+ *	GMEM_FUZZ_SECONDS  how long in all (15); GMEM_SOAK comes before it
  *	GMEM_FUZZ_SEED     what to repeat (from the clock; always printed)
  *	GMEM_FUZZ_SLICE    run this one slice only, in this process: for a debugger
  */

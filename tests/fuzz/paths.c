@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * paths [seconds [seed]]
+ * paths [seconds [seed]], or for GMEM_SOAK seconds
  *
  * The same guest on two engines, one with every fast path off, one with some off, some forced, others as it
  * comes: random code that mostly makes sense, in all modes, must stop in the same places with the same
@@ -627,7 +627,8 @@ static bool run_pair(uint64_t seed)
 
 int main(int argc, char **argv)
 {
-	double seconds = argc > 1 ? strtod(argv[1], NULL) : 10;
+	const char *soak = getenv("GMEM_SOAK");
+	double seconds = soak ? strtod(soak, NULL) : argc > 1 ? strtod(argv[1], NULL) : 10;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL) << 20;
 	time_t end = time(NULL) + (time_t)seconds;
 	bool same;
