@@ -121,11 +121,51 @@ static void beside_each_other_on_pages_of_the_pool_nothing_is_lost(void **state)
 	pool_close();
 }
 
+/* ---- the first look at a window ------------------------------------------------------------------ */
+
+#define NR_FIRST 600
+
+static struct store *_Atomic fresh;
+static void *seen[2];
+
+static void *look_first(void *arg)
+{
+	for (int i = 0; i < NR_FIRST; i++) {
+		pthread_barrier_wait(&round_begins);
+		wrong += store_address(fresh, 0, &seen[(uintptr_t)arg]) != 0;
+		pthread_barrier_wait(&round_ends);
+	}
+	return NULL;
+}
+
+static void a_window_is_made_once(void **state)
+{
+	uint64_t before = os_alloc_live();
+	pthread_t thread;
+
+	pthread_barrier_init(&round_begins, NULL, 2);
+	pthread_barrier_init(&round_ends, NULL, 2);
+	fresh = make_store(PAGE, STORE_4K);
+	pthread_create(&thread, NULL, look_first, (void *)0);
+	for (int i = 0; i < NR_FIRST; i++) {
+		pthread_barrier_wait(&round_begins);
+		wrong += store_address(fresh, 0, &seen[1]) != 0;
+		pthread_barrier_wait(&round_ends);
+		assert_ptr_equal(seen[0], seen[1]);
+		store_destroy(fresh);
+		assert_int_equal(os_alloc_live(), before);
+		fresh = i + 1 < NR_FIRST ? make_store(PAGE, STORE_4K) : NULL;
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(atomic_load(&wrong), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(beside_each_other_on_huge_pages_nothing_is_lost),
 		cmocka_unit_test(beside_each_other_on_pages_of_the_pool_nothing_is_lost),
+		cmocka_unit_test(a_window_is_made_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
