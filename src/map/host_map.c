@@ -266,7 +266,7 @@ long host_map_munmap(struct host_map *m, uint64_t addr, uint64_t size)
 	os_mutex_lock(&m->lock);
 	ret = pieces_reserve(m, 2);
 	if (!ret)
-		ret = os_window_unmap(addr, size);
+		ret = os_window_cut(addr, size);
 	if (!ret)
 		pieces_drop(m, addr, end);
 	host_map_unlock(m);

@@ -148,7 +148,7 @@ static long shrink(struct host_map *m, const struct move *v)
 	long ret = pieces_reserve(m, 2);
 
 	if (!ret)
-		ret = os_window_unmap(from, to - from);
+		ret = os_window_cut(from, to - from);
 	if (ret)
 		return ret;
 	pieces_drop(m, from, to);
@@ -188,7 +188,7 @@ static long move_away(struct host_map *m, const struct move *v, const struct pie
 	pieces_join(m, (uint64_t)at, (uint64_t)at + v->size);
 	/* It may be the middle of a window, and no mapping left for that: then the old one stays, hidden or
 	 * shown as the new one. */
-	if (!stays && !os_window_unmap(v->addr, v->old_size))
+	if (!stays && !os_window_cut(v->addr, v->old_size))
 		pieces_drop(m, v->addr, old_end);
 	return at;
 }

@@ -71,6 +71,13 @@ long os_window_unmap(uint64_t addr, uint64_t size)
 }
 #endif
 
+long os_window_cut(uint64_t addr, uint64_t size)
+{
+	int err = os_fail(OS_FAIL_UNMAP);
+
+	return err ? err : os_window_unmap(addr, size);
+}
+
 long os_window_move(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to)
 {
 	int err = os_fail(OS_FAIL_MOVE);

@@ -14,7 +14,10 @@
 #include <stdint.h>
 
 long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset);
+/* Of whole mappings, which cannot fail. */
 long os_window_unmap(uint64_t addr, uint64_t size);
+/* Of what may be the middle of one. -ENOMEM: that would be one too many. */
+long os_window_cut(uint64_t addr, uint64_t size);
 /* mremap(2) */
 long os_window_move(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to);
 /* pkey -1: mprotect(2) */

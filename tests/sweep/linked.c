@@ -37,7 +37,7 @@ const struct uapi *const world_uapi = &uapi_linked;
 static struct text states[MAX_STEPS + 1];
 static struct left left_clean;
 static uint64_t live_clean;
-static uint64_t nr_runs, nr_refused, nr_survived, nr_grown;
+static uint64_t nr_runs, nr_refused, nr_survived, nr_grown, nr_of[OS_FAIL_NR];
 
 #define NOW_SIZE 256
 /* What is being done, in memory that outlives the process. */
@@ -184,6 +184,7 @@ static bool run_once(const struct scenario *s, size_t step, const struct os_fail
 	os_fail_disarm(&seen);
 	if (seen.nr_failed) {
 		nr_runs++;
+		nr_of[seen.point]++;
 		snprintf(now, NOW_SIZE, "%s, step \"%s\", call %llu%s, variant %u, %s: ", s->name,
 			 s->steps[step].name, (unsigned long long)plan->first,
 			 plan->nr > 1 ? "+" : "", plan->variant, os_fail_name(seen.point));
@@ -257,6 +258,9 @@ static int sweep(int argc, char **argv)
 	printf("%s: %zu steps, %llu failures: %llu calls failed whole, %llu got through\n", s->name,
 	       s->nr, (unsigned long long)nr_runs, (unsigned long long)nr_refused,
 	       (unsigned long long)nr_survived);
+	for (unsigned int i = 0; i < OS_FAIL_NR; i++)
+		if (nr_of[i])
+			printf("  %s %llu\n", os_fail_name(i), (unsigned long long)nr_of[i]);
 	return 0;
 }
 

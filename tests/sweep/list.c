@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "scenario.h"
 
-extern const struct scenario per_vm, per_vm_thp, in_place, in_place_marked;
+extern const struct scenario per_vm, per_vm_thp, in_place, in_place_marked, busy;
 
 const struct scenario *const kvm_scenarios[] = {
-	&per_vm, &per_vm_thp, &in_place, &in_place_marked, NULL,
+	&per_vm, &per_vm_thp, &in_place, &in_place_marked, &busy, NULL,
 };
