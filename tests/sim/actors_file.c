@@ -159,6 +159,13 @@ static void visit_end(struct gmem_consumer *c, const struct gmem_change *ch)
 	v->began = false;
 }
 
+/* The host begins last: when it has, everybody has who was there. */
+static void look_around(const struct world_file *f, const struct visit *v)
+{
+	if (f->host.open && !v->began)
+		sim_fail("bracket: a visitor has come inside of it");
+}
+
 void visitor(void *arg)
 {
 	static const struct gmem_consumer_ops ops = { .begin = visit_begin, .end = visit_end };
@@ -171,7 +178,9 @@ void visitor(void *arg)
 		if (!world_hold(a->file))
 			return;
 		gmem_file_add_consumer(file, &v.consumer);
+		look_around(a->file, &v);
 		sim_point();
+		look_around(a->file, &v);
 		gmem_file_remove_consumer(file, &v.consumer);
 		if (v.began)
 			sim_fail("bracket: a visitor leaves inside of it");

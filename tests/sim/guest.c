@@ -21,7 +21,7 @@ static void drop_all(struct guest *g)
 	memset(g->tlb, 0, sizeof(g->tlb));
 }
 
-static void poll(struct guest *g)
+void guest_poll(struct guest *g)
 {
 	sim_point();
 	if (mmu_vcpu_requests(g->v) & MMU_REQ_FLUSH) {
@@ -36,7 +36,7 @@ void guest_enter(struct guest *g)
 {
 	mmu_vcpu_enter(g->v);
 	g->inside = true;
-	poll(g);
+	guest_poll(g);
 }
 
 void guest_leave(struct guest *g)
@@ -88,7 +88,7 @@ enum mmu_fault_result guest_access(struct guest *g, uint64_t gfn, bool write)
 			world_write(g->name, host);
 		else
 			world_read(g->name, host);
-		poll(g);
+		guest_poll(g);
 		return MMU_FAULT_OK;
 	}
 	sim_note("gfn %llx: exit %d", (unsigned long long)gfn, (int)result);

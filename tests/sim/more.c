@@ -25,7 +25,7 @@ static void setup_enter(void)
 	act("converter", gfn_converter, (struct actor){ .turns = 1 });
 }
 
-SIM_SCENARIO(enter_against_shootdown) = {
+SIM_SCENARIO(mmu_enter_against_shootdown) = {
 	.about =
 		"a vCPU enters with what it had cached while a shootdown looks whether it is inside: "
 		"one of the two sees the other",
@@ -47,11 +47,114 @@ static void setup_two_shootdowns(void)
 	act("remapper", remapper, (struct actor){ .first = 1, .turns = 2 });
 }
 
-SIM_SCENARIO(two_shootdowns) = {
+SIM_SCENARIO(mmu_two_shootdowns) = {
 	.about = "two shootdowns wait for the same vCPUs, which flush once for both: nobody sleeps "
 		 "for good",
 	.searches = MIXED,
 	.setup = setup_two_shootdowns,
+	.teardown = world_unmake,
+};
+
+/* Until then a block of guest code lasts. */
+static struct mmu_vcpu *slow_vcpu;
+static struct sim_fibre *changer;
+
+static bool is_waited_for(void *arg)
+{
+	return walk_waiters(slow_vcpu) || sim_fibre_done(changer);
+}
+
+static void dawdles(void *arg)
+{
+	struct actor *a = arg;
+
+	slow_vcpu = a->guest->v;
+	for (unsigned int i = 0; i < a->turns; i++) {
+		guest_enter(a->guest);
+		guest_access(a->guest, BASE, true);
+		sim_wait_for(is_waited_for, NULL, "the end of the block");
+		if (sim_choose(2))
+			guest_poll(a->guest);
+		guest_leave(a->guest);
+	}
+}
+
+static void setup_sleep(void)
+{
+	static struct actor change = { .nr = 1, .turns = 2 };
+
+	world_make(true);
+	world_slot(0, BASE, 1, 0, 0, NULL, 0);
+	changer = sim_spawn("converter", gfn_converter, &change);
+	act("guest", dawdles, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
+}
+
+SIM_SCENARIO(mmu_shootdown_sleeps) = {
+	.about = "a vCPU flushes or leaves just when a shootdown goes to sleep for it: it is woken",
+	.searches = ALL,
+	.setup = setup_sleep,
+	.teardown = world_unmake,
+};
+
+static void setup_two_sleepers(void)
+{
+	static struct actor change = { .nr = 1, .turns = 2 };
+
+	world_make(true);
+	world_slot(0, BASE, 2, 0, 0, NULL, 0);
+	changer = sim_spawn("converter", gfn_converter, &change);
+	act("guest", dawdles, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
+	act("other guest", guest_restless,
+	    (struct actor){ .guest = world_guest("other guest"), .turns = 2 });
+	act("remapper", remapper, (struct actor){ .nr = 2, .whole = true });
+}
+
+SIM_SCENARIO(mmu_two_shootdowns_sleep) = {
+	.about = "two shootdowns sleep for one vCPU, and wait for another: both are woken",
+	.searches = MIXED,
+	.setup = setup_two_sleepers,
+	.teardown = world_unmake,
+};
+
+static struct sim_fibre *changers[2];
+
+static bool changers_done(void)
+{
+	return sim_fibre_done(changers[0]) && sim_fibre_done(changers[1]);
+}
+
+/* Never leaves before the others are done. */
+static void stays(void *arg)
+{
+	struct actor *a = arg;
+
+	guest_enter(a->guest);
+	guest_access(a->guest, BASE, true);
+	while (!changers_done()) {
+		guest_poll(a->guest);
+		os_yield();
+	}
+	guest_leave(a->guest);
+}
+
+static void setup_stays(void)
+{
+	static struct actor change, remap;
+
+	change = (struct actor){ .first = 1, .nr = 1, .turns = 2 };
+	remap = (struct actor){ .first = 2, .nr = 1, .turns = 2 };
+	world_make(true);
+	world_slot(0, BASE, 3, 0, 0, NULL, 0);
+	changers[0] = sim_spawn("converter", gfn_converter, &change);
+	changers[1] = sim_spawn("remapper", remapper, &remap);
+	act("guest", stays, (struct actor){ .guest = world_guest("guest") });
+}
+
+SIM_SCENARIO(mmu_guest_never_leaves) = {
+	.about = "two shootdowns of a vCPU that never leaves: a request to flush is not lost",
+	.searches = MIXED,
+	.max_points = 50000,
+	.setup = setup_stays,
 	.teardown = world_unmake,
 };
 
@@ -73,7 +176,7 @@ static void setup_tables(void)
 	act("far slot changer", slot_changer, (struct actor){ .slot = 1 });
 }
 
-SIM_SCENARIO(tables_freed_under_a_walk) = {
+SIM_SCENARIO(mmu_tables_freed_under_a_walk) = {
 	.about =
 		"page tables are unlinked while vCPUs walk them, and used again elsewhere: not before "
 		"nobody walks them",
@@ -95,7 +198,7 @@ static void setup_table_replaced(void)
 	act("sharer", gfn_converter, (struct actor){ .first = 11, .turns = 2 });
 }
 
-SIM_SCENARIO(table_replaced_under_a_walk) = {
+SIM_SCENARIO(mmu_table_replaced_under_a_walk) = {
 	.about = "a table of small leaves gives way to one large leaf while vCPUs walk it",
 	.searches = MIXED,
 	.setup = setup_table_replaced,
@@ -115,7 +218,7 @@ static void setup_move(void)
 	act("mover", slot_mover, (struct actor){ .turns = 1 });
 }
 
-SIM_SCENARIO(slot_moves_under_a_fault) = {
+SIM_SCENARIO(mmu_slot_moves_under_a_fault) = {
 	.about = "a memslot moves and comes back while vCPUs fault at both places",
 	.searches = MIXED,
 	.setup = setup_move,
@@ -139,7 +242,7 @@ static void setup_dirty_log(void)
 	act("logger", dirty_logger, (struct actor){ .turns = 2 });
 }
 
-SIM_SCENARIO(no_write_escapes_the_log) = {
+SIM_SCENARIO(mmu_no_write_escapes_the_log) = {
 	.about = "a log is taken while the guest writes: what it does not tell is as it was copied",
 	.searches = ALL,
 	.setup = setup_dirty_log,
@@ -158,7 +261,7 @@ static void setup_logs(void)
 	act("switcher", log_switcher, (struct actor){ .turns = 2 });
 }
 
-SIM_SCENARIO(logs_and_switches) = {
+SIM_SCENARIO(mmu_logs_and_switches) = {
 	.about = "logs are taken and cleared in both ways, switched off and on, beside two vCPUs",
 	.searches = MIXED,
 	.setup = setup_logs,
@@ -174,7 +277,7 @@ static void setup_remap(void)
 	act("remapper", remapper, (struct actor){ .nr = 2, .whole = true });
 }
 
-SIM_SCENARIO(memory_mapped_anew) = {
+SIM_SCENARIO(mmu_memory_mapped_anew) = {
 	.about =
 		"memory behind a memslot is mapped anew while a vCPU faults it in: nobody has it in "
 		"between",
@@ -196,7 +299,7 @@ static void setup_remap_in_place(void)
 	act("remapper", remapper, (struct actor){ .nr = 2, .turns = 2 });
 }
 
-SIM_SCENARIO(memory_mapped_anew_behind_a_file) = {
+SIM_SCENARIO(mmu_memory_mapped_anew_behind_a_file) = {
 	.about = "pages change between memory and file while that memory is mapped anew",
 	.searches = MIXED,
 	.setup = setup_remap_in_place,
@@ -219,7 +322,7 @@ static void setup_prefault(void)
 	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .nr = 3 });
 }
 
-SIM_SCENARIO(prefault_against_change) = {
+SIM_SCENARIO(mmu_prefault_against_change) = {
 	.about = "pages are faulted in ahead while they convert and their memslot goes",
 	.searches = MIXED,
 	.setup = setup_prefault,
@@ -260,7 +363,7 @@ static void setup_slow(void)
 	act("punch", puncher, (struct actor){ .file = f, .nr = 2 });
 }
 
-SIM_SCENARIO(slow_consumer) = {
+SIM_SCENARIO(mmu_slow_consumer) = {
 	.about =
 		"a consumer takes its time over begin: who has no page of the file does not wait for "
 		"it, and nobody waits for good",
@@ -299,7 +402,7 @@ static void setup_everybody_in_place(void)
 		{ "guest", guest_runs, { .guest = world_guest("guest"), .nr = 4, .turns = 3 } },
 		{ "guest", guest_restless, { .guest = &world.guests[0], .turns = 3 } },
 	};
-	const struct role changers[] = {
+	const struct role changing[] = {
 		{ "converter", converter, { .file = f, .nr = 4, .turns = 3 } },
 		{ "puncher", puncher, { .file = f, .nr = 4, .turns = 2 } },
 	};
@@ -317,7 +420,7 @@ static void setup_everybody_in_place(void)
 	};
 
 	cast(guests, 2);
-	cast(changers, 2);
+	cast(changing, 2);
 	cast(others, 9);
 	cast(others, 6);
 }
@@ -343,7 +446,7 @@ static void setup_everybody_by_gfn(void)
 		{ "guest", guest_runs, { .guest = world_guest("guest"), .nr = 4, .turns = 3 } },
 		{ "guest", guest_restless, { .guest = &world.guests[0], .turns = 3 } },
 	};
-	const struct role changers[] = {
+	const struct role changing[] = {
 		{ "converter", gfn_converter, { .nr = 4, .turns = 3 } },
 		{ "mover", slot_mover, { .turns = 1 } },
 	};
@@ -359,7 +462,7 @@ static void setup_everybody_by_gfn(void)
 	};
 
 	cast(guests, 2);
-	cast(changers, 2);
+	cast(changing, 2);
 	cast(others, 7);
 	cast(others, 4);
 }

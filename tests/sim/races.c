@@ -327,6 +327,7 @@ static void setup_conversion_that_fails(void)
 	act("converter", converter,
 	    (struct actor){ .file = f, .nr = 3, .turns = 3, .whole = true, .sole = true });
 	act("observer", observer, (struct actor){ .file = f, .nr = 3, .turns = 2 });
+	act("visitor", visitor, (struct actor){ .file = f, .turns = 2 });
 	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .nr = 3 });
 }
 

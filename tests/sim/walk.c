@@ -17,12 +17,18 @@
 #include "core/attr_node.h"
 #include "core/file_private.h"
 #include "mmu/mmu_private.h"
+#include "os/sim/sim_private.h"
 
 void walk_name(void)
 {
 	sim_name(&world.mmu->lock, sizeof(world.mmu->lock), "the mmu lock");
 	sim_name(&world.mmu->vcpus_lock, sizeof(world.mmu->vcpus_lock), "the list of vCPUs");
 	sim_name(&world.mmu->flush_wanted, 8, "flush_wanted");
+}
+
+uint32_t walk_waiters(struct mmu_vcpu *v)
+{
+	return atomic_load(&v->waiters);
 }
 
 bool walk_is_even(struct attr_map *map)
@@ -128,6 +134,18 @@ static void check_leaf(uint64_t gfn, const struct truth *t, uint64_t entry, int 
 		sim_fail("agreement: a leaf of a read-only slot is writable");
 	if (t->slot->dirty && !is_dirty(t->slot, gfn))
 		sim_fail("dirty log: gfn %llx is writable and not in it", (unsigned long long)gfn);
+}
+
+/* What is free under the mmu lock is nobody's: nobody is about to read it. */
+static void check_walks(void)
+{
+	for (unsigned int i = 0; i < sim.nr_fibres && world.mmu->pool.nr_free; i++) {
+		const struct sim_fibre *f = &sim.fibres[i];
+		uintptr_t page = (uintptr_t)f->op.addr & ~(uintptr_t)(PAGE - 1);
+
+		if (!f->done && f->op.kind == SIM_LOAD && is_free((const table_entry *)page))
+			sim_fail("tables: %s is about to read a page that is free", f->name);
+	}
 }
 
 /* ---- what is changing -------------------------------------------------------------------------- */
@@ -257,4 +275,5 @@ void walk_at_switch(void *unused)
 		}
 	for (unsigned int i = 0; i < NR_FILES; i++)
 		check_host(&world.files[i]);
+	check_walks();
 }

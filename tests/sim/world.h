@@ -62,6 +62,8 @@ void guest_make(struct guest *g, const char *name);
 void guest_unmake(struct guest *g);
 void guest_enter(struct guest *g);
 void guest_leave(struct guest *g);
+/* Between two blocks: looks at the requests. */
+void guest_poll(struct guest *g);
 /* One access by a guest that is inside, as a block of its own; faults until it is done or is an exit. */
 enum mmu_fault_result guest_access(struct guest *g, uint64_t gfn, bool write);
 
@@ -161,6 +163,8 @@ void walk_at_switch(void *unused);
 void walk_name(void);
 /* For engines' caches: a translation that can be used. The mmu lock is free. */
 void walk_cached(const char *who, uint64_t gfn, const uint8_t *host, bool writable);
+/* Shootdowns that sleep, or are about to, for this vCPU. */
+uint32_t walk_waiters(struct mmu_vcpu *v);
 /* Has the attribute map no change half done? */
 bool walk_is_even(struct attr_map *map);
 

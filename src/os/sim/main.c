@@ -213,13 +213,13 @@ static void seeds_pass(uint64_t schedules)
 
 	for (i = 0; i < sim_nr_scenarios; i++) {
 		unsigned int kinds = searches_of(i) & (SIM_RANDOM | SIM_PCT);
-		uint64_t want = tallies[i].wanted;
+		uint64_t want = tallies[i].wanted, chunk = sim_scenarios[i]->threads_stay ? 1 : CHUNK;
 
 		if (!want || !kinds)
 			continue;
 		want -= tallies[i].exhaustive < want ? tallies[i].exhaustive : want;
-		for (done = 0; done < want; done += CHUNK) {
-			uint64_t some = want - done < CHUNK ? want - done : CHUNK;
+		for (done = 0; done < want; done += chunk) {
+			uint64_t some = want - done < chunk ? want - done : chunk;
 			unsigned int search =
 				kinds == SIM_PCT || (kinds == (SIM_RANDOM | SIM_PCT) && ++nr % 2)
 					? SIM_PCT
