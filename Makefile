@@ -57,6 +57,6 @@ install: all
 	@$(MESON) install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-tsan build-clang build-coverage build-mutants
+	rm -rf $(BUILD) build-asan build-tsan build-clang build-fuzz build-coverage build-mutants
 
 .PHONY: all demo check soak mutants coverage asan tsan baseline bench performance format install clean
