@@ -100,6 +100,17 @@ static uint64_t guest_page(struct generator *g, struct vm *vm)
 	return gfn < first || gfn >= first + GUEST_PAGES ? first + below(g, 32) : gfn;
 }
 
+/* How many pages from there on: not beyond the slot mostly. */
+static uint64_t some_guest_pages(struct generator *g, struct vm *vm, uint64_t gfn)
+{
+	const struct slot *s = one_in(g, 4) ? NULL : model_slot_at(vm, gfn);
+	uint64_t room = GUEST_BASE / PAGE + GUEST_PAGES - gfn;
+
+	if (s && s->gfn + s->nr - gfn < room)
+		room = s->gfn + s->nr - gfn;
+	return some(g, room);
+}
+
 static uint64_t guest_room(uint64_t gfn)
 {
 	return GUEST_BASE / PAGE + GUEST_PAGES - gfn;
@@ -208,6 +219,8 @@ static void make_slot(struct generator *g, struct model *m, struct vm *vm, struc
 
 	if (edge && one_in(g, 2))
 		nr = 512 * (1 + below(g, 2));
+	else if (one_in(g, 2))
+		nr = 8 + below(g, 120);
 	op->gpa = gfn * PAGE;
 	op->size = nr * PAGE;
 	if (!one_in(g, 3))
@@ -215,8 +228,7 @@ static void make_slot(struct generator *g, struct model *m, struct vm *vm, struc
 	else if (one_in(g, 3))
 		op->flags = below(g, 4);
 	if (op->flags & KVM_MEM_GUEST_MEMFD) {
-		f = pick_file(g, m, op);
-		if (f && f->vm != vm->serial && !one_in(g, 10))
+		for (unsigned int i = 0; i < 6 && (!f || f->vm != vm->serial); i++)
 			f = pick_file(g, m, op);
 		nr = nr < file_pages(f) ? nr : file_pages(f);
 		op->size = nr * PAGE;
@@ -287,7 +299,7 @@ static void make_attributes(struct generator *g, struct model *m, struct op *op)
 		op->size = 2ull << 20;
 	}
 	if (vm->has_private || one_in(g, 10))
-		op->attributes = below(g, 5) < 3 ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+		op->attributes = below(g, 5) < 2 ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
 	if (one_in(g, 60))
 		op->attributes = 1ull << below(g, 64);
 	op->flags = one_in(g, 60);
@@ -327,7 +339,7 @@ static void make_mapping(struct generator *g, struct model *m, struct op *op)
 
 	op->area = below(g, NR_AREAS);
 	op->at = (one_in(g, 2) ? 0 : below(g, 64)) * PAGE;
-	if (one_in(g, 3))
+	if (one_in(g, 3) || (!one_in(g, 20) && (!f || !(f->flags & GUEST_MEMFD_FLAG_MMAP))))
 		op->file = NO_FILE;
 	else
 		op->offset = (one_in(g, 2) ? 0 : below(g, file_pages(f))) * PAGE;
@@ -344,7 +356,7 @@ static void make_run(struct generator *g, struct model *m, struct op *op)
 	op->fn = one_in(g, 20) ? FN_HYPERCALL + below(g, 2) : below(g, 3);
 	op->gpa = gfn * PAGE;
 	op->word = one_in(g, 3);
-	op->n = some(g, guest_room(gfn));
+	op->n = some_guest_pages(g, vm, gfn);
 	op->value = next(g) >> (one_in(g, 2) ? 56 : 0);
 	for (struct slot *s = vm->slots; op->fn == FN_ADD && s < vm->slots + NR_SLOTS; s++) {
 		if (s->used && s->flags & KVM_MEM_READONLY)
@@ -363,11 +375,12 @@ static void make_run(struct generator *g, struct model *m, struct op *op)
 
 static void make_prefault(struct generator *g, struct model *m, struct op *op)
 {
-	uint64_t gfn = guest_page(g, pick_vm(g, m, op));
+	struct vm *vm = pick_vm(g, m, op);
+	uint64_t gfn = guest_page(g, vm);
 
 	op->vcpu = below(g, NR_VCPUS);
 	op->gpa = gfn * PAGE;
-	op->size = some(g, guest_room(gfn)) * PAGE;
+	op->size = some_guest_pages(g, vm, gfn) * PAGE;
 	op->flags = one_in(g, 60);
 	if (one_in(g, 60))
 		op->gpa += strange(g);

@@ -69,6 +69,8 @@ void target_limit(struct rules *r)
 	r->prefault &= ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_PRE_FAULT_MEMORY) != 0;
 	r->hypercalls &=
 		(ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_HYPERCALL) >> KVM_HC_MAP_GPA_RANGE) & 1;
+	if (r->in_place && ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES))
+		r->cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES;
 	/* Without nested paging (6.18 with PVM) guests are emulated, and no hypercall comes out. */
 	r->hypercalls &= r->prefault;
 	r->emulated = !r->prefault;
