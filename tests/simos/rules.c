@@ -358,12 +358,16 @@ SIM_SCENARIO(rule_catches) = {
 	.teardown = drop,
 };
 
+static int depth(int n);
+/* Not known to the compiler, which would make a loop of it. */
+static int (*volatile deeper)(int n) = depth;
+
 static int depth(int n)
 {
 	volatile char room[4096];
 
-	room[0] = (char)n;
-	return n ? depth(n - 1) + room[0] : 0;
+	room[n] = (char)n;
+	return n ? deeper(n - 1) + room[n] : 0;
 }
 
 static void overflows(void *arg)

@@ -213,7 +213,8 @@ static void seeds_pass(uint64_t schedules)
 
 	for (i = 0; i < sim_nr_scenarios; i++) {
 		unsigned int kinds = searches_of(i) & (SIM_RANDOM | SIM_PCT);
-		uint64_t want = tallies[i].wanted, chunk = sim_scenarios[i]->threads_stay ? 1 : CHUNK;
+		uint64_t want = tallies[i].wanted,
+			 chunk = sim_scenarios[i]->threads_stay ? 1 : CHUNK;
 
 		if (!want || !kinds)
 			continue;
