@@ -17,8 +17,10 @@ static uint64_t offset_of(const struct table *t, unsigned int page)
 static bool set(struct actor *a, unsigned int first, unsigned int nr, bool to_private)
 {
 	uint64_t start = offset_of(a->t, first), at = 0x12345;
-	int r = convert(a->fd, start, nr * PAGE, to_private, &at);
+	int r;
 
+	linger(a->t);
+	r = convert(a->fd, start, nr * PAGE, to_private, &at);
 	if (r == 0) {
 		count(a, to_private ? TO_PRIVATE_OK : TO_SHARED_OK);
 		return true;

@@ -2,10 +2,11 @@
 /*
  * Conversion in place against everybody who may touch a page at the same time (race.h says how it is judged):
  *
- *	inplace_race [-t SECONDS] [-s SEED] [-m overlay|marked|both]
+ *	inplace_race [-t SECONDS] [-s SEED] [-m overlay|marked|both] [-l MILLISECONDS]
  *
  * overlay: few pages. marked: the same in the middle of 84000 pages of which every other one is private, more
- * than a process may have mappings. It fails when an access succeeded on a private page, or failed on a
+ * than a process may have mappings. -l: whoever stays takes so long over what it is at when it is to stop, as
+ * on a machine with much else to do. It fails when an access succeeded on a private page, or failed on a
  * shared one, when a byte was lost, and when something it is about never happened.
  */
 #include "race.h"
@@ -166,7 +167,7 @@ static void start_workers(struct table *t, const struct world *w, int table_fd)
 
 /* ---- the table and what was seen ---- */
 
-static struct table *table_make(uint64_t seed, bool alternating, int *fd)
+static struct table *table_make(uint64_t seed, bool alternating, unsigned int lag_us, int *fd)
 {
 	struct table *t;
 
@@ -176,6 +177,7 @@ static struct table *table_make(uint64_t seed, bool alternating, int *fd)
 	t = table_map(*fd);
 	t->seed = seed;
 	t->is_alternating = alternating;
+	t->lag_us = lag_us;
 	t->base = alternating ? BESIDE * PAGE : 0;
 	t->size = 2 * t->base + NR_PAGES * PAGE;
 	t->home_pid = getpid();
@@ -264,22 +266,29 @@ static void convert_all(struct table *t, const struct world *w, bool to_private)
 			  to_private ? "private" : "shared", -r);
 }
 
-static void run_phase(struct table *t, uint32_t phase)
+static void wait_for_those_who_stay(struct table *t, uint32_t phase)
 {
 	double end = now() + 60;
 
-	t->acks = 0;
-	t->phase = phase;
-	if (phase != PHASE_OVER)
-		audit(&workers[0].actor, phase);
 	while (t->acks < NR_STAYING && now() < end)
 		sleep_us(2000);
 	if (t->acks < NR_STAYING)
 		race_fail(t, "a process that stays does not answer in phase %u", phase);
 }
 
+static void run_phase(struct table *t, uint32_t phase)
+{
+	t->acks = 0;
+	t->phase = phase;
+	if (phase != PHASE_OVER)
+		audit(&workers[0].actor, phase);
+	wait_for_those_who_stay(t, phase);
+}
+
 static void last_look(struct table *t, const struct world *w)
 {
+	/* They may be in the middle of anything. */
+	wait_for_those_who_stay(t, PHASE_RACE);
 	convert_all(t, w, true);
 	run_phase(t, PHASE_PRIVATE);
 	convert_all(t, w, false);
@@ -322,10 +331,10 @@ static void must_end_well(struct table *t, int pid)
 	}
 }
 
-static int race(double seconds, uint64_t seed, bool alternating)
+static int race(double seconds, uint64_t seed, bool alternating, unsigned int lag_us)
 {
 	int table_fd, sock, peer = start_peer(self, &sock), child;
-	struct table *t = table_make(seed, alternating, &table_fd);
+	struct table *t = table_make(seed, alternating, lag_us, &table_fd);
 	struct world w;
 
 	printf("%s, seed %llu\n", alternating ? "marked" : "overlay", (unsigned long long)seed);
@@ -363,7 +372,7 @@ static int race(double seconds, uint64_t seed, bool alternating)
 
 static void usage(void)
 {
-	die("usage: inplace_race [-t SECONDS] [-s SEED] [-m overlay|marked|both]");
+	die("usage: inplace_race [-t SECONDS] [-s SEED] [-m overlay|marked|both] [-l MILLISECONDS]");
 }
 
 int main(int argc, char **argv)
@@ -371,6 +380,7 @@ int main(int argc, char **argv)
 	double seconds = 60;
 	uint64_t seed = (uint64_t)time(NULL) * 1000003 ^ (uint64_t)getpid();
 	const char *mode = "both";
+	unsigned int lag_us = 0;
 	int c, r = 0;
 
 	self = argv[0];
@@ -378,13 +388,15 @@ int main(int argc, char **argv)
 		return peer_main(atoi(argv[2]));
 	if (argc == 4 && strcmp(argv[1], "--execed") == 0)
 		return execed_main(atoi(argv[2]), atoi(argv[3]));
-	while ((c = getopt(argc, argv, "t:s:m:")) != -1) {
+	while ((c = getopt(argc, argv, "t:s:m:l:")) != -1) {
 		if (c == 't')
 			seconds = atof(optarg);
 		else if (c == 's')
 			seed = strtoull(optarg, NULL, 0);
 		else if (c == 'm')
 			mode = optarg;
+		else if (c == 'l')
+			lag_us = (unsigned int)atoi(optarg) * 1000;
 		else
 			usage();
 	}
@@ -394,8 +406,8 @@ int main(int argc, char **argv)
 	trap_install();
 	alarm((unsigned int)seconds * 8 + 240);
 	if (strcmp(mode, "marked"))
-		r |= race(seconds, seed, false);
+		r |= race(seconds, seed, false, lag_us);
 	if (!r && strcmp(mode, "overlay"))
-		r |= race(seconds, seed, true);
+		r |= race(seconds, seed, true, lag_us);
 	return r;
 }

@@ -3,6 +3,7 @@
 #include "race.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,11 +91,12 @@ void audit(struct actor *a, uint32_t phase)
 	}
 }
 
-/* What a process that stays does in its main thread. */
+/* What a process that stays does in its main thread, when its others are over. */
 static void follow_phases(struct actor *a)
 {
 	uint32_t phase = PHASE_RACE;
 
+	a->t->acks++;
 	while (phase != PHASE_OVER) {
 		if (a->t->phase == phase) {
 			sleep_us(2000);
@@ -393,15 +395,19 @@ static bool is_passing(const struct table *t, int pid)
 	return pid && pid != t->home_pid && pid != t->staying_pid[0] && pid != t->staying_pid[1];
 }
 
-/* All but the two that stay; they end soon by themselves. */
-static void reap_all(struct table *t, struct brood *b)
+/*
+ * All but the two that stay; they end soon by themselves. alive: a pipe that all of them hold open, since a
+ * child of one that is gone already may not have come to its slot yet.
+ */
+static void reap_all(struct table *t, struct brood *b, int alive)
 {
 	double end = now() + 20;
 	bool left = true;
+	char byte;
 
 	while (left && now() < end) {
 		reap(t, b);
-		left = b->nr;
+		left = b->nr || read(alive, &byte, 1);
 		for (unsigned int i = 0; i < NR_HOSTS; i++)
 			left |= is_passing(t, t->slot_pid[i]);
 		sleep_us(5000);
@@ -413,7 +419,10 @@ static void reap_all(struct table *t, struct brood *b)
 void fork_some(struct actor *a, const char *self, int table_fd)
 {
 	struct brood b = { .nr = 0 };
+	int alive[2];
 
+	if (pipe2(alive, O_CLOEXEC | O_NONBLOCK))
+		die("pipe2: errno %d", errno);
 	while (!stopped(a->t)) {
 		reap(a->t, &b);
 		if (b.nr < MAX_CHILDREN)
@@ -423,5 +432,7 @@ void fork_some(struct actor *a, const char *self, int table_fd)
 		access_one(a);
 		sleep_us(rnd_below(&a->seed, 8000));
 	}
-	reap_all(a->t, &b);
+	close(alive[1]);
+	reap_all(a->t, &b, alive[0]);
+	close(alive[0]);
 }

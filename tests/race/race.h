@@ -21,13 +21,17 @@
  *
  *    A writer publishes the count it is about to write, and after it succeeded the count it has written. A
  *    reader takes the second before its access and the first after: the count read lies between, or a byte
- *    was lost. Punches zero pages; they are numbered per page, and an access that one may have met proves
- *    nothing about loss. While a guest has a page private it keeps the hosts' words aside and fills them with
- *    marks (kind P): a host that ever reads a mark has read a private page, and a host's value among the
- *    marks was written to one. It puts back what it kept before the page may become shared.
+ *    was lost. Of what hosts write a word may hold two parts that are each right: a system call may store it
+ *    byte by byte (oracle.c), and a reader or a punch comes in between. Punches zero pages; they are numbered
+ *    per page, and an access that one may have met proves nothing about loss. While a guest has a page private
+ *    it keeps the hosts' words aside and fills them with marks (kind P): a host that ever reads a mark has
+ *    read a private page, and a host's value among the marks was written to one. It puts back what it kept
+ *    before the page may become shared.
  *
  * Pages from WILD on are converted by everybody without agreement; there the second rule alone judges.
  * At the end the state is made known, and every process must see the same, down to the sums of the counters.
+ * By then nobody accesses or converts any more, also no process that was slow to hear of the end: the words
+ * do not say what is converted then, and what such a process still converted would be undone by nobody.
  */
 #ifndef GMEM_TESTS_RACE_RACE_H
 #define GMEM_TESTS_RACE_RACE_H
@@ -108,6 +112,7 @@ struct table {
 	uint64_t home_host; /* where the file is mapped in the process that made it */
 	int home_pid, staying_pid[NR_STAYING];
 	bool is_alternating; /* what is not ours in the file: odd pages private */
+	unsigned int lag_us; /* how slow those who stay are, once they are to stop */
 	_Atomic uint32_t stop, failed, phase, acks;
 	_Atomic int32_t slot_pid[NR_HOSTS]; /* 0: free */
 	struct page_state page[NR_PAGES];
@@ -144,6 +149,8 @@ static inline bool stopped(const struct table *t)
 {
 	return t->stop;
 }
+/* Between what an access or a conversion goes by and the call. */
+void linger(const struct table *t);
 
 /* ---- oracle.c ---- */
 
@@ -201,6 +208,7 @@ void guest_some(struct actor *a, struct guest *g);
 
 /* ---- procs.c ---- */
 
+/* Who stays says of each but the last that it is through with it. */
 #define PHASE_RACE 0u
 #define PHASE_PRIVATE 1u
 #define PHASE_SHARED 2u
