@@ -134,7 +134,7 @@ static int expect_file(const struct kvm_userspace_memory_region2 *r)
 	for (unsigned int i = 0; i < NR_SLOTS; i++)
 		if (slots[i].there && (slots[i].flags & KVM_MEM_GUEST_MEMFD) &&
 		    meets(r->guest_memfd_offset, r->memory_size, slots[i].offset, slots[i].size))
-			return -EINVAL;
+			return -EEXIST; /* as 7.2 says it */
 	return 0;
 }
 
@@ -181,6 +181,7 @@ static void set_region(struct input *in)
 	struct kvm_userspace_memory_region2 r = { 0 };
 	struct slot *s;
 	long ret, expected;
+	bool again;
 
 	r.slot = take8(in) % NR_SLOTS;
 	r.flags = take8(in) % 9;
@@ -190,7 +191,8 @@ static void set_region(struct input *in)
 	r.userspace_addr = number(in);
 	r.guest_memfd = (uint32_t)file;
 	r.guest_memfd_offset = number(in);
-	if (s->there && take8(in) % 2) {
+	again = take8(in) % 2;
+	if (s->there && again) {
 		r.memory_size = s->size;
 		r.userspace_addr = s->hva;
 	}
@@ -199,6 +201,11 @@ static void set_region(struct input *in)
 		return;
 	expected = expect_region(&r);
 	ret = uapi_ioctl(u, vm, KVM_SET_USER_MEMORY_REGION2, &r);
+	if (ret != expected)
+		fprintf(stderr,
+			"slot %u flags %#x gpa %#lx size %#lx hva %#lx offset %#lx: %ld, not %ld\n",
+			r.slot, r.flags, r.guest_phys_addr, r.memory_size, r.userspace_addr,
+			r.guest_memfd_offset, ret, expected);
 	must(ret == expected);
 	if (ret)
 		return;
