@@ -24,7 +24,7 @@ struct options {
 };
 
 struct tally {
-	uint64_t wanted, runs, points, switches, max_points, exhaustive, next_seed;
+	uint64_t wanted, runs, points, switches, max_points, max_contended, exhaustive, next_seed;
 	bool exhausted, failed;
 };
 
@@ -102,6 +102,8 @@ static void collect(struct running *r)
 	t->switches += r->slot->switches;
 	if (r->slot->max_points > t->max_points)
 		t->max_points = r->slot->max_points;
+	if (r->slot->max_contended > t->max_contended)
+		t->max_contended = r->slot->max_contended;
 	if (r->job.search == SIM_EXHAUSTIVE) {
 		t->exhaustive = r->slot->runs;
 		t->exhausted = r->slot->exhausted;
@@ -137,7 +139,11 @@ static void start(unsigned int scenario, unsigned int search, uint64_t first, ui
 	if (tallies[scenario].failed)
 		return;
 	r->scenario = scenario;
-	r->job = (struct sim_job){ sim_scenarios[scenario], search, first, nr, false, false };
+	r->job = (struct sim_job){ .scenario = sim_scenarios[scenario],
+				   .search = search,
+				   .first = first,
+				   .nr = nr,
+				   .expected = tallies[scenario].max_contended };
 	r->pid = sim_job_start(&r->job, r->slot);
 	if (r->pid < 0) {
 		perror("fork");
@@ -298,12 +304,12 @@ static int replay_seed(void)
 {
 	const struct sim_scenario *s = sim_seed_scenario(opts.seed);
 	struct sim_slot *slot = sim_slot_new();
-	struct sim_job job = { s,
-			       sim_seed_search(opts.seed),
-			       opts.seed & ((1ull << 44) - 1),
-			       1,
-			       true,
-			       opts.no_shrink };
+	struct sim_job job = { .scenario = s,
+			       .search = sim_seed_search(opts.seed),
+			       .first = opts.seed & ((1ull << 44) - 1),
+			       .nr = 1,
+			       .one = true,
+			       .record = opts.no_shrink };
 
 	if (!s || !slot) {
 		fprintf(stderr, "gmem-sim: no scenario has this seed\n");

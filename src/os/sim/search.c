@@ -94,6 +94,8 @@ static void run_seeds(const struct sim_job *job, const struct sim_policy *policy
 	uint64_t i;
 
 	sim.policy = policy;
+	if (sim_slot->max_contended < job->expected)
+		sim_slot->max_contended = job->expected;
 	for (i = 0; i < job->nr; i++) {
 		sim_slot->seed = sim_seed(job->scenario, job->search, job->first + i);
 		if (job->search == SIM_PCT && !job->one)

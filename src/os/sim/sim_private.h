@@ -329,6 +329,7 @@ struct sim_job {
 	const struct sim_scenario *scenario;
 	unsigned int search;
 	uint64_t first, nr; /* seeds; the exhaustive search: at most nr schedules */
+	uint64_t expected;  /* contended points, as far as is known */
 	bool one;	    /* first is the whole number of a seed */
 	bool record;
 };
