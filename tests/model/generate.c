@@ -355,7 +355,7 @@ static void make_run(struct generator *g, struct model *m, struct op *op)
 	op->vcpu = below(g, NR_VCPUS);
 	op->fn = one_in(g, 20) ? FN_HYPERCALL + below(g, 2) : below(g, 3);
 	op->gpa = gfn * PAGE;
-	op->word = one_in(g, 3);
+	op->word = one_in(g, 3) ? 1 + below(g, 2) : 0;
 	op->n = some_guest_pages(g, vm, gfn);
 	op->value = next(g) >> (one_in(g, 2) ? 56 : 0);
 	for (struct slot *s = vm->slots; op->fn == FN_ADD && s < vm->slots + NR_SLOTS; s++) {
@@ -368,6 +368,7 @@ static void make_run(struct generator *g, struct model *m, struct op *op)
 		op->gpa += one_in(g, 10);
 	} else if (op->fn == FN_OUT) {
 		op->n = 1 + below(g, 3);
+		op->word = 0;
 	}
 	if (op->fn == FN_HYPERCALL && !m->rules.hypercalls)
 		op->fn = FN_READ;

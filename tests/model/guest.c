@@ -267,7 +267,7 @@ static long begin(struct guest_vm *g, struct guest_vcpu *v, const struct op *op)
 	struct kvm_regs r = {
 		.rip = CODE + model_guest_at[call && vendor_is_amd() ? NR_FNS : op->fn],
 		.rflags = 2,
-		.rdi = op->gpa + (op->word ? PAGE - sizeof(uint64_t) : 0),
+		.rdi = op->gpa + WORD_AT(op->word),
 		.rsi = op->value,
 		.rcx = op->n,
 		.rdx = call ? op->value : PAGE,

@@ -116,19 +116,40 @@ static void mmio(struct vcpu *v, bool write, uint64_t data, struct answer *out)
 				.c = write ? data : 0 };
 }
 
-/* One word of one page; false: the guest stands, and out says why. */
+/* The word at an access of a guest: word 2 is half of the last of a page, half of the first of the next. */
+static void do_word(struct vcpu *v, struct page *p, struct page *behind)
+{
+	bool crosses = IN_PAGE(v->gpa) == WORD_AT(2);
+	uint64_t *word = &p->word[IN_PAGE(v->gpa) != 0], *next = &behind->word[0];
+	uint64_t old = crosses ? *word >> 32 | *next << 32 : *word;
+	uint64_t new = v->fn == FN_ADD ? old + v->value : v->value;
+
+	v->sum += v->fn == FN_READ ? old : 0;
+	if (v->fn == FN_READ)
+		return;
+	*word = crosses ? (uint32_t)*word | new << 32 : new;
+	if (crosses)
+		*next = *next >> 32 << 32 | new >> 32;
+}
+
+/* One word of one page, or of two: nothing is done to one without the other. False: the guest stands, and out says why. */
 static bool touch_page(struct model *m, struct vm *vm, struct vcpu *v, struct answer *out)
 {
-	struct access a = model_touch(m, vm, v->gpa / PAGE, v->fn != FN_READ, true);
-	uint64_t *word = a.page ? &a.page->word[IN_PAGE(v->gpa) != 0] : NULL;
+	bool write = v->fn != FN_READ;
+	struct access a = model_touch(m, vm, v->gpa / PAGE, write, true), first = a;
+	uint64_t gpa = v->gpa;
 
+	if (a.is == A_PAGE && IN_PAGE(gpa) == WORD_AT(2)) {
+		gpa += PAGE;
+		a = model_touch(m, vm, gpa / PAGE, write, true);
+	}
 	switch (a.is) {
 	case AN_MMIO:
 		mmio(v, v->fn == FN_WRITE, v->value, out);
 		return false;
 	case A_MEMORY_FAULT:
 		out->ret = -EFAULT;
-		model_say_fault(out, v->gpa, a.is_private);
+		model_say_fault(out, gpa, a.is_private);
 		return false;
 	case AN_ERROR:
 		out->ret = -EFAULT;
@@ -137,9 +158,7 @@ static bool touch_page(struct model *m, struct vm *vm, struct vcpu *v, struct an
 	case A_PAGE:
 		break;
 	}
-	v->sum += v->fn == FN_READ ? *word : 0;
-	if (v->fn != FN_READ)
-		*word = v->fn == FN_ADD ? *word + v->value : v->value;
+	do_word(v, first.page, a.page);
 	return true;
 }
 
@@ -204,10 +223,16 @@ static void resume(struct model *m, struct vm *vm, struct vcpu *v, struct answer
 /* Pages that the model knows all about; and nothing is added to memory that can only be read. */
 static bool is_defined(struct model *m, struct vm *vm, const struct vcpu *v)
 {
-	for (uint64_t i = 0; v->fn <= FN_ADD && i < v->left; i++) {
+	bool crosses = IN_PAGE(v->gpa) == WORD_AT(2) && v->fn <= FN_ADD;
+
+	/* Half of it a device's: not looked into. */
+	if (crosses && m->rules.mmio_lingers && vm->has_private)
+		return false;
+	for (uint64_t i = 0; v->fn <= FN_ADD && i < v->left + crosses; i++) {
+		struct access a = model_access(m, vm, v->gpa / PAGE + i, v->fn != FN_READ);
 		const struct slot *s = model_slot_at(vm, v->gpa / PAGE + i);
 
-		if (model_access(m, vm, v->gpa / PAGE + i, false).is == NOT_DEFINED ||
+		if (a.is == NOT_DEFINED || (crosses && a.is == AN_MMIO) ||
 		    (v->fn == FN_ADD && s && s->flags & KVM_MEM_READONLY))
 			return false;
 	}
@@ -224,10 +249,10 @@ static void run(struct model *m, const struct op *op, struct answer *out)
 		return;
 	if (op->kind == OP_RUN) {
 		next = (struct vcpu){ .fn = op->fn,
-				      .gpa = op->gpa + (op->word ? PAGE - 8 : 0),
+				      .gpa = op->gpa + WORD_AT(op->word),
 				      .left = op->n,
 				      .value = op->value };
-		if (!op->n || op->n >> 16 || op->word > 1 || op->fn >= NR_FNS ||
+		if (!op->n || op->n >> 16 || op->word > 2 || op->fn >= NR_FNS ||
 		    (op->fn < FN_HYPERCALL && IN_PAGE(op->gpa)) ||
 		    (op->fn == FN_HYPERCALL && !m->rules.hypercalls))
 			next.pending = STANDS;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #define PAGE 4096ull
+#define WORD_AT(word) ((word) == 0 ? 0 : (word) == 1 ? PAGE - 8 : PAGE - 4)
 
 enum op_kind {
 	OP_VM, /* KVM_CREATE_VM with a little RAM and NR_VCPUS vCPUs; one of that number ends first */
