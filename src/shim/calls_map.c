@@ -82,10 +82,13 @@ static long map_over(uint64_t addr, uint64_t size, int prot, int flags, int fd, 
 
 long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	struct handle *h = flags & MAP_ANONYMOUS ? NULL : ours_begin(fd);
+	struct handle *h = NULL;
 
-	if (!h && !(flags & MAP_ANONYMOUS) && calls_adopt_late(fd))
+	if (!(flags & MAP_ANONYMOUS)) {
 		h = ours_begin(fd);
+		if (!h && calls_adopt_late(fd))
+			h = ours_begin(fd);
+	}
 	if (h)
 		return ours_end_raw(h, op_mmap(h, addr, size, prot, flags, offset));
 	if ((flags & MAP_FIXED) && change_anybody())
