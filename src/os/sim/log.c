@@ -50,12 +50,14 @@ void os_log_refusal(int err, const char *rule)
 	sim_note("refused, %d: %s", err, rule);
 }
 
-/* The folders before a layer's are the builder's. */
+/* The folders before ours are the builder's. */
 static const char *source(const char *file)
 {
 	const char *at = strstr(file, "src/");
 
-	return at ? at + 4 : file;
+	if (!at)
+		at = strstr(file, "tests/");
+	return at ? at : file;
 }
 
 _Noreturn void os_panic(const char *file, int line, const char *what)
@@ -66,6 +68,6 @@ _Noreturn void os_panic(const char *file, int line, const char *what)
 
 _Noreturn void sim_assert_failed(const char *file, int line, const char *what)
 {
-	sim_fail("scenario (%s line %d): does not hold: %s, in %s", file, line, what,
+	sim_fail("scenario (%s line %d): does not hold: %s, in %s", source(file), line, what,
 		 sim.self ? sim.self->name : "nobody");
 }

@@ -12,7 +12,8 @@
 #include "os/sim/sim_private.h"
 
 #define SCHEDULES 100000
-#define CHUNK 500 /* schedules of one process */
+#define CHUNK 500      /* schedules of one process */
+#define SOAK_PASS 2000 /* schedules, when there is a time to fill */
 #define MAX_JOBS 16
 #define MAX_PATTERNS 32
 
@@ -38,6 +39,7 @@ struct running {
 static struct tally tallies[128];
 static struct running running[MAX_JOBS];
 static struct options opts;
+static time_t deadline; /* 0: none */
 
 static const char *search_name(unsigned int search)
 {
@@ -211,30 +213,44 @@ static void exhaustive_pass(void)
 	finish_all();
 }
 
-/* What chance makes of it; whatever the exhaustive search has left over, too. */
-static void seeds_pass(uint64_t schedules)
+static bool time_is_over(void)
 {
-	unsigned int i, nr = 0;
-	uint64_t done;
+	return deadline && time(NULL) >= deadline;
+}
+
+/* Both searches in turn. */
+static void seeds_of(unsigned int scenario, uint64_t want)
+{
+	unsigned int kinds = searches_of(scenario) & (SIM_RANDOM | SIM_PCT), nr = 0;
+	struct tally *t = &tallies[scenario];
+	uint64_t done, some, chunk = want / 2 + 1 < CHUNK ? want / 2 + 1 : CHUNK;
+
+	if (sim_scenarios[scenario]->threads_stay)
+		chunk = 1;
+	for (done = 0; kinds && done < want && !time_is_over(); done += some) {
+		bool pct = kinds == SIM_PCT || (kinds != SIM_RANDOM && ++nr % 2);
+
+		some = want - done < chunk ? want - done : chunk;
+		start(scenario, pct ? SIM_PCT : SIM_RANDOM, t->next_seed, some);
+		t->next_seed += some;
+	}
+}
+
+/* What chance makes of it: whatever the exhaustive search has left over; with a time to fill, a small part, so that
+ * all scenarios have their turn often. */
+static void seeds_pass(void)
+{
+	unsigned int i;
 
 	for (i = 0; i < sim_nr_scenarios; i++) {
-		unsigned int kinds = searches_of(i) & (SIM_RANDOM | SIM_PCT);
-		uint64_t want = tallies[i].wanted,
-			 chunk = sim_scenarios[i]->threads_stay ? 1 : CHUNK;
+		const struct tally *t = &tallies[i];
 
-		if (!want || !kinds)
+		if (!t->wanted)
 			continue;
-		want -= tallies[i].exhaustive < want ? tallies[i].exhaustive : want;
-		for (done = 0; done < want; done += chunk) {
-			uint64_t some = want - done < chunk ? want - done : chunk;
-			unsigned int search =
-				kinds == SIM_PCT || (kinds == (SIM_RANDOM | SIM_PCT) && ++nr % 2)
-					? SIM_PCT
-					: SIM_RANDOM;
-
-			start(i, search, tallies[i].next_seed, some);
-			tallies[i].next_seed += some;
-		}
+		if (deadline)
+			seeds_of(i, t->wanted * SOAK_PASS / opts.schedules + 1);
+		else
+			seeds_of(i, t->exhaustive < t->wanted ? t->wanted - t->exhaustive : 0);
 	}
 	finish_all();
 }
@@ -276,7 +292,6 @@ static bool print_tallies(void)
 
 static int search_all(void)
 {
-	time_t end = time(NULL) + (time_t)opts.seconds;
 	unsigned int i;
 
 	for (i = 0; i < opts.jobs; i++) {
@@ -291,10 +306,13 @@ static int search_all(void)
 		fprintf(stderr, "gmem-sim: there is no such scenario, or no such search for it\n");
 		return 2;
 	}
-	exhaustive_pass();
+	if (opts.seconds)
+		deadline = time(NULL) + (time_t)opts.seconds;
+	else
+		exhaustive_pass();
 	do {
-		seeds_pass(opts.schedules);
-	} while (opts.seconds && time(NULL) < end);
+		seeds_pass();
+	} while (deadline && !time_is_over());
 	return print_tallies() ? 0 : 1;
 }
 
@@ -363,7 +381,7 @@ static const char usage[] =
 	"  --scenario NAME       this one alone, also if it is broken on purpose; 'race*': all of these; again: more\n"
 	"  --search NAME         random, pct or exhaustive alone\n"
 	"  --schedules N         how many in all (100000)\n"
-	"  --seconds N           go on with new seeds for so long (also: GMEM_SOAK)\n"
+	"  --seconds N           new seeds for so long, without the exhaustive search (also: GMEM_SOAK)\n"
 	"  --start N             number of the first seed (0; with --seconds: the time)\n"
 	"  --jobs N              processes at a time (2)\n"
 	"  --seed N              one schedule again, by the seed of a report\n"
