@@ -235,15 +235,15 @@ void dirty_logger(void *arg)
 	}
 }
 
-static void remap(struct range r)
+static void remap(struct range r, uint32_t nr)
 {
 	uint64_t hva = (uint64_t)(uintptr_t)world.memory + r.first * PAGE;
 	bool hit = mmu_hva_invalidate_begin(world.mmu, hva, r.nr * PAGE);
 
 	sim_note("memory %u+%u is mapped anew", r.first, r.nr);
 	if (hit) {
-		world.hva_open = hva;
-		world.hva_open_end = hva + r.nr * PAGE;
+		world.hva_open[nr].start = hva;
+		world.hva_open[nr].end = hva + r.nr * PAGE;
 	}
 	for (unsigned int i = r.first; i < r.first + r.nr; i++) {
 		sim_point();
@@ -252,7 +252,7 @@ static void remap(struct range r)
 			world.next_value;
 	}
 	sim_point();
-	world.hva_open = world.hva_open_end = 0;
+	world.hva_open[nr].start = world.hva_open[nr].end = 0;
 	if (hit)
 		mmu_hva_invalidate_end(world.mmu, hva, r.nr * PAGE);
 }
@@ -262,7 +262,7 @@ void remapper(void *arg)
 	struct actor *a = arg;
 
 	for (unsigned int i = 0; i < a->turns; i++)
-		remap(pick(a));
+		remap(pick(a), a->slot);
 }
 
 void program(void *arg)

@@ -44,7 +44,7 @@ void slot_mover(void *arg);
 void log_switcher(void *arg);
 /* As a live migration: takes the log and copies what it tells. */
 void dirty_logger(void *arg);
-/* Memory of the program is mapped anew, with other contents. */
+/* Memory of the program is mapped anew, with other contents. slot: 0 or 1, which remapper. */
 void remapper(void *arg);
 /* The program writes its memory, whatever the guest does. */
 void program(void *arg);

@@ -99,6 +99,7 @@ static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 		err = -ENOMEM;
 	}
 	h->open = !err;
+	sim_point();
 	return err;
 }
 
@@ -134,9 +135,10 @@ static void end(struct gmem_consumer *c, const struct gmem_change *ch)
 		sim_fail("bracket: end of another change than began");
 	if (ch->aborted)
 		sim_fail("bracket: aborted, although the last consumer agreed");
-	h->open = false;
 	if (ch->kind != GMEM_CHANGE_CONVERT)
 		look_at_punched(h);
+	sim_point();
+	h->open = false;
 }
 
 static const struct gmem_consumer_ops ops = { .prepare = prepare, .begin = begin, .end = end };

@@ -58,6 +58,7 @@ SIM_SCENARIO(mmu_two_shootdowns) = {
 /* Until then a block of guest code lasts. */
 static struct mmu_vcpu *slow_vcpu;
 static struct sim_fibre *changer;
+static bool dawdled;
 
 static bool is_waited_for(void *arg)
 {
@@ -72,6 +73,7 @@ static void dawdles(void *arg)
 	for (unsigned int i = 0; i < a->turns; i++) {
 		guest_enter(a->guest);
 		guest_access(a->guest, BASE, true);
+		dawdled = true;
 		sim_wait_for(is_waited_for, NULL, "the end of the block");
 		if (sim_choose(2))
 			guest_poll(a->guest);
@@ -79,14 +81,27 @@ static void dawdles(void *arg)
 	}
 }
 
+static bool has_dawdled(void *arg)
+{
+	return dawdled;
+}
+
+/* Not before the vCPU has what will be taken from it. */
+static void converts_later(void *arg)
+{
+	sim_wait_for(has_dawdled, NULL, "a vCPU that has the page");
+	gfn_converter(arg);
+}
+
 static void setup_sleep(void)
 {
-	static struct actor change = { .nr = 1, .turns = 2 };
+	static struct actor change = { .nr = 1, .turns = 1 };
 
 	world_make(true);
 	world_slot(0, BASE, 1, 0, 0, NULL, 0);
-	changer = sim_spawn("converter", gfn_converter, &change);
-	act("guest", dawdles, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
+	dawdled = false;
+	changer = sim_spawn("converter", converts_later, &change);
+	act("guest", dawdles, (struct actor){ .guest = world_guest("guest") });
 }
 
 SIM_SCENARIO(mmu_shootdown_sleeps) = {
@@ -102,7 +117,8 @@ static void setup_two_sleepers(void)
 
 	world_make(true);
 	world_slot(0, BASE, 2, 0, 0, NULL, 0);
-	changer = sim_spawn("converter", gfn_converter, &change);
+	dawdled = false;
+	changer = sim_spawn("converter", converts_later, &change);
 	act("guest", dawdles, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
 	act("other guest", guest_restless,
 	    (struct actor){ .guest = world_guest("other guest"), .turns = 2 });

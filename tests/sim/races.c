@@ -142,6 +142,24 @@ SIM_SCENARIO(race04_two_brackets) = {
 	.teardown = world_unmake,
 };
 
+static void setup_two_changes_of_memory(void)
+{
+	world_make(false);
+	world_slot(0, BASE, 8, 0, 0, NULL, 0);
+	act("guest", guest_touches,
+	    (struct actor){ .guest = world_guest("guest"), .nr = 8, .turns = 2 });
+	act("remapper", remapper, (struct actor){ .turns = 2 });
+	act("other remapper", remapper, (struct actor){ .slot = 1, .first = 7, .turns = 2 });
+}
+
+SIM_SCENARIO(race04_two_changes_of_memory) = {
+	.about = "two ranges of memory that lie apart are mapped anew at once: neither forgets the "
+		 "other's",
+	.searches = MIXED,
+	.setup = setup_two_changes_of_memory,
+	.teardown = world_unmake,
+};
+
 /* ---- 5 and 6: a fault in flight ---------------------------------------------------------------- */
 
 static void setup_install_after(void)
@@ -354,6 +372,21 @@ SIM_SCENARIO(race11_attributes_seen_in_part) = {
 	.teardown = world_unmake,
 };
 
+static void setup_attributes_in_two_leaves(void)
+{
+	one_slot(true, 0, 4);
+	act("converter", gfn_converter,
+	    (struct actor){ .first = 510, .nr = 4, .turns = 3, .whole = true });
+	act("observer", observer, (struct actor){ .first = 510, .nr = 4, .turns = 2 });
+}
+
+SIM_SCENARIO(race11_attributes_in_two_leaves) = {
+	.about = "the same where two leaves of the map change, and are given back and used again",
+	.searches = ALL,
+	.setup = setup_attributes_in_two_leaves,
+	.teardown = world_unmake,
+};
+
 /* ---- 12 and 13: the host ----------------------------------------------------------------------- */
 
 static void setup_pin_against_conversion(void)
@@ -415,6 +448,42 @@ SIM_SCENARIO(race14_both_halves) = {
 	.searches = MIXED,
 	.setup = setup_both_halves,
 	.teardown = world_unmake,
+};
+
+/* Makes the page shared, and gives what it was back. */
+static void gives_back(void *arg)
+{
+	struct world_file *f = arg;
+
+	os_mutex_lock(&world.slots);
+	sim_assert(!mmu_set_attributes(world.mmu, BASE, 1, 0));
+	os_mutex_unlock(&world.slots);
+	sim_assert(!gmem_file_punch(f->file, 0, PAGE));
+}
+
+static void teardown_nothing_left(void)
+{
+	if (store_backed(gmem_file_store(world.files[0].file)))
+		sim_fail("allocation: a page is backed that nobody asked for");
+	world_unmake();
+}
+
+static void setup_given_back(void)
+{
+	struct world_file *f = one_slot(true, 0, 1);
+
+	all_private(1);
+	f->host.blind = true;
+	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest") });
+	sim_spawn("converter", gives_back, f);
+}
+
+SIM_SCENARIO(race14_given_back_under_a_fault) = {
+	.about = "a page becomes shared and its private half is punched while a fault on it is in "
+		 "flight: nothing is allocated for nobody",
+	.searches = ALL,
+	.setup = setup_given_back,
+	.teardown = teardown_nothing_left,
 };
 
 static void setup_host_touches_private(void)

@@ -105,6 +105,16 @@ static uint64_t find_leaf(uint64_t gfn, int *level)
 	}
 }
 
+static bool in_hva_change(const uint8_t *host)
+{
+	uint64_t at = (uint64_t)(uintptr_t)host;
+	bool in = false;
+
+	for (unsigned int i = 0; i < NR_REMAPPERS; i++)
+		in |= at >= world.hva_open[i].start && at < world.hva_open[i].end;
+	return in;
+}
+
 static bool is_dirty(const struct memslot *slot, uint64_t gfn)
 {
 	uint64_t page = gfn - slot->gfn;
@@ -126,6 +136,9 @@ static void check_leaf(uint64_t gfn, const struct truth *t, uint64_t entry, int 
 		sim_fail("brackets: a leaf maps gfn %llx", (unsigned long long)gfn);
 	if (!t->from_file && window_is_open(&world.mmu->hva_windows, host, host + PAGE))
 		sim_fail("brackets: a leaf maps gfn %llx, by address", (unsigned long long)gfn);
+	if (in_hva_change((const uint8_t *)(uintptr_t)host))
+		sim_fail("brackets: a leaf maps gfn %llx, whose memory changes",
+			 (unsigned long long)gfn);
 	if (level > mmu_leaf_level(world.mmu, t->slot, gfn, host, t->from_file, level))
 		sim_fail("levels: a leaf of level %d at gfn %llx", level, (unsigned long long)gfn);
 	if (!(entry & ENTRY_W))
@@ -166,13 +179,6 @@ static bool in_bracket(uint64_t gfn, const struct truth *t)
 			return true;
 	}
 	return false;
-}
-
-static bool in_hva_change(const uint8_t *host)
-{
-	uint64_t at = (uint64_t)(uintptr_t)host;
-
-	return at >= world.hva_open && at < world.hva_open_end;
 }
 
 /* ---- guests ------------------------------------------------------------------------------------ */

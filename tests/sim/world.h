@@ -29,6 +29,7 @@
 #define NR_FILES 2u
 #define NR_GUESTS 3u
 #define NR_WATCHED 4u
+#define NR_REMAPPERS 2u
 
 /* ---- contents ---------------------------------------------------------------------------------- */
 
@@ -121,8 +122,10 @@ struct world {
 		uint64_t gfn, nr;
 	} watched[NR_WATCHED];
 	uint64_t next_value;
-	/* Changes of memory by its program: the bracket that is open, addresses. */
-	uint64_t hva_open, hva_open_end;
+	/* Changes of memory by its program: the brackets that are open, addresses. */
+	struct {
+		uint64_t start, end;
+	} hva_open[NR_REMAPPERS];
 	unsigned int nr_clearing; /* dirty loggers that are taking a log */
 	bool logged; /* every page of memory is either as it was copied, or in the log: from now on */
 };
