@@ -123,39 +123,41 @@ static void beside_each_other_on_pages_of_the_pool_nothing_is_lost(void **state)
 
 /* ---- the first look at a window ------------------------------------------------------------------ */
 
-#define NR_FIRST 600
+#define FIRST_NS 300000000ull
 
 static struct store *_Atomic fresh;
 static void *seen[2];
 
 static void *look_first(void *arg)
 {
-	for (int i = 0; i < NR_FIRST; i++) {
+	for (;;) {
 		pthread_barrier_wait(&round_begins);
+		if (!atomic_load(&fresh))
+			return NULL;
 		wrong += store_address(fresh, 0, &seen[(uintptr_t)arg]) != 0;
 		pthread_barrier_wait(&round_ends);
 	}
-	return NULL;
 }
 
 static void a_window_is_made_once(void **state)
 {
-	uint64_t before = os_alloc_live();
+	uint64_t before = os_alloc_live(), start = os_clock_ns();
 	pthread_t thread;
 
 	pthread_barrier_init(&round_begins, NULL, 2);
 	pthread_barrier_init(&round_ends, NULL, 2);
-	fresh = make_store(PAGE, STORE_4K);
 	pthread_create(&thread, NULL, look_first, (void *)0);
-	for (int i = 0; i < NR_FIRST; i++) {
+	while (os_clock_ns() - start < FIRST_NS) {
+		fresh = make_store(PAGE, STORE_4K);
 		pthread_barrier_wait(&round_begins);
 		wrong += store_address(fresh, 0, &seen[1]) != 0;
 		pthread_barrier_wait(&round_ends);
 		assert_ptr_equal(seen[0], seen[1]);
 		store_destroy(fresh);
 		assert_int_equal(os_alloc_live(), before);
-		fresh = i + 1 < NR_FIRST ? make_store(PAGE, STORE_4K) : NULL;
 	}
+	atomic_store(&fresh, NULL);
+	pthread_barrier_wait(&round_begins);
 	pthread_join(thread, NULL);
 	assert_int_equal(atomic_load(&wrong), 0);
 }
