@@ -204,12 +204,13 @@ static int each_hidden(const struct remake *r,
 static int mark_aside(const struct remake *r, uint64_t addr, uint64_t size)
 {
 	uint64_t at = r->aside + (addr - r->addr), end = at + size, done;
-	int err;
+	int err, tries = 0;
 
 	do {
 		err = os_mark(r->g->marks_fd, at, end - at, &done);
 		at += done;
-	} while (err == -EAGAIN && at < end);
+		tries = done ? 0 : tries + 1;
+	} while (err == -EAGAIN && at < end && tries < TRIES);
 	/* Behind the end of the store no page can be, and no mark. */
 	return at == end || err == -EFAULT ? 0 : err;
 }

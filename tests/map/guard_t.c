@@ -239,7 +239,7 @@ static const struct {
 	const struct t_case *cases;
 } suites[] = {
 	{ "semantics", t_semantics }, { "calls", t_calls }, { "race", t_race },
-	{ "room", t_room },	      { "fork", t_fork },
+	{ "room", t_room },	      { "fork", t_fork },   { "failures", t_failures },
 };
 
 static bool run(const struct t_case *c, enum mode mode)

@@ -68,6 +68,6 @@ struct t_case {
 	const char *name;
 	void (*fn)(struct t *t, enum mode mode);
 };
-extern const struct t_case t_semantics[], t_calls[], t_race[], t_room[], t_fork[];
+extern const struct t_case t_semantics[], t_calls[], t_race[], t_room[], t_fork[], t_failures[];
 
 #endif
