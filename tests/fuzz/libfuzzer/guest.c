@@ -13,7 +13,7 @@
 #include "target.h"
 
 #define RAM_SIZE 0x20000u
-#define TABLES 0x1000u
+#define TABLES 0x1000u /* four pages */
 #define GDT 0x8000u
 #define CODE 0x10000u
 #define CODE_MAX 0x800u
@@ -78,6 +78,12 @@ static void put64(uint8_t *ram, uint64_t at, uint64_t value)
 	memcpy(ram + at, &value, 8);
 }
 
+/* What a processor remembers of tables that change may be seen, so the guest cannot reach its own. */
+static bool is_table(uint64_t page)
+{
+	return page >= TABLES >> 12 && page < (TABLES >> 12) + 4;
+}
+
 static void make_ram(uint8_t *ram, const uint8_t *code, size_t size, enum mode mode)
 {
 	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff,
@@ -90,7 +96,9 @@ static void make_ram(uint8_t *ram, const uint8_t *code, size_t size, enum mode m
 	if (mode == LONG) {
 		put64(ram, TABLES, (TABLES + 0x1000) | 7);
 		put64(ram, TABLES + 0x1000, (TABLES + 0x2000) | 7);
-		put64(ram, TABLES + 0x2000, 0x87);
+		put64(ram, TABLES + 0x2000, (TABLES + 0x3000) | 7);
+		for (uint64_t page = 0; page < 512; page++)
+			put64(ram, TABLES + 0x3000 + 8 * page, is_table(page) ? 0 : page << 12 | 7);
 	}
 	memcpy(ram + CODE, code, size < CODE_MAX ? size : CODE_MAX);
 }
