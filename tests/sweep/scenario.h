@@ -43,6 +43,7 @@ struct scenario {
 	const char *pages;   /* what files are made of, NULL: 4k */
 	const struct step *steps;
 	size_t nr;
+	size_t swept_from; /* the first step in which something fails */
 	struct world *(*make)(void);
 	/* Writes down what can be seen, and changes nothing of it. */
 	void (*look)(struct world *w, struct text *t);
