@@ -84,10 +84,13 @@ enum mmu_fault_result guest_access(struct guest *g, uint64_t gfn, bool write)
 			continue;
 		}
 		sim_point();
+		sim_alone_begin();
+		walk_use(g->name, gfn, host, write);
 		if (write)
 			world_write(g->name, host);
 		else
 			world_read(g->name, host);
+		sim_alone_end();
 		guest_poll(g);
 		return MMU_FAULT_OK;
 	}

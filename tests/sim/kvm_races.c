@@ -157,20 +157,21 @@ SIM_SCENARIO(kvm_requests_by_gfn) = {
 	.teardown = kw_unmake,
 };
 
-static struct kvm_memory_attributes shared_argument;
+/* Where each access is a point. */
+static struct kvm_memory_attributes *shared_argument;
 
 static void scribbles(void *arg)
 {
 	for (int i = 0; i < 4; i++) {
 		sim_point();
-		shared_argument.address = DATA_GPA + (i % 2 ? 0 : 2 * PAGE);
-		shared_argument.flags = i == 2;
+		shared_argument->size = i % 2 ? PAGE : 0;
+		shared_argument->address = DATA_GPA + (i % 2 ? 0 : 2 * PAGE);
 	}
 }
 
 static void asks_with_it(void *arg)
 {
-	long ret = kw_call(kw.vm, KVM_SET_MEMORY_ATTRIBUTES, &shared_argument);
+	long ret = kw_call(kw.vm, KVM_SET_MEMORY_ATTRIBUTES, shared_argument);
 
 	sim_note("attributes: %ld", ret);
 	sim_assert(!ret || ret == -EINVAL);
@@ -179,7 +180,8 @@ static void asks_with_it(void *arg)
 static void setup_scribble(void)
 {
 	kw_make("linux-7.2", 0);
-	shared_argument = (struct kvm_memory_attributes){
+	shared_argument = (void *)((char *)kw.memory + 6 * PAGE);
+	*shared_argument = (struct kvm_memory_attributes){
 		.address = DATA_GPA, .size = PAGE, .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE
 	};
 	sim_spawn("asker", asks_with_it, NULL);

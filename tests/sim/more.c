@@ -62,19 +62,24 @@ static bool dawdled;
 
 static bool is_waited_for(void *arg)
 {
-	return walk_waiters(slow_vcpu) || sim_fibre_done(changer);
+	bool sleeps = *(bool *)arg;
+
+	return sim_fibre_done(changer) || (sleeps ? walk_waiters(slow_vcpu) != 0
+						  : mmu_vcpu_requests(slow_vcpu) & MMU_REQ_FLUSH);
 }
 
 static void dawdles(void *arg)
 {
 	struct actor *a = arg;
+	bool sleeps;
 
 	slow_vcpu = a->guest->v;
 	for (unsigned int i = 0; i < a->turns; i++) {
 		guest_enter(a->guest);
 		guest_access(a->guest, BASE, true);
 		dawdled = true;
-		sim_wait_for(is_waited_for, NULL, "the end of the block");
+		sleeps = !sim_choose(2);
+		sim_wait_for(is_waited_for, &sleeps, "the end of the block");
 		if (sim_choose(2))
 			guest_poll(a->guest);
 		guest_leave(a->guest);

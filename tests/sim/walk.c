@@ -28,7 +28,7 @@ void walk_name(void)
 
 uint32_t walk_waiters(struct mmu_vcpu *v)
 {
-	return atomic_load(&v->waiters);
+	return os_racy_load(&v->waiters);
 }
 
 bool walk_is_even(struct attr_map *map)
@@ -203,6 +203,13 @@ void walk_cached(const char *who, uint64_t gfn, const uint8_t *host, bool writab
 
 	if (find_truth(gfn, &t))
 		check_cached(who, gfn, host, writable, &t);
+}
+
+/* By who uses it: that it may may still be in its store buffer, where the others do not see it. */
+void walk_use(const char *who, uint64_t gfn, const uint8_t *host, bool write)
+{
+	if (!sim_mutex_holder(&world.mmu->lock))
+		walk_cached(who, gfn, host, write);
 }
 
 static void check_guest(const struct guest *g, uint64_t gfn, const struct truth *t)

@@ -166,6 +166,8 @@ void walk_at_switch(void *unused);
 void walk_name(void);
 /* For engines' caches: a translation that can be used. The mmu lock is free. */
 void walk_cached(const char *who, uint64_t gfn, const uint8_t *host, bool writable);
+/* By a fibre that is about to access. */
+void walk_use(const char *who, uint64_t gfn, const uint8_t *host, bool write);
 /* Shootdowns that sleep, or are about to, for this vCPU. */
 uint32_t walk_waiters(struct mmu_vcpu *v);
 /* Has the attribute map no change half done? */
