@@ -154,7 +154,7 @@ static int64_t fallocate_file(struct model *m, const struct op *op)
 	     p++) {
 		f->pages[p] = (struct page){ 0 };
 		for (int i = 0; i < NR_PINS && !m->rules.pins_outlive_punch; i++)
-			m->pins[i].used &= &m->files[m->pins[i].file] != f || m->pins[i].pgoff != p;
+			m->pins[i].used &= m->pins[i].file != f - m->files || m->pins[i].pgoff != p;
 	}
 	return 0;
 }
