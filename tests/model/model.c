@@ -433,10 +433,11 @@ struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool wri
 {
 	struct access a = model_access(m, vm, gfn, write);
 	struct slot *s = model_slot_at(vm, gfn);
-	uint64_t *lingers = &vm->lingers[gfn - GUEST_FIRST];
+	uint64_t *lingers;
 
 	if (a.is == NOT_DEFINED)
 		return a;
+	lingers = &vm->lingers[gfn - GUEST_FIRST];
 	if (m->rules.mmio_lingers && *lingers && a.is_private && runs)
 		return (struct access){ .is = *lingers == vm->changes ? AN_MMIO : A_MEMORY_FAULT };
 	if (a.is == A_PAGE && write && gfn - s->gfn < GUEST_PAGES)

@@ -96,6 +96,15 @@ struct span {
 	unsigned int len[2];
 };
 
+/* The host may have lost the memory without our knowing: better found before the first byte changes. */
+static void touch(uint8_t *p, enum soft_access access)
+{
+	if (access == ACCESS_WRITE)
+		__asm__ volatile("lock orb $0, %0" : "+m"(*p) : : "memory", "cc");
+	else
+		(void)*(volatile uint8_t *)p;
+}
+
 static void span_find(struct soft *c, struct span *s, uint64_t lin, unsigned int size,
 		      enum soft_access access, uint8_t bits)
 {
@@ -107,6 +116,9 @@ static void span_find(struct soft *c, struct span *s, uint64_t lin, unsigned int
 	s->part[0] = place_find(c, lin, access, bits);
 	if (!s->len[1])
 		return;
+	/* What the first page refuses comes before what the second does. */
+	if (s->part[0].host)
+		touch(s->part[0].host, access);
 	s->part[1] = place_find(c, c->long_mode ? second : (uint32_t)second, access, bits);
 }
 
@@ -124,17 +136,11 @@ static void span_read(struct soft *c, const struct span *s, void *dst)
 	}
 }
 
-/* The host may have lost the memory without our knowing: better found before the first byte changes. */
-static void touch(uint8_t *p)
-{
-	__asm__ volatile("lock orb $0, %0" : "+m"(*p) : : "memory", "cc");
-}
-
 static void span_touch(const struct span *s)
 {
 	for (int n = 0; n < 2; n++)
 		if (s->len[n] && s->part[n].host)
-			touch(s->part[n].host);
+			touch(s->part[n].host, ACCESS_WRITE);
 }
 
 /* Devices first: their pieces leave, and memory must not have changed when they do. */
