@@ -67,6 +67,14 @@ static void make(struct side *s)
 	must(mmu_create(&config, &s->mmu) == 0);
 	must(memslot_create(s->mmu, &slot, false) == 0);
 	must(mmu_vcpu_create(s->mmu, &s->vcpu) == 0);
+}
+
+/* Afresh for each input: MSRs, an answer that is owed and what is remembered of memory are not an input's. */
+static void make_cpu(struct side *s)
+{
+	enter(s);
+	if (s->cpu)
+		cpu_soft_ops.destroy(s->cpu);
 	must(cpu_soft_ops.create(s->mmu, s->vcpu, &s->cpu) == 0);
 	s->s = cpu_soft_ops.state(s->cpu);
 }
@@ -215,11 +223,13 @@ void target(const uint8_t *data, size_t size)
 	enum mode mode = (enum mode)(how % NR_MODES);
 	struct side *slow = &sides[0], *other = &sides[1 + how / NR_MODES % 2];
 
-	for (unsigned int n = 0; n < 3 && !sides[n].cpu; n++) {
+	for (unsigned int n = 0; n < 3 && !sides[n].mmu; n++) {
 		if (!n)
 			must(os_fault_init() == 0);
 		make(&sides[n]);
 	}
+	make_cpu(slow);
+	make_cpu(other);
 	enter(slow);
 	set_state(slow->s, mode, &in);
 	make_ram(slow->ram, in.at, in.left, mode);
