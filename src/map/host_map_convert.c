@@ -107,6 +107,13 @@ static int show_part(struct host_map *m, struct piece *p, uint64_t addr, uint64_
 	return guard_show(&m->guard, &p->w, addr, size);
 }
 
+/* What could not be shown was closed with all that lay between, and some of that was shown before. */
+static void show_undone(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end)
+{
+	each_window(m, f, offset, end, close_again);
+	each_window(m, f, offset, end, open_again);
+}
+
 static int whole_closed(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
 {
 	guard_close(&m->guard, &p->w, addr, size);
@@ -178,7 +185,7 @@ int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint
 	if (!err) {
 		err = each_window(m, f, offset, offset + size, show_part);
 		if (err)
-			each_window(m, f, offset, offset + size, close_again);
+			show_undone(m, f, offset, offset + size);
 		else
 			state_set(f, offset, size, 0);
 	}

@@ -142,17 +142,23 @@ static long make(struct host_map *m, const struct piece *p, uint64_t addr, uint6
 	return window_make(m, &n, MAP_SHARED | flags | (p->w.lock ? MAP_LOCKED : 0), false);
 }
 
+/* Room for two pieces has been reserved. */
+static long take_away(struct host_map *m, uint64_t addr, uint64_t size)
+{
+	long ret = os_window_cut(addr, size);
+
+	if (!ret)
+		pieces_drop(m, addr, addr + size);
+	return ret;
+}
+
 static long shrink(struct host_map *m, const struct move *v)
 {
-	uint64_t from = v->addr + v->size, to = v->addr + v->old_size;
 	long ret = pieces_reserve(m, 2);
 
 	if (!ret)
-		ret = os_window_cut(from, to - from);
-	if (ret)
-		return ret;
-	pieces_drop(m, from, to);
-	return (long)v->addr;
+		ret = take_away(m, v->addr + v->size, v->old_size - v->size);
+	return ret ? ret : (long)v->addr;
 }
 
 /* -EEXIST: no place behind the end. */
@@ -173,10 +179,9 @@ static long grow(struct host_map *m, const struct move *v, const struct piece *p
 static long move_away(struct host_map *m, const struct move *v, const struct piece *p)
 {
 	bool stays = !v->old_size || (v->flags & MREMAP_DONTUNMAP);
-	uint64_t old_end = v->addr + v->old_size;
 	bool fixed = v->flags & MREMAP_FIXED;
 	bool hint = v->flags & MREMAP_DONTUNMAP;
-	long at;
+	long at, ret;
 
 	/* For all that is made, split and dropped here: what follows the new window cannot be refused. */
 	at = pieces_reserve(m, 8);
@@ -185,11 +190,11 @@ static long move_away(struct host_map *m, const struct move *v, const struct pie
 			  piece_offset(p, v->addr));
 	if (is_error(at))
 		return at;
+	ret = stays ? 0 : take_away(m, v->addr, v->old_size);
+	/* The old one may be the middle of a window, and no mapping left for that: then the new one goes. */
+	if (ret && !take_away(m, (uint64_t)at, v->size))
+		return ret;
 	pieces_join(m, (uint64_t)at, (uint64_t)at + v->size);
-	/* It may be the middle of a window, and no mapping left for that: then the old one stays, hidden or
-	 * shown as the new one. */
-	if (!stays && !os_window_cut(v->addr, v->old_size))
-		pieces_drop(m, v->addr, old_end);
 	return at;
 }
 

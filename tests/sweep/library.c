@@ -40,6 +40,13 @@ static struct world *make(void)
 	return w;
 }
 
+/* What is refused, as any munmap() may be, has changed nothing and goes when it is asked for again. */
+static void give_back(void *at, uint64_t size)
+{
+	if (gmem_unmap(at, size) && gmem_unmap(at, size))
+		abort();
+}
+
 static void unmake(struct world *w)
 {
 	gmem_unpin(w->pin);
@@ -48,8 +55,8 @@ static void unmake(struct world *w)
 	if (w->binding)
 		gmem_unbind(w->g, w->binding);
 	for (int i = 0; i < NR_WINDOWS; i++)
-		if (w->window[i] && gmem_unmap(w->window[i], w->nr[i] * PAGE))
-			abort();
+		if (w->window[i])
+			give_back(w->window[i], w->nr[i] * PAGE);
 	gmem_put(w->g);
 	close(w->pipe[0]);
 	close(w->pipe[1]);

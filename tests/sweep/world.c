@@ -39,21 +39,27 @@ static void close_if(struct world *w, int *fd)
 	*fd = -1;
 }
 
+/* What is refused, as any munmap() may be, has changed nothing and goes when it is asked for again. */
+static void give_back(struct world *w, void *at, uint64_t size)
+{
+	must(!w->u->unmap(at, size) || !w->u->unmap(at, size));
+}
+
 void world_unmake(struct world *w)
 {
 	if (w->run)
-		must(!w->u->unmap(w->run, w->run_size));
+		give_back(w, w->run, w->run_size);
 	for (int i = 0; i < 2; i++)
 		if (w->window[i])
-			must(!w->u->unmap(w->window[i], w->window_nr[i] * PAGE));
+			give_back(w, w->window[i], w->window_nr[i] * PAGE);
 	close_if(w, &w->file);
 	close_if(w, &w->vcpu2);
 	close_if(w, &w->vcpu);
 	close_if(w, &w->vm);
 	close_if(w, &w->kvm);
-	must(!w->u->unmap(w->ram, RAM_SIZE));
-	must(!w->u->unmap(w->plain, PLAIN_PAGES * PAGE));
-	must(!w->u->unmap(w->behind, FILE_SIZE));
+	give_back(w, w->ram, RAM_SIZE);
+	give_back(w, w->plain, PLAIN_PAGES * PAGE);
+	give_back(w, w->behind, FILE_SIZE);
 	close(w->pipe[0]);
 	close(w->pipe[1]);
 	free(w);
