@@ -123,27 +123,19 @@ static void sleep_us(long us)
 
 static void a_jump_to_itself_stops(void **state)
 {
-	uint64_t best = UINT64_MAX;
 	pthread_t thread;
 	struct guest g;
 
 	guest_make(&g, GUEST_LONG);
 	GUEST_CODE_BYTES(&g, 0xeb, 0xfe);
 	for (int n = 0; n < 20; n++) {
-		uint64_t begin;
-
 		assert_int_equal(pthread_create(&thread, NULL, run_thread, &g), 0);
 		sleep_us(300);
-		begin = os_clock_ns();
 		mmu_vcpu_request(g.v, MMU_REQ_KICK);
 		pthread_join(thread, NULL);
-		begin = os_clock_ns() - begin;
-		best = begin < best ? begin : best;
 		assert_int_equal(g.exit.reason, CPU_EXIT_KICK);
 		assert_int_equal(g.s->rip, GUEST_CODE);
 	}
-	print_message("stopped in %lu us at best, the thread's end included\n", best / 1000);
-	assert_true(best < 2000000);
 	guest_unmake(&g);
 }
 
