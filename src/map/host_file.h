@@ -87,9 +87,10 @@ static inline bool host_file_converts(const struct host_file *f)
 }
 
 /*
- * As gmem_file_convert(), gmem_file_punch(), gmem_file_allocate(). Elsewhere also: -EIO: the home, or the file
- * there, is gone (what is private stays so, for good), of a conversion alone; -EAGAIN: it did not answer in
- * time; -EINTR: a signal, nothing was done.
+ * As gmem_file_convert(), gmem_file_punch(), gmem_file_allocate(). Elsewhere also: -EAGAIN: the home did not
+ * answer in time, nothing was done and nothing will be; -ENOSPC: it has no place for this process. Of a conversion
+ * alone: -EIO: the home, or the file there, is gone (what is private stays so, for good); -EINTR: a signal,
+ * nothing was done.
  */
 int host_file_convert(struct host_file *f, struct gmem_conversion *c);
 int host_file_punch(struct host_file *f, uint64_t offset, uint64_t size);

@@ -12,7 +12,7 @@
  *	request		IDLE -> POSTED (peer) -> TAKEN (home) -> SURE -> DONE (home) -> IDLE (peer)
  *			POSTED -> IDLE (peer waits no longer: it was not done)
  *			TAKEN -> LEFT (peer) -> IDLE (home: it was not done)
- *			SURE: nothing can stop it any more, the peer may count it as done
+ *			SURE: nothing can stop it any more, the peer may count a conversion as done
  */
 #ifndef GMEM_MAP_SHARE_LAYOUT_H
 #define GMEM_MAP_SHARE_LAYOUT_H
@@ -217,7 +217,8 @@ extern _Atomic(struct share_link *) share_links;
 /* 0: r is to be filled in and asked, share_end_request() must follow. -EIO: the home is gone; -EAGAIN; -ENOSPC. */
 int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 			struct share_request **out);
-/* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
+/* The home's answer, or why there is none. -EAGAIN: none in time, it was not and will not be done; -EINPROGRESS:
+ * a conversion that cannot be stopped any more. Anything else that cannot be is waited for, while the home lives. */
 int share_ask(struct share_link *l, struct share_request *r);
 void share_end_request(struct share_link *l);
 /* Runs of a file of the home, as many as one answer has room for. */

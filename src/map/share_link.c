@@ -333,11 +333,13 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 		be_patient(p, s);
 	if (now < p->end)
 		return 0;
-	return take_back(r) ? obs_refuse(-EAGAIN, "the guest_memfd's own process does not answer")
-			    : -EINPROGRESS;
+	if (take_back(r))
+		return obs_refuse(-EAGAIN, "the guest_memfd's own process does not answer");
+	/* A punch that came after its caller went on would free what he has written since. */
+	return r->kind == SHARE_CONVERT ? -EINPROGRESS : 0;
 }
 
-/* The home's answer, or why there is none. -EINPROGRESS: it cannot be stopped any more. */
+/* The home's answer, or why there is none. -EINPROGRESS: a conversion that cannot be stopped any more. */
 int share_ask(struct share_link *l, struct share_request *r)
 {
 	struct share_slot *s = share_link_slot(l);
@@ -535,10 +537,11 @@ static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_
 	return err;
 }
 
-/* Nobody who must be told is left, or he does not run: the store is the same for all. */
+/* Nobody who must be told is left: the store is the same for all. A home that is only late (-EAGAIN) must do it
+ * itself: consumers, the VM type and huge pages hear of it there. */
 static bool is_nobody_home(int err)
 {
-	return err == -EIO || err == -EINPROGRESS || err == -ESTALE;
+	return err == -EIO || err == -ESTALE;
 }
 
 int share_punch(struct host_file *f, uint64_t offset, uint64_t size)

@@ -146,14 +146,19 @@ static long fork_to(int sock)
 	_exit(0);
 }
 
-static long convert_while_home_stops(uint64_t page, uint64_t nr)
+static long punch(uint64_t page, uint64_t nr)
+{
+	return host_file_punch(file, page * PAGE, nr * PAGE);
+}
+
+static long while_home_stops(uint64_t page, uint64_t nr, bool to_punch)
 {
 	pid_t home = getppid();
 	long ret;
 
 	kill(home, SIGSTOP);
 	usleep(20000);
-	ret = convert(page, nr, true);
+	ret = to_punch ? punch(page, nr) : convert(page, nr, true);
 	kill(home, SIGCONT);
 	return ret;
 }
@@ -269,7 +274,7 @@ static long obey(const struct order *o, int sock, int other)
 	case QUERY:
 		return nr_private(o->page, o->nr);
 	case PUNCH:
-		return host_file_punch(file, o->page * PAGE, o->nr * PAGE);
+		return punch(o->page, o->nr);
 	case BLOCK:
 		return start_block(o->nr);
 	case FORK:
@@ -282,7 +287,8 @@ static long obey(const struct order *o, int sock, int other)
 		pin_drop(pinned);
 		return 0;
 	case PRIVATE_WHILE_HOME_STOPS:
-		return convert_while_home_stops(o->page, o->nr);
+	case PUNCH_WHILE_HOME_STOPS:
+		return while_home_stops(o->page, o->nr, o->op == PUNCH_WHILE_HOME_STOPS);
 	case PRIVATE_WITH_SIGNAL:
 		os_signal_set_pending(true);
 		ret = convert(o->page, o->nr, true);

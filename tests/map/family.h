@@ -41,6 +41,7 @@ enum op {
 	PIN,
 	UNPIN,
 	PRIVATE_WHILE_HOME_STOPS, /* its answer; page, nr */
+	PUNCH_WHILE_HOME_STOPS,
 	PRIVATE_WITH_SIGNAL,
 	PIN_EVERY_SECOND,		 /* of nr pages from page on: all at once, for good */
 	PRIVATE_REFUSED_AS_EVERY_SECOND, /* of nr pages from page on, in one call: 1 */

@@ -3,6 +3,7 @@
 #include "family.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -196,6 +197,43 @@ static void a_stopped_home_does_not_repeat_an_old_answer(void **state)
 	end_child(&c);
 }
 
+/* What is written after it must not be what it frees. */
+static void a_punch_that_a_stopped_home_has_not_begun_never_happens(void **state)
+{
+	struct child c = make_child();
+
+	atomic_store(&host_file_patience_ms, 100);
+	end_child(&c);
+	c = make_child();
+	assert_int_equal(tell(&c, PUNCH_WHILE_HOME_STOPS, 20, 1), -EAGAIN);
+	usleep(50000);
+	assert_int_equal(peek(20), stamp(20));
+	assert_int_equal(tell(&c, PUNCH, 20, 1), 0);
+	assert_int_equal(peek(20), 0);
+	end_child(&c);
+}
+
+static void a_punch_that_cannot_be_taken_back_is_waited_for(void **state)
+{
+	struct pollfd early = { .events = POLLIN };
+	struct child c = make_child();
+	int nr_early;
+
+	atomic_store(&host_file_patience_ms, 50);
+	end_child(&c);
+	c = make_child();
+	early.fd = c.sock;
+	host_file_hold(file);
+	give_order(&c, PUNCH, 20, 1, -1);
+	nr_early = poll(&early, 1, 400);
+	host_file_let(file);
+	assert_int_equal(nr_early, 0);
+	assert_int_equal(answer(&c), 0);
+	assert_int_equal(tell(&c, POKE, 20, 7), 0);
+	assert_int_equal(peek(20), 7);
+	end_child(&c);
+}
+
 static uint32_t pins_shown(pid_t pid)
 {
 	struct share *s = share_own(NULL);
@@ -280,6 +318,8 @@ int main(void)
 		T(a_raw_child_keeps_nobody_waiting),
 		T(a_stopped_home_ends_in_eagain),
 		T(a_stopped_home_does_not_repeat_an_old_answer),
+		T(a_punch_that_a_stopped_home_has_not_begun_never_happens),
+		T(a_punch_that_cannot_be_taken_back_is_waited_for),
 		T(a_pin_that_is_older_than_its_process_s_place_is_counted),
 		T(without_a_place_a_child_sees_nothing),
 	};
