@@ -6,21 +6,27 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "fixture.h"
 #include "guest.h"
+#include "mmu/mmu_private.h"
 #include "os/paths.h"
 
 #define NR_GFNS ((uint64_t)6 << 18) /* 6 GiB of guest addresses */
 #define NR_SLOTS 6
-#define NR_FILES 3
-#define MEMORY_SIZE (3 * GB)
+#define NR_FILES 4
+#define MEMORY_SIZE (4 * GB)
 #define FILE_PAGES (GB / PAGE + 2 * 512 + 3)
 #define MAX_SLOT_PAGES (GB / PAGE + 2 * 512)
+#define NR_CACHED 64
+#define READABLE (2 * GB / PAGE) /* from there on the program may only read its memory */
+#define TYPED 3			 /* the file whose private pages are prepared one by one */
 
-/* One that leaves attributes to the VM, and two that convert in place. */
+/* One that leaves attributes to the VM, and three that convert in place. */
 static const unsigned int file_flags[NR_FILES] = { 0, GMEM_FILE_IN_PLACE,
-						   GMEM_FILE_IN_PLACE | GMEM_FILE_MMAP };
+						   GMEM_FILE_IN_PLACE | GMEM_FILE_MMAP,
+						   GMEM_FILE_IN_PLACE };
 
 struct model_slot {
 	uint64_t gfn, nr, hva, file_offset;
@@ -37,6 +43,12 @@ struct model {
 	struct gmem_file *files[NR_FILES];
 	uint8_t *file_attributes[NR_FILES];
 	struct model_slot slots[NR_SLOTS]; /* nr 0: absent */
+	uint64_t flushed;
+	uint8_t *prepared; /* of the file that has a type */
+	struct {
+		uint64_t gfn;
+		struct mmu_leaf leaf; /* host NULL: empty */
+	} cached[NR_CACHED];	      /* by the vCPU since it last flushed */
 };
 
 /* ---- what the model thinks ------------------------------------------------------------------ */
@@ -111,6 +123,11 @@ static uint8_t *expected_host(struct model *m, struct model_slot *s, uint64_t gf
 	return (uint8_t *)(uintptr_t)(s->hva + delta * PAGE);
 }
 
+static bool is_typed(struct model_slot *s)
+{
+	return s->file == TYPED;
+}
+
 static bool level_allowed(struct model *m, struct model_slot *s, uint64_t gfn, int level)
 {
 	uint64_t nr = level_pages(level), first = gfn & ~(nr - 1), page;
@@ -121,8 +138,18 @@ static bool level_allowed(struct model *m, struct model_slot *s, uint64_t gfn, i
 		return false;
 	if (!from_file(m, s, gfn))
 		return true;
+	if (is_typed(s))
+		return false;
 	page = s->file_offset + gfn - s->gfn;
 	return !((page ^ gfn) & (nr - 1)) && (page | (nr - 1)) < FILE_PAGES;
+}
+
+/* A write to it must be tried. */
+static bool is_readable_only(struct model *m, struct model_slot *s, uint64_t gfn)
+{
+	uint64_t page = (s->hva - (uint64_t)(uintptr_t)m->memory) / PAGE + gfn - s->gfn;
+
+	return !from_file(m, s, gfn) && page >= READABLE;
 }
 
 static int expected_level(struct model *m, struct model_slot *s, uint64_t gfn)
@@ -142,6 +169,8 @@ static enum mmu_fault_result expected_result(struct model *m, uint64_t gfn, uint
 		return i < 0 || m->slots[i].file < 0 ? MMU_FAULT_MEMORY : MMU_FAULT_OK;
 	if (i < 0 || (m->slots[i].flags & MEMSLOT_READONLY && access == MMU_WRITE))
 		return MMU_FAULT_MMIO;
+	if (access == MMU_WRITE && is_readable_only(m, &m->slots[i], gfn))
+		return MMU_FAULT_ERROR;
 	return MMU_FAULT_OK;
 }
 
@@ -184,6 +213,15 @@ static uint64_t pick_gfn(struct model *m)
 
 /* What the steps have met, so that the test is seen to test something. */
 static uint64_t nr_results[MMU_FAULT_AGAIN + 1], nr_levels[3], nr_private, nr_in_place[2];
+static uint64_t nr_flushed, nr_cached, nr_prepared;
+
+static void remember(struct model *m, uint64_t gfn, const struct mmu_leaf *leaf)
+{
+	uint64_t i = pick(m, NR_CACHED);
+
+	m->cached[i].gfn = gfn;
+	m->cached[i].leaf = *leaf;
+}
 
 static void step_access(struct model *m)
 {
@@ -196,12 +234,16 @@ static void step_access(struct model *m)
 	bool hit = walk(m->w.v, gfn * PAGE, access, &leaf);
 
 	result = touch(m->w.v, gfn * PAGE, access, &leaf, &info);
-	assert_int_equal(result, expected_result(m, gfn, access));
+	/* What is mapped beside a page that was written has not been tried. */
+	assert_int_equal(result, hit ? MMU_FAULT_OK : expected_result(m, gfn, access));
 	nr_results[result]++;
 	if (result == MMU_FAULT_MEMORY)
-		assert_true(info.is_private == is_private(m, gfn) && info.error == -EFAULT);
+		assert_true(info.is_private == is_private(m, gfn));
+	if (result == MMU_FAULT_MEMORY || result == MMU_FAULT_ERROR)
+		assert_int_equal(info.error, -EFAULT);
 	if (result != MMU_FAULT_OK)
 		return;
+	remember(m, gfn, &leaf);
 	assert_ptr_equal(leaf.host, expected_host(m, &m->slots[i], gfn));
 	nr_levels[leaf.level]++;
 	nr_private += is_private(m, gfn);
@@ -242,7 +284,7 @@ static void create(struct model *m, int id)
 		/* Congruent as far as it goes. */
 		s.gfn = s.gfn / 262144 * 262144;
 		s.nr = 262144 + pick(m, 2) * 512;
-		s.hva = (uint64_t)(uintptr_t)m->memory + pick(m, 2) * GB;
+		s.hva = (uint64_t)(uintptr_t)m->memory + pick(m, 3) * GB;
 		/* At either end it may lack a page of a block. */
 		skip = pick(m, 4) == 0;
 		s.gfn += skip;
@@ -302,6 +344,28 @@ static void step_slot(struct model *m)
 	}
 }
 
+static int prepare(void *type, uint64_t offset, uint64_t size)
+{
+	struct model *m = type;
+
+	assert_int_equal(size, PAGE);
+	m->prepared[offset / PAGE] = 1;
+	nr_prepared++;
+	return 0;
+}
+
+static void file_make(struct model *m, int i)
+{
+	static const struct gmem_type_ops ops = { .prepare = prepare };
+
+	assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, file_flags[i], &m->files[i]), 0);
+	memset(m->file_attributes[i], 1, FILE_PAGES);
+	if (i != TYPED)
+		return;
+	gmem_file_set_type(m->files[i], &ops, m);
+	memset(m->prepared, 0, FILE_PAGES);
+}
+
 static void step_file(struct model *m)
 {
 	int i = (int)pick(m, NR_FILES);
@@ -310,6 +374,8 @@ static void step_file(struct model *m)
 
 	if (pick(m, 2)) {
 		assert_int_equal(gmem_file_punch(m->files[i], page * PAGE, nr * PAGE), 0);
+		if (i == TYPED)
+			memset(m->prepared + page, 0, nr);
 		return;
 	}
 	if (pick(m, 4) == 0) {
@@ -321,11 +387,12 @@ static void step_file(struct model *m)
 			return;
 		assert_int_equal(file_convert(m->files[i], page * PAGE, nr * PAGE, attributes), 0);
 		memset(m->file_attributes[i] + page, attributes != 0, nr);
+		if (i == TYPED && !attributes)
+			memset(m->prepared + page, 0, nr);
 		return;
 	}
 	file_unmake(m->files[i]);
-	assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, file_flags[i], &m->files[i]), 0);
-	memset(m->file_attributes[i], 1, FILE_PAGES);
+	file_make(m, i);
 	for (int id = 0; id < NR_SLOTS; id++)
 		if (m->slots[id].nr && m->slots[id].file == i)
 			m->slots[id].file = -2;
@@ -378,6 +445,45 @@ static void step_dirty(struct model *m)
 			s->written[i] = 0;
 }
 
+/* The vCPU has flushed, or is asked to. */
+static bool is_flushed(struct model *m)
+{
+	bool asked = mmu_vcpu_requests(m->w.v) & MMU_REQ_FLUSH;
+	uint64_t before = m->flushed;
+
+	m->flushed = atomic_load(&m->w.v->flushed);
+	return asked || m->flushed != before;
+}
+
+/* What it has cached is in the tables still. Where writes are logged so is the right to write; elsewhere a large leaf
+ * that was only read may have come over it. */
+static void check_cached(struct model *m)
+{
+	struct mmu_leaf now;
+
+	if (is_flushed(m)) {
+		memset(m->cached, 0, sizeof(m->cached));
+		nr_flushed++;
+	}
+	for (int i = 0; i < NR_CACHED; i++) {
+		const struct mmu_leaf *then = &m->cached[i].leaf;
+		uint64_t gfn = m->cached[i].gfn;
+
+		if (!then->host)
+			continue;
+		assert_true(walk(m->w.v, gfn * PAGE, MMU_READ, &now));
+		assert_ptr_equal(now.host, then->host);
+		assert_true(now.writable || !then->writable ||
+			    !(m->slots[slot_at(m, gfn)].flags & MEMSLOT_LOG_DIRTY));
+		nr_cached++;
+	}
+}
+
+static bool is_prepared(struct model *m, struct model_slot *s, uint64_t gfn)
+{
+	return !is_typed(s) || !is_private(m, gfn) || m->prepared[s->file_offset + gfn - s->gfn];
+}
+
 static void check_samples(struct model *m)
 {
 	struct mmu_leaf leaf;
@@ -388,8 +494,10 @@ static void check_samples(struct model *m)
 
 		if (!walk(m->w.v, gfn * PAGE, MMU_READ, &leaf))
 			continue;
-		assert_int_equal(expected_result(m, gfn, leaf.writable ? MMU_WRITE : MMU_READ),
-				 MMU_FAULT_OK);
+		assert_int_equal(expected_result(m, gfn, MMU_READ), MMU_FAULT_OK);
+		if (leaf.writable && expected_result(m, gfn, MMU_WRITE) != MMU_FAULT_ERROR)
+			assert_int_equal(expected_result(m, gfn, MMU_WRITE), MMU_FAULT_OK);
+		assert_true(is_prepared(m, &m->slots[id], gfn));
 		assert_ptr_equal(leaf.host, expected_host(m, &m->slots[id], gfn));
 		assert_true(leaf.level <= expected_level(m, &m->slots[id], gfn));
 	}
@@ -407,21 +515,25 @@ static void the_tables_say_what_the_model_says(void **state)
 	world_make(&m.w, true);
 	m.random = 20240;
 	m.memory = memory_make(MEMORY_SIZE, 0);
+	assert_int_equal(
+		mprotect(m.memory + READABLE * PAGE, MEMORY_SIZE - READABLE * PAGE, PROT_READ), 0);
 	m.attributes = calloc(NR_GFNS, 1);
+	m.prepared = calloc(FILE_PAGES, 1);
 	for (int i = 0; i < NR_FILES; i++) {
-		assert_int_equal(gmem_file_create(FILE_PAGES * PAGE, file_flags[i], &m.files[i]),
-				 0);
 		m.file_attributes[i] = malloc(FILE_PAGES);
-		memset(m.file_attributes[i], 1, FILE_PAGES);
+		file_make(&m, i);
 	}
 	for (int i = 0; i < 40000; i++) {
 		steps[pick(&m, sizeof(steps) / sizeof(steps[0]))](&m);
+		check_cached(&m);
 		mmu_check(m.w.mmu);
 		check_samples(&m);
 	}
 	for (int level = LEVEL_4K; level <= (os_path_off(OS_PATH_LEAVES) ? 0 : LEVEL_1G); level++)
 		assert_true(nr_levels[level] > 500);
 	assert_true(nr_results[MMU_FAULT_MMIO] > 500 && nr_results[MMU_FAULT_MEMORY] > 500);
+	assert_true(nr_results[MMU_FAULT_ERROR] > 100);
+	assert_true(nr_flushed > 500 && nr_cached > 5000 && nr_prepared > 500);
 	assert_true(nr_private > 500 && nr_in_place[0] > 500 && nr_in_place[1] > 500);
 	for (int i = 0; i < NR_FILES; i++) {
 		file_unmake(m.files[i]);
@@ -430,6 +542,7 @@ static void the_tables_say_what_the_model_says(void **state)
 	for (int i = 0; i < NR_SLOTS; i++)
 		free(m.slots[i].written);
 	free(m.attributes);
+	free(m.prepared);
 	world_unmake(&m.w);
 	memory_unmake(m.memory, MEMORY_SIZE);
 }
