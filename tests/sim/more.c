@@ -62,24 +62,30 @@ static bool dawdled;
 
 static bool is_waited_for(void *arg)
 {
-	bool sleeps = *(bool *)arg;
-
-	return sim_fibre_done(changer) || (sleeps ? walk_waiters(slow_vcpu) != 0
-						  : mmu_vcpu_requests(slow_vcpu) & MMU_REQ_FLUSH);
+	if (sim_fibre_done(changer))
+		return true;
+	switch (*(unsigned int *)arg) {
+	case 0:
+		return walk_waiters(slow_vcpu);
+	case 1:
+		return mmu_vcpu_requests(slow_vcpu) & MMU_REQ_FLUSH;
+	default:
+		return walk_gives_up(slow_vcpu);
+	}
 }
 
 static void dawdles(void *arg)
 {
 	struct actor *a = arg;
-	bool sleeps;
+	unsigned int until;
 
 	slow_vcpu = a->guest->v;
 	for (unsigned int i = 0; i < a->turns; i++) {
 		guest_enter(a->guest);
 		guest_access(a->guest, BASE, true);
 		dawdled = true;
-		sleeps = !sim_choose(2);
-		sim_wait_for(is_waited_for, &sleeps, "the end of the block");
+		until = sim_choose(3);
+		sim_wait_for(is_waited_for, &until, "the end of the block");
 		if (sim_choose(2))
 			guest_poll(a->guest);
 		guest_leave(a->guest);

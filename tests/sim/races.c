@@ -124,6 +124,28 @@ SIM_SCENARIO(race04_two_slots_one_punch) = {
 	.teardown = world_unmake,
 };
 
+/* The first of the two is mapped, the second not; and a page beside them that keeps their table. */
+static void setup_one_of_two_slots(void)
+{
+	struct world_file *f = one_slot(false, ALL_SHARED, 8);
+
+	memslot_delete(world.mmu, world_find(0));
+	world_slot(0, BASE + 6, 2, 0, 0, f->file, 0);
+	world_slot(1, BASE, 2, 4, 0, f->file, 2);
+	world_slot(2, BASE + 4, 1, 8, 0, NULL, 0);
+	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .first = 6 });
+	act("guest beside", guest_touches,
+	    (struct actor){ .guest = world_guest("guest beside"), .first = 4 });
+	act("puncher", puncher, (struct actor){ .file = f, .nr = 4, .whole = true });
+}
+
+SIM_SCENARIO(race04_one_of_two_slots) = {
+	.about = "a punch meets two memslots of the file, of which one is mapped: its vCPU flushes",
+	.searches = MIXED,
+	.setup = setup_one_of_two_slots,
+	.teardown = world_unmake,
+};
+
 static void setup_two_brackets(void)
 {
 	one_slot(true, 0, 8);

@@ -31,6 +31,18 @@ uint32_t walk_waiters(struct mmu_vcpu *v)
 	return os_racy_load(&v->waiters);
 }
 
+/* What it does once it has spun for long enough. */
+bool walk_gives_up(struct mmu_vcpu *v)
+{
+	for (unsigned int i = 0; i < sim.nr_fibres; i++) {
+		const struct sim_fibre *f = &sim.fibres[i];
+
+		if (!f->done && f->op.addr == &v->progress)
+			return true;
+	}
+	return false;
+}
+
 bool walk_is_even(struct attr_map *map)
 {
 	return !(os_racy_load(&map->sequence) & 1);

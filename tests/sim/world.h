@@ -170,6 +170,8 @@ void walk_cached(const char *who, uint64_t gfn, const uint8_t *host, bool writab
 void walk_use(const char *who, uint64_t gfn, const uint8_t *host, bool write);
 /* Shootdowns that sleep, or are about to, for this vCPU. */
 uint32_t walk_waiters(struct mmu_vcpu *v);
+/* A shootdown is about to look for the last time before it sleeps. */
+bool walk_gives_up(struct mmu_vcpu *v);
 /* Has the attribute map no change half done? */
 bool walk_is_even(struct attr_map *map);
 
