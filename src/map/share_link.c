@@ -156,15 +156,11 @@ static void show_pins(struct share_link *l, uint32_t nr)
 	atomic_store(&l->has_slot, true);
 }
 
-/* A child may have had no number left for a description of its own. */
-static int open_again(struct share_link *l)
+static int open_again_locked(struct share_link *l)
 {
 	struct share *s = l->share;
-	int fd, err;
+	int fd, err = share_open(s->home_pid, s->home_fd, s->token, &s, &fd);
 
-	if (l->fd >= 0)
-		return 0;
-	err = share_open(s->home_pid, s->home_fd, s->token, &s, &fd);
 	if (err == -ESTALE)
 		return -EIO;
 	if (err)
@@ -172,6 +168,19 @@ static int open_again(struct share_link *l)
 	os_unmap(s, sizeof(*s));
 	l->fd = fd;
 	return 0;
+}
+
+/* A child may have had no number left for a description of its own. No fork in between: its child would keep one
+ * that it does not know of, and the locks with it. */
+static int open_again(struct share_link *l)
+{
+	int err = 0;
+
+	os_mutex_lock(&links_lock);
+	if (l->fd < 0)
+		err = open_again_locked(l);
+	os_mutex_unlock(&links_lock);
+	return err;
 }
 
 /* A slot for requests; the request lock is held. */

@@ -93,8 +93,15 @@ static int follow(int fd, struct handle *h, bool is_new)
 	return err;
 }
 
-/* One has come for which there was no memory, or no descriptor to look at it with. */
+/* One has come that could not be followed just then. Every mapping of a file looks at this: not for one that
+ * never can be. */
 static _Atomic bool has_missed;
+
+static bool may_pass(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EAGAIN ||
+	       err == -ENOSPC;
+}
 
 static void adopt(int fd)
 {
@@ -107,7 +114,8 @@ static void adopt(int fd)
 	if (!err || err == -ENOENT)
 		return;
 	os_log(OS_LOG_WARN, "descriptor %d, a guest_memfd, cannot be followed (%d)", fd, err);
-	atomic_store(&has_missed, true);
+	if (may_pass(err))
+		atomic_store(&has_missed, true);
 }
 
 void calls_adopt(int fd)
@@ -127,15 +135,19 @@ void calls_adopt_inherited(void)
 
 	for (fd = 0; (fd = os_peer_find(0, fd, HANDLE_NAME, name, sizeof(name))) >= 0; fd++)
 		calls_adopt(fd);
-	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+	if (may_pass(fd))
 		atomic_store(&has_missed, true);
 }
 
 bool calls_adopt_late(int fd)
 {
-	if (!atomic_load_explicit(&has_missed, memory_order_relaxed) || fdtable_peek(fd))
+	if (!atomic_load_explicit(&has_missed, memory_order_relaxed) || shim_is_vfork_child())
 		return false;
-	calls_adopt(fd);
+	shim_enter();
+	/* Another thread may have been here: what it has put there stays. */
+	if (!fdtable_peek(fd))
+		adopt(fd);
+	shim_leave();
 	return fdtable_peek(fd);
 }
 
