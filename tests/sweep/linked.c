@@ -70,10 +70,10 @@ static void must_be(const struct scenario *s, struct world *w, size_t at, const 
 		wrong("%s:\n--- expected\n%s\n--- found\n%s", when, states[at].s, t.s);
 }
 
-/* Threads end, and files go, a little later than the call that ends them. */
+/* Threads end, and files go, a little later than the call that ends them; where much else runs, some seconds. */
 static bool is_left(struct left *l, uint64_t *live)
 {
-	for (unsigned int ms = 0; ms < 2000; ms++) {
+	for (unsigned int ms = 0; ms < 15000; ms++) {
 		struct timespec t = { .tv_nsec = 1000000 };
 
 		left_look(l);
