@@ -20,11 +20,22 @@ static struct {
 	char rest[OS_PAGE_SIZE - sizeof(uint64_t)];
 } page __attribute__((aligned(OS_PAGE_SIZE)));
 
-/* Before anything else, when a process has room for that. Without it a child would take itself for its
- * parent: better to stop than to lie. */
+static _Atomic bool is_wiped;
+
+/* Before anything else, when a process has room for that. Where it is refused (a filter of system calls), most
+ * programs never need to know who they are. */
 __attribute__((constructor(101))) static void wipe_in_children(void)
 {
-	os_assert(os_sys3(SYS_madvise, &page, sizeof(page), MADV_WIPEONFORK) == 0);
+	if (os_sys3(SYS_madvise, &page, sizeof(page), MADV_WIPEONFORK) == 0)
+		atomic_store_explicit(&is_wiped, true, memory_order_relaxed);
+}
+
+/* Without it a child would take itself for its parent: better to stop than to lie. */
+static void must_be_wiped(void)
+{
+	if (!atomic_load_explicit(&is_wiped, memory_order_relaxed))
+		wipe_in_children();
+	os_assert(atomic_load_explicit(&is_wiped, memory_order_relaxed));
 }
 
 uint64_t os_home_token(void)
@@ -33,6 +44,7 @@ uint64_t os_home_token(void)
 
 	if (token)
 		return token;
+	must_be_wiped();
 	/* The time tells processes apart that had the same number one after the other. */
 	token = (uint64_t)os_sys0(SYS_getpid) << 40 | (os_clock_ns() & 0xffffffffff) | 1;
 	return atomic_compare_exchange_strong(&page.token, &none, token) ? token : none;
