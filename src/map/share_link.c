@@ -430,16 +430,20 @@ int share_inform(struct host_file *f)
 static int load(struct host_file *f)
 {
 	struct share_request *r;
+	bool was;
 	int err = share_begin_request(f->link, SHARE_ATTACH, f->id, &r);
 
 	if (err)
 		return err;
+	/* Until the answer is there others ask too, and what cannot be shown meanwhile is noted anew. */
+	was = atomic_exchange(&f->attached, false);
 	atomic_store(&f->lacking, false);
 	err = agent_start(f->link);
 	if (!err)
 		err = share_ask(f->link, r);
-	if (!err)
-		atomic_store(&f->attached, true);
+	if (err)
+		atomic_store(&f->lacking, true);
+	atomic_store(&f->attached, was || !err);
 	share_end_request(f->link);
 	return err;
 }

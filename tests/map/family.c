@@ -13,6 +13,7 @@
 
 #include "map/host_map.h"
 #include "map/share_layout.h"
+#include "os/fail.h"
 #include "os/os.h"
 
 struct host_map *map;
@@ -151,14 +152,37 @@ static long punch(uint64_t page, uint64_t nr)
 	return host_file_punch(file, page * PAGE, nr * PAGE);
 }
 
-static long while_home_stops(uint64_t page, uint64_t nr, bool to_punch)
+static long load(void)
+{
+	host_file_hold(file);
+	host_file_let(file);
+	return 0;
+}
+
+static long lack(bool mappings)
+{
+	struct os_fail_plan plan = { .points = OS_FAIL_MAPPINGS, .nr = UINT64_MAX };
+
+	if (mappings)
+		os_fail_arm(&plan);
+	else
+		os_fail_disarm(NULL);
+	return 0;
+}
+
+static long while_home_stops(const struct order *o)
 {
 	pid_t home = getppid();
 	long ret;
 
 	kill(home, SIGSTOP);
 	usleep(20000);
-	ret = to_punch ? punch(page, nr) : convert(page, nr, true);
+	if (o->op == LOAD_WHILE_HOME_STOPS)
+		ret = load();
+	else if (o->op == PUNCH_WHILE_HOME_STOPS)
+		ret = punch(o->page, o->nr);
+	else
+		ret = convert(o->page, o->nr, true);
 	kill(home, SIGCONT);
 	return ret;
 }
@@ -288,7 +312,12 @@ static long obey(const struct order *o, int sock, int other)
 		return 0;
 	case PRIVATE_WHILE_HOME_STOPS:
 	case PUNCH_WHILE_HOME_STOPS:
-		return while_home_stops(o->page, o->nr, o->op == PUNCH_WHILE_HOME_STOPS);
+	case LOAD_WHILE_HOME_STOPS:
+		return while_home_stops(o);
+	case LOAD:
+		return load();
+	case LACK:
+		return lack(o->nr);
 	case PRIVATE_WITH_SIGNAL:
 		os_signal_set_pending(true);
 		ret = convert(o->page, o->nr, true);

@@ -42,6 +42,9 @@ enum op {
 	UNPIN,
 	PRIVATE_WHILE_HOME_STOPS, /* its answer; page, nr */
 	PUNCH_WHILE_HOME_STOPS,
+	LOAD_WHILE_HOME_STOPS,
+	LOAD, /* what is shared is asked for, if there is need */
+	LACK, /* nr: no mapping is to be had from here on; 0: it is again */
 	PRIVATE_WITH_SIGNAL,
 	PIN_EVERY_SECOND,		 /* of nr pages from page on: all at once, for good */
 	PRIVATE_REFUSED_AS_EVERY_SECOND, /* of nr pages from page on, in one call: 1 */

@@ -69,6 +69,27 @@ static void a_punch_of_a_child_is_seen_at_home(void **state)
 	end_child(&c);
 }
 
+/* Nor does it when the home is late, the first time it is asked for. */
+static void what_could_not_be_shown_does_not_stay_hidden(void **state)
+{
+	struct child c = make_child();
+
+	atomic_store(&host_file_patience_ms, 100);
+	end_child(&c);
+	c = make_child();
+	assert_int_equal(convert(20, 1, true), 0);
+	assert_int_equal(tell(&c, LACK, 0, 1), 0);
+	assert_int_equal(convert(20, 1, false), 0);
+	assert_int_equal(tell(&c, LACK, 0, 0), 0);
+	assert_int_equal(tell(&c, PEEK, 20, 0), BUS);
+	assert_int_equal(tell(&c, LOAD_WHILE_HOME_STOPS, 0, 0), 0);
+	assert_int_equal(tell(&c, PEEK, 20, 0), BUS);
+	assert_int_equal(tell(&c, LOAD, 0, 0), 0);
+	assert_int_equal(tell(&c, PEEK, 20, 0), stamp(20));
+	assert_int_equal(tell(&c, PEEK, 21, 0), stamp(21));
+	end_child(&c);
+}
+
 static void a_grandchild_is_told_too_and_outlives_its_parent(void **state)
 {
 	struct child c = make_child(), g;
@@ -303,6 +324,7 @@ int main(void)
 		T(conversions_reach_a_child_before_they_return),
 		T(a_child_converts_for_all),
 		T(a_punch_of_a_child_is_seen_at_home),
+		T(what_could_not_be_shown_does_not_stay_hidden),
 		T(a_grandchild_is_told_too_and_outlives_its_parent),
 		T(eight_children),
 		T(children_come_and_go_beside_conversions),
