@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/file_private.h"
 #include "fixture.h"
 #include "mmu/probe.h"
 
@@ -169,6 +170,24 @@ static void a_page_that_became_shared_and_was_punched_gets_no_memory(void **stat
 	assert_ptr_equal(touch_ok(f->w.v, BASE, MMU_WRITE), f->memory);
 	assert_int_equal(store_backed(gmem_file_store(f->file)), 0);
 	mmu_check(f->w.mmu);
+}
+
+/* The slot has no count of the file that would outlive it. */
+static void delete_and_count(struct fixture *f)
+{
+	memslot_delete(f->w.mmu, memslot_find(f->w.mmu, 0, 0));
+	assert_int_equal(atomic_load(&f->file->refs), 2);
+}
+
+static void a_fault_keeps_the_file_whose_slot_is_deleted_beside_it(void **state)
+{
+	struct fixture *f = *state;
+	struct mmu_fault_info info;
+
+	become_private(f);
+	before_hold = delete_and_count;
+	assert_int_equal(fault(f, MMU_WRITE, &info), MMU_FAULT_MEMORY);
+	assert_int_equal(atomic_load(&f->file->refs), 1);
 }
 
 static void protect(struct fixture *f)
@@ -402,6 +421,7 @@ int main(void)
 		T(a_page_that_became_private_is_not_mapped_shared),
 		T(a_page_that_became_shared_is_not_mapped_private),
 		T(a_page_that_became_shared_and_was_punched_gets_no_memory),
+		T(a_fault_keeps_the_file_whose_slot_is_deleted_beside_it),
 		T(memory_that_was_protected_is_not_mapped_writable),
 		T(a_slot_that_was_deleted_is_not_mapped),
 		T(a_slot_that_was_replaced_is_looked_up_anew),
