@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/store.h"
+#include "kvm/vm.h"
 #include "map/host_file.h"
 #include "os/os.h"
 
@@ -309,6 +310,41 @@ static void a_change_of_memory_concerns_those_who_stand_there(void **state)
 	fixture_end();
 }
 
+static bool maps_first_page(struct vm *vm)
+{
+	return mmu_mapped_level(vm->mmu, 0) >= 0;
+}
+
+static void a_change_of_memory_is_told_to_all_vms_that_stand_there(void **state)
+{
+	static char ram[4096] __attribute__((aligned(4096)));
+	struct mmu_fault_info info;
+	struct mmu_vcpu *v[3];
+	struct vm *vms[3];
+	uint64_t cookie;
+	int fds[3], nr_mapped = 0;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = make_vm(KVM_X86_DEFAULT_VM);
+		vms[i] = (struct vm *)object_of(fds[i]);
+		assert_int_equal(set_slot(fds[i], 0, 0, 0, PAGE, ram, -1, 0), 0);
+		assert_int_equal(mmu_vcpu_create(vms[i]->mmu, &v[i]), 0);
+		assert_int_equal(mmu_fault(v[i], 0, MMU_WRITE, false, &info), MMU_FAULT_OK);
+		assert_true(maps_first_page(vms[i]));
+	}
+	cookie = kvm_hva_change_begin((uintptr_t)ram, PAGE);
+	for (int i = 0; i < 3; i++)
+		nr_mapped += maps_first_page(vms[i]);
+	kvm_hva_change_end((uintptr_t)ram, PAGE, cookie);
+	assert_int_equal(nr_mapped, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mmu_fault(v[i], 0, MMU_WRITE, false, &info), MMU_FAULT_OK);
+		mmu_vcpu_destroy(v[i]);
+		fixture_close(fds[i]);
+	}
+	fixture_end();
+}
+
 static int start(void **state)
 {
 	fixture_start(NULL);
@@ -324,6 +360,7 @@ int main(void)
 		cmocka_unit_test(prefault_fails_or_makes_progress),
 		cmocka_unit_test(fallocate_rules),
 		cmocka_unit_test(a_change_of_memory_concerns_those_who_stand_there),
+		cmocka_unit_test(a_change_of_memory_is_told_to_all_vms_that_stand_there),
 		cmocka_unit_test(slots_files_attributes_and_faults_race),
 		cmocka_unit_test(slots_files_conversions_in_place_and_faults_race),
 	};

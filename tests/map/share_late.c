@@ -182,6 +182,28 @@ static void a_stopped_home_ends_in_eagain(void **state)
 	end_child(&c);
 }
 
+/* The home has begun, and comes to it when nobody waits any more. */
+static void a_conversion_that_is_taken_back_while_it_is_made_never_happens(void **state)
+{
+	struct child c = make_child();
+	int64_t err;
+
+	atomic_store(&host_file_patience_ms, 100);
+	end_child(&c);
+	c = make_child();
+	assert_int_equal(tell(&c, QUERY, 0, NR_PAGES), 0);
+	host_file_hold(file);
+	err = tell(&c, PRIVATE, 20, 1);
+	host_file_let(file);
+	assert_int_equal(err, -EAGAIN);
+	/* What it asks for next comes after that. */
+	atomic_store(&host_file_patience_ms, 10000);
+	assert_int_equal(tell(&c, QUERY, 0, NR_PAGES), 0);
+	assert_int_equal(tell(&c, PEEK, 20, 0), stamp(20));
+	assert_int_equal(peek(20), stamp(20));
+	end_child(&c);
+}
+
 /* Where it stood still says nothing of where it was refused before. */
 static void a_stopped_home_does_not_repeat_an_old_answer(void **state)
 {
@@ -317,6 +339,7 @@ int main(void)
 		T(a_child_that_execs_is_not_waited_for),
 		T(a_raw_child_keeps_nobody_waiting),
 		T(a_stopped_home_ends_in_eagain),
+		T(a_conversion_that_is_taken_back_while_it_is_made_never_happens),
 		T(a_stopped_home_does_not_repeat_an_old_answer),
 		T(a_punch_that_a_stopped_home_has_not_begun_never_happens),
 		T(a_punch_that_cannot_be_taken_back_is_waited_for),
