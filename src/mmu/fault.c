@@ -261,21 +261,29 @@ static int install(struct fault *f)
 
 /* ---- look up -------------------------------------------------------------------------------- */
 
+static bool window_has_closed(struct fault *f)
+{
+	struct window_set *set = &f->mmu->gfn_windows;
+	bool closed;
+
+	if (window_sequence(set) == f->gfn_sequence)
+		return false;
+	os_mutex_lock(&f->mmu->lock);
+	closed = window_meets_closed(set, f->gfn_sequence, f->gfn, f->gfn + 1);
+	os_mutex_unlock(&f->mmu->lock);
+	return closed;
+}
+
 /*
- * By gfn the windows would tell later; but not before the page has been given memory, and who has made it shared and
- * punched it would never free that. A punch that is over was before us, and so was the window of what it followed.
+ * By gfn the windows would tell later; but not before the page has been given memory, and who has made it shared, or
+ * deleted its slot, and punched it would never free that. A punch that is over was before us, and so was the window
+ * of what it followed.
  */
 static bool is_still_so(struct fault *f)
 {
-	bool is_private;
-
-	if (f->in_place)
-		is_private = gmem_file_is_private(f->file, f->file_offset);
-	else if (window_sequence(&f->mmu->gfn_windows) == f->gfn_sequence)
-		return true;
-	else
-		is_private = mmu_is_private(f->mmu, NULL, f->gfn);
-	return is_private == f->is_private;
+	if (f->in_place && gmem_file_is_private(f->file, f->file_offset) != f->is_private)
+		return false;
+	return !window_has_closed(f);
 }
 
 /* From here to let_state() the file does not change. False: it has changed since "read", and is not held. */

@@ -125,8 +125,8 @@ int mmu_leaf_level(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, ui
 bool mmu_range_is_uniform(struct mmu *mmu, const struct memslot *slot, uint64_t gfn, uint64_t nr);
 /* Does the guest's access to gfn of this slot come from the file? */
 bool memslot_uses_file(const struct memslot *slot, bool is_private);
-/* What is at gfn, where the slot (NULL: none) lies. The mmu lock, but for NULL; in place the answer stands while
- * the file's invalidate lock is held. */
+/* What is at gfn, where the slot (NULL: none) lies. The mmu lock; in place the answer stands while the file's
+ * invalidate lock is held. */
 bool mmu_is_private(struct mmu *mmu, const struct memslot *slot, uint64_t gfn);
 
 /* dirty.c: the bitmap of a slot; all ones when set. NULL: no memory. */

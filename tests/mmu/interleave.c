@@ -190,6 +190,23 @@ static void a_fault_keeps_the_file_whose_slot_is_deleted_beside_it(void **state)
 	assert_int_equal(atomic_load(&f->file->refs), 1);
 }
 
+static void delete_and_punch(struct fixture *f)
+{
+	memslot_delete(f->w.mmu, memslot_find(f->w.mmu, 0, 0));
+	assert_int_equal(gmem_file_punch(f->file, 0, PAGE), 0);
+}
+
+static void a_page_whose_slot_was_deleted_and_that_was_punched_gets_no_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct mmu_fault_info info;
+
+	become_private(f);
+	before_hold = delete_and_punch;
+	assert_int_equal(fault(f, MMU_WRITE, &info), MMU_FAULT_MEMORY);
+	assert_int_equal(store_backed(gmem_file_store(f->file)), 0);
+}
+
 static void protect(struct fixture *f)
 {
 	assert_true(mmu_hva_invalidate_begin(f->w.mmu, hva(f), PAGE));
@@ -422,6 +439,7 @@ int main(void)
 		T(a_page_that_became_shared_is_not_mapped_private),
 		T(a_page_that_became_shared_and_was_punched_gets_no_memory),
 		T(a_fault_keeps_the_file_whose_slot_is_deleted_beside_it),
+		T(a_page_whose_slot_was_deleted_and_that_was_punched_gets_no_memory),
 		T(memory_that_was_protected_is_not_mapped_writable),
 		T(a_slot_that_was_deleted_is_not_mapped),
 		T(a_slot_that_was_replaced_is_looked_up_anew),
