@@ -11,6 +11,9 @@
 int __real_probe_page(uint64_t address, bool write);
 int __wrap_probe_page(uint64_t address, bool write);
 bool __wrap_os_signal_pending(void);
+void __wrap_os_wake_all(_Atomic uint32_t *word);
+
+static unsigned int nr_wakes;
 
 static int refuse_probes;
 static int signal_in = -1; /* looks for a signal before there is one; -1: there is none */
@@ -23,6 +26,11 @@ int __wrap_probe_page(uint64_t address, bool write)
 bool __wrap_os_signal_pending(void)
 {
 	return signal_in >= 0 && signal_in-- == 0;
+}
+
+void __wrap_os_wake_all(_Atomic uint32_t *word)
+{
+	nr_wakes++;
 }
 
 static struct memslot *slot_of(struct world *w, const struct memslot *what, bool dirty_all)
@@ -255,6 +263,33 @@ static void a_fault_that_waits_for_a_change_ends_with_a_signal(void **state)
 	memory_unmake(memory, 4 * PAGE);
 }
 
+static unsigned int wakes_of(struct mmu_vcpu *v, uint32_t requests)
+{
+	nr_wakes = 0;
+	mmu_vcpu_request(v, requests);
+	assert_int_equal(mmu_vcpu_requests(v), requests);
+	mmu_vcpu_clear(v, requests & ~MMU_REQ_FLUSH);
+	return nr_wakes;
+}
+
+/* Inside it looks for itself; halted and outside only who has something to do is woken. */
+static void a_request_wakes_a_vcpu_that_is_outside_unless_it_is_for_a_flush(void **state)
+{
+	struct world w;
+
+	world_make(&w, false);
+	assert_int_equal(wakes_of(w.v, MMU_REQ_KICK), 1);
+	assert_int_equal(wakes_of(w.v, MMU_REQ_EVENT), 1);
+	assert_int_equal(wakes_of(w.v, MMU_REQ_FLUSH), 0);
+	mmu_vcpu_enter(w.v);
+	mmu_vcpu_flush_begin(w.v);
+	mmu_vcpu_flush_end(w.v);
+	assert_int_equal(wakes_of(w.v, MMU_REQ_KICK), 0);
+	assert_int_equal(wakes_of(w.v, MMU_REQ_EVENT), 0);
+	mmu_vcpu_leave(w.v);
+	world_unmake(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +303,7 @@ int main(void)
 		cmocka_unit_test(the_part_of_a_slot_that_a_range_meets_ends_where_either_does),
 		cmocka_unit_test(a_page_of_a_file_that_the_system_has_no_memory_for_ends_the_fault),
 		cmocka_unit_test(a_fault_that_waits_for_a_change_ends_with_a_signal),
+		cmocka_unit_test(a_request_wakes_a_vcpu_that_is_outside_unless_it_is_for_a_flush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
