@@ -3,8 +3,7 @@
  * The last close of a guest_memfd, wherever it happens, takes it from its memslot: a private page
  * that could be faulted in before cannot any more (EFAULT). Until then it can.
  */
-#include <sys/socket.h>
-
+#include "pass.h"
 #include "t.h"
 
 #define GPA 0x100000ul
@@ -154,39 +153,6 @@ static void by_the_death_of_a_child(void)
 	exit_status(child);
 	CHECK(becomes_unbound(&b));
 	drop_box(&b);
-}
-
-static void send_fd(int to, int fd)
-{
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	CHECK(sendmsg(to, &msg, 0) == 1);
-}
-
-static int receive_fd(int from)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	int fd;
-
-	CHECK(recvmsg(from, &msg, 0) == 1);
-	CHECK(CMSG_FIRSTHDR(&msg));
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	return fd;
 }
 
 static void a_message_holds_it(void)
