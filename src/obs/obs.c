@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "obs/obs.h"
 
-#include "os/os.h"
+#include "obs/region.h"
+#include "obs/tell.h"
 
 /* A cache line each: vCPUs count faults beside each other. */
 struct counter {
@@ -9,16 +10,15 @@ struct counter {
 };
 
 static struct counter counters[OBS_NR_EVENTS];
+static _Atomic uint32_t numbers[OBS_NR_NUMBERED];
 
 static const char *const names[OBS_NR_EVENTS] = {
-	[OBS_CONVERT] = "convert",	   [OBS_PUNCH] = "punch",
-	[OBS_ALLOCATE] = "allocate",	   [OBS_BIND] = "bind",
-	[OBS_UNBIND] = "unbind",	   [OBS_RELEASE] = "release",
-	[OBS_INVALIDATE] = "invalidate",   [OBS_SHOOTDOWN] = "shootdown",
-	[OBS_GUEST_FAULT] = "guest fault", [OBS_EXIT] = "exit",
+#define OBS_KIND_NAME(id, name, a, b, c) name,
+	OBS_KINDS(OBS_KIND_NAME)
+#undef OBS_KIND_NAME
 };
 
-void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
+static inline void count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
 {
 	os_assert(event < OBS_NR_EVENTS);
 	atomic_fetch_add_explicit(&counters[event].value, 1, memory_order_relaxed);
@@ -27,14 +27,54 @@ void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
 		       (unsigned long long)b, (unsigned long long)c);
 }
 
+void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
+{
+	count(event, a, b, c);
+	if (obs_on())
+		obs_tell(&(struct obs_told){ .kind = event, .a = a, .b = b, .c = c });
+}
+
+void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a, uint64_t b, uint64_t c)
+{
+	count(event, a, b, c);
+	if (obs_on())
+		obs_tell(&(struct obs_told){
+			.kind = event, .start = start, .result = result, .a = a, .b = b, .c = c });
+}
+
+void obs_count_file(enum obs_event event, uint16_t file, uint64_t a, uint64_t b, uint64_t c)
+{
+	count(event, a, b, c);
+	if (obs_on())
+		obs_tell(&(struct obs_told){ .kind = event, .file = file, .a = a, .b = b, .c = c });
+}
+
+void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long result, uint64_t a,
+		   uint64_t b, uint64_t c)
+{
+	count(event, a, b, c);
+	if (obs_on())
+		obs_tell(&(struct obs_told){ .kind = event,
+					     .file = file,
+					     .start = start,
+					     .result = result,
+					     .a = a,
+					     .b = b,
+					     .c = c });
+}
+
 uint64_t obs_counter(enum obs_event event)
 {
 	return atomic_load_explicit(&counters[event].value, memory_order_relaxed);
 }
 
-int obs_refuse(int err, const char *rule)
+uint16_t obs_new_number(enum obs_numbered what)
 {
-	if (os_log_why())
-		os_log_refusal(err, rule);
-	return err;
+	uint32_t last = os_racy_load(&numbers[what]);
+
+	do {
+		if (last == UINT16_MAX)
+			return UINT16_MAX;
+	} while (!atomic_compare_exchange_weak(&numbers[what], &last, last + 1));
+	return (uint16_t)(last + 1);
 }

@@ -25,7 +25,7 @@ static struct {
 	char text[256];
 } ours[] = {
 	{ "GMEM_PROFILE", "" }, { "GMEM_LOG", "" },   { "GMEM_PAGES", "" },
-	{ "GMEM_PINS", "" },	{ "GMEM_DEBUG", "" },
+	{ "GMEM_PINS", "" },	{ "GMEM_DEBUG", "" }, { "GMEM_OBS", "" },
 };
 #define NR_OURS (sizeof(ours) / sizeof(ours[0]))
 

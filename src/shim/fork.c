@@ -8,6 +8,7 @@
 #include "shim/calls.h"
 #include "shim/fdtable.h"
 #include "shim/map_change.h"
+#include "shim/observe.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
 
@@ -65,6 +66,7 @@ void fork_in_child(void)
 {
 	os_after_fork();
 	atomic_store(&own_pid, os_sys0(SYS_getpid));
+	observe_after_fork();
 	signal_unlock();
 	handle_inherit_all();
 	kvm_after_fork_in_child();

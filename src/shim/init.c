@@ -12,6 +12,7 @@
 #include "shim/exec.h"
 #include "shim/fdtable.h"
 #include "shim/fork.h"
+#include "shim/observe.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
@@ -112,6 +113,7 @@ __attribute__((constructor(101))) void shim_init(void)
 		return;
 	real_find();
 	os_log_set(getenv("GMEM_LOG"));
+	observe_init();
 	set_profile(getenv("GMEM_PROFILE"));
 	set_pages(getenv("GMEM_PAGES"));
 	set_pins(getenv("GMEM_PINS"));

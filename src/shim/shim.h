@@ -16,6 +16,7 @@
  *	fork         what a child process begins with
  *	jail         what is made before the program filters its system calls
  *	map_change   the frame of every change of a mapping
+ *	observe      whether somebody observes, and where in the program a call comes from
  *	exec         other programs run under gmem too
  *	real         the C library's functions behind ours
  *

@@ -6,7 +6,7 @@ import re
 import house
 
 # Lowest first. cpu is one layer with its engines in folders.
-LAYERS = ['os', 'obs', 'core', 'map', 'mmu', 'cpu', 'kvm', 'lib', 'shim', 'bench', 'cmd']
+LAYERS = ['os', 'obs', 'core', 'map', 'mmu', 'cpu', 'kvm', 'lib', 'shim', 'bench', 'see', 'cmd']
 # The library and the KVM interface stand side by side on map.
 LIB_BUILDS_ON = {'os', 'obs', 'core', 'map', 'lib'}
 ABOVE_LIB = {'lib', 'bench', 'cmd'}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * record: one thing that happened, in 64 bytes; the same in the region's ring and in a trace file.
+ *
+ * Plain integers, little endian. Numbers of VMs and files count from 1 in the process that made them; 0: none. vcpu is
+ * the vCPU's id + 1.
+ * Kinds are only ever added at the end: what a number means is for ever (gmem-trace(5)).
+ */
+#ifndef GMEM_OBS_RECORD_H
+#define GMEM_OBS_RECORD_H
+
+#include <stdint.h>
+
+/*
+ * KIND(id, name, a, b, c): what it is called where it is printed, and what its three numbers are; "" is nothing.
+ * What took a time has ticks.
+ */
+#define OBS_KINDS(KIND)                                                 \
+	KIND(NONE, "none", "", "", "")                                  \
+	KIND(CONVERT, "convert", "offset", "size", "attributes")        \
+	KIND(PUNCH, "punch", "offset", "size", "")                      \
+	KIND(ALLOCATE, "allocate", "offset", "size", "")                \
+	KIND(BIND, "bind", "offset", "size", "gfn")                     \
+	KIND(UNBIND, "unbind", "offset", "size", "")                    \
+	KIND(RELEASE, "release", "size", "", "")                        \
+	KIND(INVALIDATE, "invalidate", "gfn", "pages", "")              \
+	KIND(SHOOTDOWN, "shootdown", "vcpus", "ns", "")                 \
+	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")       \
+	KIND(EXIT, "exit", "reason", "b", "c")                          \
+	KIND(REQUEST, "request", "request", "argument", "value")        \
+	KIND(RUN_ENTER, "run enter", "immediate exit", "", "")          \
+	KIND(RUN_EXIT, "run exit", "reason", "gpa", "detail")           \
+	KIND(VM_CONVERT, "convert by gfn", "gpa", "size", "attributes") \
+	KIND(HOST_FAULT, "host fault", "address", "code", "")           \
+	KIND(SLOT, "slot", "slot", "gpa", "size")                       \
+	KIND(SLOT_HOST, "slot memory", "slot", "address", "offset")     \
+	KIND(DISCARD, "discard", "address", "size", "call")             \
+	KIND(PIN, "pin", "offset", "size", "")                          \
+	KIND(UNPIN, "unpin", "offset", "size", "")                      \
+	KIND(INJECT, "inject", "point", "rule", "")                     \
+	KIND(VM_MADE, "vm made", "type", "", "")                        \
+	KIND(VM_GONE, "vm gone", "", "", "")                            \
+	KIND(VCPU_MADE, "vcpu made", "id", "", "")                      \
+	KIND(VCPU_GONE, "vcpu gone", "id", "", "")                      \
+	KIND(FILE_MADE, "file made", "size", "flags", "")               \
+	KIND(FILE_GONE, "file gone", "size", "", "")                    \
+	KIND(REFUSAL, "refusal", "", "", "")                            \
+	KIND(PROCESS_MADE, "process made", "pid", "parent", "")         \
+	KIND(PROCESS_GONE, "process gone", "pid", "", "")
+
+enum obs_event {
+#define OBS_KIND_ID(id, name, a, b, c) OBS_##id,
+	OBS_KINDS(OBS_KIND_ID)
+#undef OBS_KIND_ID
+		OBS_NR_EVENTS
+};
+
+/* DISCARD: which call of the program it was. */
+enum obs_discard { OBS_DISCARD_MADVISE, OBS_DISCARD_MUNMAP, OBS_DISCARD_MMAP, OBS_DISCARD_PUNCH };
+
+#define OBS_TICKS_MAX UINT32_MAX /* it took that long or longer */
+
+struct obs_record {
+	uint32_t
+		sequence; /* low half of its number + 1; in the ring the last word that is written */
+	uint32_t thread;
+	uint64_t time;	      /* time stamp counter when it began */
+	uint32_t ticks;	      /* how long it took; 0: has no length */
+	uint32_t caller_low;  /* where in the program gmem was called from; 0: not known */
+	uint16_t caller_high; /* its bits from 32 on */
+	int16_t result;	      /* 0 or -errno */
+	uint16_t kind;	      /* enum obs_event */
+	uint16_t rule;	      /* that refused; 0: none, or one without a number */
+	uint16_t process;     /* place in the table of processes */
+	uint16_t vm;
+	uint16_t vcpu; /* id + 1; 0: none */
+	uint16_t file;
+	uint64_t a, b, c;
+};
+_Static_assert(sizeof(struct obs_record) == 64, "a cache line");
+
+static inline uint64_t obs_record_caller(const struct obs_record *r)
+{
+	return (uint64_t)r->caller_high << 32 | r->caller_low;
+}
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * region: memory that the processes under gmem share with the one that observes them (a memfd of the latter).
+ *
+ *	+--------+-----------+---------+-------+----------+-----------+------+
+ *	| header | processes | modules | lanes | snapshot | injection | ring |
+ *	+--------+-----------+---------+-------+----------+-----------+------+
+ *
+ * The observer makes it (obs_region_init()) and writes the header's constants, the words marked (o), and the
+ * injection; all else is written by the observed. Everything begins at the offset that the header says; a reader of
+ * another version must not go on. The observed trust nothing they read here more than they must: it is as writable to
+ * the program as any memory of its own.
+ *
+ * Lanes are counters that one thread alone adds to, by plain loads and stores; the last is for all who came too late,
+ * who add atomically.
+ *
+ * The ring has many writers and one reader. Neither waits for the other:
+ *
+ *	write	number n = head, if n - tail < size: head = n + 1 (one compare and exchange), fill the place n mod size,
+ *		store n + 1 in its sequence. No room: lost + 1.
+ *	read	at tail: is the sequence tail + 1? then copy, and tail + 1.
+ *
+ * So a place has one owner at a time: a writer from head to sequence, then the reader until tail.
+ */
+#ifndef GMEM_OBS_REGION_H
+#define GMEM_OBS_REGION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "obs/record.h"
+
+#define OBS_REGION_MAGIC 0x676572736d656d67ull /* "gmemsreg" */
+#define OBS_REGION_VERSION 1u
+
+#define OBS_MAX_PROCESSES 1024u
+#define OBS_MAX_MODULES 1024u
+#define OBS_NR_LANES 256u
+#define OBS_NR_BUCKETS 32u /* of 2^n to 2^(n+1) - 1 ticks; the first has 0, too */
+#define OBS_SNAPSHOT_SIZE (16ull << 20)
+#define OBS_INJECT_SIZE (64ull << 10)
+#define OBS_DEFAULT_RING ((uint32_t)1 << 18) /* records */
+
+enum obs_process_state { OBS_STATE_FREE, OBS_STATE_LIVES, OBS_STATE_GONE };
+
+/* Places are given out once, in order. */
+struct obs_process {
+	_Atomic uint32_t
+		state; /* LIVES is stored last; GONE by who ends in order, so only a hint */
+	uint32_t pid, parent;
+	uint32_t pad;
+	uint64_t start; /* time stamp counter */
+	char name[40];	/* of its program, the end of the path; ends with 0 */
+};
+
+/* A file of code that gmem was called from. */
+struct obs_module {
+	_Atomic uint32_t process; /* place + 1, stored last */
+	uint32_t build_id_size;
+	uint64_t start, end; /* addresses */
+	uint64_t base;	     /* what the file's own addresses are added to */
+	uint8_t build_id[32];
+	char path[256]; /* cut at the front */
+};
+
+struct obs_counter {
+	_Atomic uint64_t nr;
+	_Atomic uint64_t failed;
+	_Atomic uint64_t ticks; /* of all together */
+	_Atomic uint64_t buckets[OBS_NR_BUCKETS];
+};
+
+struct obs_lane {
+	_Alignas(64) struct obs_counter kinds[OBS_NR_EVENTS];
+};
+
+struct obs_ring {
+	uint64_t offset;
+	uint64_t nr; /* places, a power of two */
+	_Alignas(64) _Atomic uint64_t head;
+	_Alignas(64) _Atomic uint64_t tail; /* (o) */
+	_Alignas(64) _Atomic uint64_t lost;
+};
+
+struct obs_region {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t simulated; /* always 1: no kernel's KVM has been here */
+	uint64_t size;
+	/* To make a time of a time stamp: both were read together. */
+	uint64_t tsc_khz, tsc, clock_ns, wallclock_ns;
+	uint64_t processes, modules, lanes, snapshot, injection; /* offsets */
+	uint32_t nr_kinds, nr_lanes, nr_buckets, record_size;	 /* as the observer was built */
+	uint32_t wants_records; /* 0: nobody reads the ring; there are counters, and the snapshot */
+	uint32_t injects;	/* the injection has rules */
+	_Alignas(64) _Atomic uint32_t nr_processes;
+	_Atomic uint32_t nr_modules;
+	_Atomic uint32_t next_lane;
+	_Atomic uint32_t processes_lost, modules_lost; /* did not find a place */
+	_Atomic uint32_t wants_snapshot; /* (o) + 1 for each that is wanted at once; a futex */
+	struct obs_ring ring;
+};
+
+static inline void *obs_region_at(const struct obs_region *r, uint64_t offset)
+{
+	return (char *)(uintptr_t)r + offset;
+}
+
+static inline struct obs_process *obs_process_at(const struct obs_region *r, uint32_t i)
+{
+	return (struct obs_process *)obs_region_at(r, r->processes) + i;
+}
+
+static inline struct obs_module *obs_module_at(const struct obs_region *r, uint32_t i)
+{
+	return (struct obs_module *)obs_region_at(r, r->modules) + i;
+}
+
+static inline struct obs_lane *obs_lane_at(const struct obs_region *r, uint32_t i)
+{
+	return (struct obs_lane *)obs_region_at(r, r->lanes) + i;
+}
+
+static inline struct obs_record *obs_record_at(const struct obs_region *r, uint64_t n)
+{
+	return (struct obs_record *)obs_region_at(r, r->ring.offset) + (n & (r->ring.nr - 1));
+}
+
+/* How large one with that many places in the ring (a power of two) is. */
+uint64_t obs_region_size(uint32_t nr_records);
+/* Zeroed memory of that size becomes a region; the clock's words are the caller's to fill in. */
+void obs_region_init(struct obs_region *r, uint32_t nr_records);
+/* Is it one of this version that fits into size bytes? */
+bool obs_region_is_sound(const struct obs_region *r, uint64_t size);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The writing side of the region: a record in the ring, and the counters of the thread's lane. */
+#include "obs/tell.h"
+
+#include "obs/region.h"
+
+_Atomic(struct obs_region *) obs_attached;
+
+static _Atomic uint32_t own_process = OBS_MAX_PROCESSES;
+
+uint32_t obs_own_process(void)
+{
+	return os_racy_load(&own_process);
+}
+
+/* ---- the ring ----------------------------------------------------------------------------- */
+
+/* The place is ours until we store its sequence. */
+static inline bool reserve(struct obs_ring *ring, uint64_t *n)
+{
+	uint64_t head = os_racy_load(&ring->head);
+
+	do {
+		if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->nr) {
+			atomic_fetch_add_explicit(&ring->lost, 1, memory_order_relaxed);
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(
+		&ring->head, &head, head + 1, memory_order_relaxed, memory_order_relaxed));
+	*n = head;
+	return true;
+}
+
+static inline int16_t error_of(long result)
+{
+	return result < 0 && result >= INT16_MIN ? (int16_t)result : 0;
+}
+
+static inline void publish(struct obs_record *place, uint64_t n)
+{
+	__atomic_store_n(&place->sequence, (uint32_t)(n + 1), __ATOMIC_RELEASE);
+}
+
+static inline void put_record(struct obs_region *r, const struct obs_told *t,
+			      const struct os_context *me, uint64_t time, uint32_t ticks)
+{
+	struct obs_record *p;
+	uint64_t n;
+
+	if (!reserve(&r->ring, &n))
+		return;
+	p = obs_record_at(r, n);
+	p->thread = me->thread;
+	p->time = time;
+	p->ticks = ticks;
+	p->caller_low = (uint32_t)me->caller;
+	p->caller_high = (uint16_t)(me->caller >> 32);
+	p->result = error_of(t->result);
+	p->kind = (uint16_t)t->kind;
+	p->rule = t->rule;
+	p->process = (uint16_t)os_racy_load(&own_process);
+	p->vm = me->vm;
+	p->vcpu = me->vcpu;
+	p->file = t->file ? t->file : me->file;
+	p->a = t->a;
+	p->b = t->b;
+	p->c = t->c;
+	publish(p, n);
+}
+
+/* ---- counters ----------------------------------------------------------------------------- */
+
+static inline void add(_Atomic uint64_t *word, uint64_t value, bool is_shared)
+{
+	if (__builtin_expect(is_shared, 0))
+		atomic_fetch_add_explicit(word, value, memory_order_relaxed);
+	else
+		os_racy_store(word, os_racy_load(word) + value);
+}
+
+static void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane, uint32_t ticks)
+{
+	struct obs_counter *c = &obs_lane_at(r, lane)->kinds[t->kind];
+	bool is_shared = lane == OBS_NR_LANES - 1;
+
+	add(&c->nr, 1, is_shared);
+	if (t->result < 0)
+		add(&c->failed, 1, is_shared);
+	if (t->start) {
+		uint32_t bucket = 31u - (uint32_t)__builtin_clz(ticks | 1);
+
+		add(&c->ticks, ticks, is_shared);
+		add(&c->buckets[bucket], 1, is_shared);
+	}
+}
+
+/* ---- a thread's first event, and each -------------------------------------------------------- */
+
+static __attribute__((noinline)) void begin_thread(struct obs_region *r, struct os_context *me)
+{
+	uint32_t lane = atomic_fetch_add(&r->next_lane, 1);
+
+	/* The number of all who came shall not come round. */
+	if (lane >= OBS_NR_LANES - 1) {
+		os_racy_store(&r->next_lane, OBS_NR_LANES - 1);
+		lane = OBS_NR_LANES - 1;
+	}
+	me->thread = os_thread_number();
+	me->lane = lane + 1;
+}
+
+void obs_tell(const struct obs_told *t)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+	struct os_context *me = os_context();
+	uint64_t now = os_tsc();
+	uint64_t long_ticks = t->start ? now - t->start : 0;
+	uint32_t ticks = long_ticks < OBS_TICKS_MAX ? (uint32_t)long_ticks : OBS_TICKS_MAX;
+
+	if (__builtin_expect(!me->lane, 0))
+		begin_thread(r, me);
+	if (r->wants_records)
+		put_record(r, t, me, t->start ? t->start : now, ticks);
+	add_up(r, t, me->lane - 1, ticks);
+}
+
+void obs_refused(int err, uint16_t rule)
+{
+	struct os_context *me = os_context();
+
+	me->rule = rule;
+	me->result = error_of(err);
+	if (obs_on())
+		obs_tell(&(struct obs_told){ .kind = OBS_REFUSAL, .rule = rule, .result = err });
+}
+
+/* ---- processes ------------------------------------------------------------------------------ */
+
+static void enlist(struct obs_region *r, const struct obs_self *self)
+{
+	uint32_t i = atomic_fetch_add(&r->nr_processes, 1);
+	struct obs_process *p;
+
+	if (i >= OBS_MAX_PROCESSES) {
+		atomic_fetch_sub(&r->nr_processes, 1);
+		atomic_fetch_add(&r->processes_lost, 1);
+		i = OBS_MAX_PROCESSES;
+	} else {
+		p = obs_process_at(r, i);
+		p->pid = self->pid;
+		p->parent = self->parent;
+		p->start = os_tsc();
+		obs_copy_end(p->name, sizeof(p->name), self->name);
+		atomic_store_explicit(&p->state, OBS_STATE_LIVES, memory_order_release);
+	}
+	os_racy_store(&own_process, i);
+	obs_count(OBS_PROCESS_MADE, self->pid, self->parent, 0);
+}
+
+bool obs_attach(void *region, uint64_t size, const struct obs_self *self)
+{
+	struct obs_region *r = region;
+
+	if (!obs_region_is_sound(r, size))
+		return false;
+	atomic_store_explicit(&obs_attached, r, memory_order_release);
+	enlist(r, self);
+	return true;
+}
+
+void obs_after_fork(const struct obs_self *self)
+{
+	struct os_context *me = os_context();
+	struct obs_region *r = os_racy_load(&obs_attached);
+
+	me->lane = 0;
+	me->thread = 0;
+	if (!r)
+		return;
+	obs_forget_code();
+	enlist(r, self);
+}
+
+void obs_end(void)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+	uint32_t i = os_racy_load(&own_process);
+
+	if (!r || i >= OBS_MAX_PROCESSES)
+		return;
+	obs_count(OBS_PROCESS_GONE, obs_process_at(r, i)->pid, 0, 0);
+	atomic_store(&obs_process_at(r, i)->state, OBS_STATE_GONE);
+}
+
+void obs_detach(void)
+{
+	atomic_store(&obs_attached, NULL);
+	*os_context() = (struct os_context){ 0 };
+	obs_forget_code();
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What a thread is doing, as far as whoever observes wants to know it. Each thread reads and writes its own
+ * alone; a signal handler of the thread may do so, too. Zero at the thread's start.
+ */
+#ifndef GMEM_OS_CONTEXT_H
+#define GMEM_OS_CONTEXT_H
+
+#include <stdint.h>
+
+struct os_context {
+	uint64_t caller; /* where in the program gmem was called from; 0: unknown */
+	uint32_t thread; /* its number in the system; 0: not asked yet */
+	uint32_t lane;	 /* obs: of the counters, + 1; 0: none yet */
+	uint16_t vm, vcpu, file;
+	uint16_t rule;	/* the last refusal of this thread: which rule, */
+	int16_t result; /* and the -errno it gave; 0: there was none */
+};
+
+struct os_context *os_context(void);
+/* The number of this thread; when the process has filtered its system calls, one of no thread. */
+uint32_t os_thread_number(void);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * observe: this process and who observes it (GMEM_OBS: the path of a region), and where in the program gmem is called.
+ *
+ * An exported function says its caller first: observe_call(). It costs a load and a branch when nobody observes.
+ */
+#ifndef GMEM_SHIM_OBSERVE_H
+#define GMEM_SHIM_OBSERVE_H
+
+#include "obs/obs.h"
+
+/* Once, before the program runs. */
+void observe_init(void);
+void observe_after_fork(void);
+
+/* The address is in the program, or in a library that called for it. */
+void observe_note_caller(uint64_t address);
+
+/* In exported functions only, and not in what is inlined into several. */
+#define observe_call()                                                               \
+	do {                                                                         \
+		if (obs_on())                                                        \
+			observe_note_caller((uintptr_t)__builtin_return_address(0)); \
+	} while (0)
+
+#endif
