@@ -75,15 +75,13 @@ static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 	if (ch->attributes & ATTR_PRIVATE)
 		err = bracket_prepare(f, ch);
 	if (err)
-		return obs_refuse(err,
-				  "a user of the pages cannot give them up for a conversion to "
-				  "private (pinned?)");
+		return obs_refuse_as(RULE_CONVERT_PINNED, err);
 	err = attr_map_reserve(f->attributes, ch->offset >> OS_PAGE_SHIFT,
 			       ch->size >> OS_PAGE_SHIFT);
 	if (err)
-		return obs_refuse(err, "no memory for the attributes of the range");
+		return obs_refuse_as(RULE_CONVERT_NO_MEMORY, err);
 	if (ch->size >= LONG_CONVERSION && os_signal_pending())
-		return obs_refuse(-EINTR, "a signal waits, and the conversion is long");
+		return obs_refuse(RULE_CONVERT_SIGNAL);
 	return 0;
 }
 
@@ -95,7 +93,7 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 		return err;
 	err = bracket_begin(f, ch);
 	if (err)
-		return obs_refuse(err, "a user of the pages could not drop its translations");
+		return obs_refuse_as(RULE_CONVERT_CONSUMER, err);
 
 	os_assert(f->changing);
 	type_convert(f, ch);
@@ -114,7 +112,7 @@ static int convert_locked(struct gmem_file *f, struct gmem_change *ch)
 	refusals_begin(f);
 	/* Consumers and VM type are gone; who asks has kept a reference. */
 	if (f->released)
-		err = obs_refuse(-EBADF, "the guest_memfd is released");
+		err = obs_refuse(RULE_GMEM_RELEASED);
 	else
 		err = trim(f, ch) ? convert_trimmed(f, ch) : 0;
 	return refusals_end(f, ch->conversion, err);

@@ -20,8 +20,7 @@ static int make_store(struct gmem_file *f)
 	int err = store_create(f->size, pages_of(f->flags), &f->store);
 
 	if (err && f->flags & GMEM_FILE_HUGETLB)
-		return obs_refuse(err,
-				  "not as many huge pages as the file is long (vm.nr_hugepages)");
+		return obs_refuse_as(RULE_GMEM_NO_HUGE_PAGES, err);
 	return err;
 }
 
@@ -165,9 +164,9 @@ void gmem_file_remove_consumer(struct gmem_file *f, struct gmem_consumer *c)
 static int bind_locked(struct gmem_file *f, struct gmem_binding *b)
 {
 	if (f->released)
-		return obs_refuse(-EBADF, "the guest_memfd is released");
+		return obs_refuse(RULE_GMEM_RELEASED);
 	if (binding_insert(&f->bindings, b))
-		return obs_refuse(-EEXIST, "a page of the range is bound to another memslot");
+		return obs_refuse(RULE_GMEM_BOUND);
 	return 0;
 }
 
@@ -260,12 +259,12 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 	int err;
 
 	if (offset >= f->size)
-		return obs_refuse(-EFAULT, "the page is past the end of the guest_memfd");
+		return obs_refuse(RULE_PAGE_PAST_END);
 	if (atomic_load_explicit(&f->released, memory_order_acquire))
-		return obs_refuse(-EFAULT, "the guest_memfd is released");
+		return obs_refuse(RULE_PAGE_RELEASED);
 	err = store_fill(f->store, offset);
 	if (err)
-		return obs_refuse(err, "no huge page is left for the guest_memfd");
+		return obs_refuse_as(RULE_PAGE_NO_HUGE, err);
 	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT, largest_level(f, offset));
 	return store_address(f->store, offset, addr);
 }
@@ -284,7 +283,7 @@ int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 	err = store_allocate(f->store, offset, size);
 	os_rwlock_read_unlock(&f->invalidate);
 	if (err)
-		return obs_refuse(err, "the storage cannot back the range");
+		return obs_refuse_as(RULE_GMEM_ALLOCATE_FAILED, err);
 	obs_count(OBS_ALLOCATE, offset, size, 0);
 	return 0;
 }
@@ -326,7 +325,7 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	bracket_end(f, &ch);
 	os_rwlock_write_unlock(&f->invalidate);
 	if (err)
-		return obs_refuse(err, "the storage cannot free the range");
+		return obs_refuse_as(RULE_GMEM_PUNCH_FAILED, err);
 	obs_count(OBS_PUNCH, ch.offset, ch.size, 0);
 	return 0;
 }

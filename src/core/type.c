@@ -72,12 +72,12 @@ static int prepare_locked(struct gmem_file *f, uint64_t page)
 	if (!err)
 		err = attr_map_reserve(f->prepared, page, 1);
 	if (err)
-		return obs_refuse(err, "no memory to note that a page is prepared");
+		return obs_refuse_as(RULE_PAGE_PREPARE_MEMORY, err);
 	if (attr_map_get(f->prepared, page) == PREPARED)
 		return 0;
 	err = f->type_ops->prepare(f->type, page << OS_PAGE_SHIFT, OS_PAGE_SIZE);
 	if (err)
-		return obs_refuse(err, "the VM type cannot prepare the private page");
+		return obs_refuse_as(RULE_PAGE_PREPARE, err);
 	attr_map_set(f->prepared, page, 1, PREPARED);
 	return 0;
 }

@@ -127,7 +127,7 @@ static long enable_dirty_protect(struct vm *vm, uint64_t value)
 {
 	if (value != 0 && value != KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE &&
 	    value != (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET))
-		return obs_refuse(-EINVAL, "INITIALLY_SET goes with MANUAL_PROTECT_ENABLE only");
+		return obs_refuse(RULE_CAP_DIRTY_PROTECT);
 	vm->dirty_protect = value;
 	return 0;
 }
@@ -136,11 +136,11 @@ static long enable_dirty_protect(struct vm *vm, uint64_t value)
 static long enable_max_vcpu_id(struct vm *vm, uint64_t id)
 {
 	if (id > KVM_MAX_VCPU_ID)
-		return obs_refuse(-EINVAL, "more than KVM_CAP_MAX_VCPU_ID");
+		return obs_refuse(RULE_CAP_MAX_VCPU_ID);
 	if (!id || vm->max_vcpu_id == id)
 		return 0;
 	if (vm->max_vcpu_id || vm->nr_vcpus)
-		return obs_refuse(-EINVAL, "set already, or there is a vCPU");
+		return obs_refuse(RULE_CAP_MAX_VCPU_ID_LATE);
 	vm->max_vcpu_id = (uint32_t)id;
 	return 0;
 }
@@ -158,14 +158,14 @@ static long enable_in_place(struct vm *vm, uint64_t value)
 	long r = 0;
 
 	if (kvm_profile()->in_place != KVM_IN_PLACE_ASKED)
-		return obs_refuse(-EINVAL, "a capability that cannot be enabled");
+		return obs_refuse(RULE_CAP_UNKNOWN);
 	if (!vm->has_private)
-		return obs_refuse(-EINVAL, "the VM has no private memory");
+		return obs_refuse(RULE_CAP_IN_PLACE_NO_PRIVATE);
 	if (value != 1)
-		return obs_refuse(-EINVAL, "args[0] must be 1");
+		return obs_refuse(RULE_CAP_IN_PLACE_ARGUMENT);
 	os_mutex_lock(&vm->slots_lock);
 	if (!vm->in_place && (vm->nr_gmems || vm->nr_vcpus || has_attributes(vm)))
-		r = obs_refuse(-EBUSY, "before the first guest_memfd, vCPU and attribute only");
+		r = obs_refuse(RULE_CAP_IN_PLACE_LATE);
 	else
 		__atomic_store_n(&vm->in_place, true, __ATOMIC_RELEASE);
 	os_mutex_unlock(&vm->slots_lock);
@@ -181,7 +181,7 @@ static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 		return enable_dirty_protect(vm, cap->args[0]);
 	case KVM_CAP_EXIT_HYPERCALL:
 		if (cap->args[0] & ~HYPERCALLS)
-			return obs_refuse(-EINVAL, "only KVM_HC_MAP_GPA_RANGE can exit");
+			return obs_refuse(RULE_CAP_HYPERCALLS);
 		vm->hypercall_exits = cap->args[0];
 		return 0;
 	case KVM_CAP_MAX_VCPU_ID:
@@ -190,10 +190,10 @@ static long enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 		return 0; /* gmem has no quirk to turn off: here and below only what is legal counts */
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (cap->args[0] & ~kvm_profile()->quirks)
-			return obs_refuse(-EINVAL, "a quirk this kernel does not have");
+			return obs_refuse(RULE_CAP_QUIRK);
 		return 0;
 	default:
-		return obs_refuse(-EINVAL, "a capability that cannot be enabled");
+		return obs_refuse(RULE_CAP_UNKNOWN);
 	}
 }
 
@@ -202,7 +202,7 @@ long caps_enable(struct vm *vm, const struct kvm_enable_cap *cap)
 	long r;
 
 	if (cap->flags)
-		return obs_refuse(-EINVAL, "kvm_enable_cap.flags must be 0");
+		return obs_refuse(RULE_CAP_FLAGS);
 	os_mutex_lock(&vm->lock);
 	r = enable_locked(vm, cap);
 	os_mutex_unlock(&vm->lock);

@@ -28,10 +28,10 @@ static long put_entries(uint64_t arg, const struct cpu_cpuid *entries, unsigned 
 		struct kvm_cpuid_entry2 e = to_uapi(&entries[i]);
 
 		if (os_copy_out(ENTRIES_AT(arg) + i * sizeof(e), &e, sizeof(e)))
-			return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be written");
+			return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	}
 	if (os_copy_out(arg, &nr, sizeof(nr)))
-		return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return 0;
 }
 
@@ -40,9 +40,9 @@ static long list(uint64_t arg, const struct cpu_cpuid *entries, unsigned int nr)
 	uint32_t room;
 
 	if (os_copy_in(&room, arg, sizeof(room)))
-		return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (room < nr)
-		return obs_refuse(-E2BIG, "kvm_cpuid2.nent is too small");
+		return obs_refuse(RULE_CPUID_NO_ROOM);
 	return put_entries(arg, entries, nr);
 }
 
@@ -104,7 +104,7 @@ static long take(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, unsigned i
 
 	if (vcpu->has_run) {
 		if (nr != vcpu->nr_cpuid || (nr && __builtin_memcmp(entries, vcpu->cpuid, size)))
-			err = obs_refuse(-EINVAL, "CPUID cannot change after the first KVM_RUN");
+			err = obs_refuse(RULE_CPUID_AFTER_RUN);
 		os_free(entries, size);
 		return err;
 	}
@@ -125,16 +125,16 @@ long cpuid_set(struct vcpu *vcpu, uint64_t arg)
 	struct kvm_cpuid2 head;
 
 	if (os_copy_in(&head, arg, sizeof(head)))
-		return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (head.nent > MAX_ENTRIES)
-		return obs_refuse(-E2BIG, "at most 256 CPUID entries");
+		return obs_refuse(RULE_CPUID_TOO_MANY);
 	if (head.nent) {
 		entries = os_alloc(head.nent * sizeof(*entries));
 		if (!entries)
 			return -ENOMEM;
 		if (os_copy_in(entries, ENTRIES_AT(arg), head.nent * sizeof(*entries))) {
 			os_free(entries, head.nent * sizeof(*entries));
-			return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be read");
+			return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 		}
 	}
 	return take(vcpu, entries, head.nent);
@@ -148,9 +148,9 @@ long cpuid_set_old(struct vcpu *vcpu, uint64_t arg)
 	unsigned int i;
 
 	if (os_copy_in(&head, arg, sizeof(head)))
-		return obs_refuse(-EFAULT, "kvm_cpuid cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (head.nent > MAX_ENTRIES)
-		return obs_refuse(-E2BIG, "at most 256 CPUID entries");
+		return obs_refuse(RULE_CPUID_TOO_MANY);
 	if (!head.nent)
 		return take(vcpu, NULL, 0);
 	entries = os_alloc(head.nent * sizeof(*entries));
@@ -161,7 +161,7 @@ long cpuid_set_old(struct vcpu *vcpu, uint64_t arg)
 
 		if (os_copy_in(&e, arg + sizeof(head) + i * sizeof(e), sizeof(e))) {
 			os_free(entries, head.nent * sizeof(*entries));
-			return obs_refuse(-EFAULT, "kvm_cpuid cannot be read");
+			return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 		}
 		entries[i] = (struct kvm_cpuid_entry2){ .function = e.function,
 							.eax = e.eax,
@@ -177,11 +177,11 @@ long cpuid_get(struct vcpu *vcpu, uint64_t arg)
 	uint32_t room;
 
 	if (os_copy_in(&room, arg, sizeof(room)))
-		return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (room < vcpu->nr_cpuid)
-		return obs_refuse(-E2BIG, "kvm_cpuid2.nent is too small");
+		return obs_refuse(RULE_CPUID_NO_ROOM);
 	if (os_copy_out(ENTRIES_AT(arg), vcpu->cpuid, vcpu->nr_cpuid * sizeof(*vcpu->cpuid)) ||
 	    os_copy_out(arg, &vcpu->nr_cpuid, sizeof(vcpu->nr_cpuid)))
-		return obs_refuse(-EFAULT, "kvm_cpuid2 cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return 0;
 }

@@ -10,10 +10,10 @@ static int find_logged(struct vm *vm, uint32_t slot, struct memslot **out)
 	uint32_t id = slot & 0xffff, as_id = slot >> 16;
 
 	if (as_id >= (vm->has_private ? 1u : MEMSLOT_NR_SPACES) || id >= KVM_NR_USER_SLOTS)
-		return obs_refuse(-EINVAL, "no such address space or memslot id");
+		return obs_refuse(RULE_DIRTY_SLOT_ID);
 	*out = memslot_find(vm->mmu, as_id, id);
 	if (!*out || !(*out)->dirty)
-		return obs_refuse(-ENOENT, "the memslot does not log dirty pages");
+		return obs_refuse(RULE_DIRTY_NOT_LOGGED);
 	return 0;
 }
 
@@ -31,7 +31,7 @@ static int get_locked(struct vm *vm, const struct kvm_dirty_log *log)
 		return -ENOMEM;
 	memslot_dirty_get(vm->mmu, slot, words, !vm->dirty_protect);
 	if (os_copy_out(log->padding2, words, size))
-		err = obs_refuse(-EFAULT, "dirty_bitmap cannot be written");
+		err = obs_refuse(RULE_DIRTY_BITMAP_UNWRITABLE);
 	os_free(words, size);
 	return err;
 }
@@ -53,13 +53,13 @@ static int clear_locked(struct vm *vm, const struct kvm_clear_dirty_log *log)
 	int err;
 
 	if (log->first_page & 63)
-		return obs_refuse(-EINVAL, "first_page is not a multiple of 64");
+		return obs_refuse(RULE_DIRTY_FIRST_PAGE);
 	err = find_logged(vm, log->slot, &slot);
 	if (err)
 		return err;
 	if (log->first_page > slot->nr_pages || pages > slot->nr_pages - log->first_page ||
 	    (pages < slot->nr_pages - log->first_page && pages & 63))
-		return obs_refuse(-EINVAL, "num_pages: a multiple of 64, or up to the slot's end");
+		return obs_refuse(RULE_DIRTY_NR_PAGES);
 	size = (pages + 63) / 64 * sizeof(*bits);
 	if (!size)
 		return 0;
@@ -67,7 +67,7 @@ static int clear_locked(struct vm *vm, const struct kvm_clear_dirty_log *log)
 	if (!bits)
 		return -ENOMEM;
 	if (os_copy_in(bits, log->padding2, size))
-		err = obs_refuse(-EFAULT, "dirty_bitmap cannot be read");
+		err = obs_refuse(RULE_DIRTY_BITMAP_UNREADABLE);
 	else
 		memslot_dirty_clear(vm->mmu, slot, log->first_page, pages, bits);
 	os_free(bits, size);

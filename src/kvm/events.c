@@ -33,10 +33,10 @@ int events_set(struct vcpu *vcpu, const struct kvm_vcpu_events *e)
 	struct cpu_state *s = vcpu_state(vcpu);
 
 	if (e->flags & ~(uint32_t)EVENT_FLAGS)
-		return obs_refuse(-EINVAL, "kvm_vcpu_events: an unknown flag");
+		return obs_refuse(RULE_EVENTS_FLAGS);
 	if ((e->exception.injected || e->exception.pending) &&
 	    (e->exception.nr > 31 || e->exception.nr == 2))
-		return obs_refuse(-EINVAL, "no exception has this number");
+		return obs_refuse(RULE_EVENTS_EXCEPTION);
 	s->exception = (struct cpu_event){
 		.pending = e->exception.injected,
 		.injected = e->exception.injected,
@@ -71,10 +71,10 @@ int mp_state_set(struct vcpu *vcpu, uint32_t mp_state)
 	case KVM_MP_STATE_UNINITIALIZED:
 	case KVM_MP_STATE_AP_RESET_HOLD:
 		if (!vcpu->vm->irqchip)
-			return obs_refuse(-EINVAL, "this mp_state wants an interrupt controller");
+			return obs_refuse(RULE_MP_STATE_IRQCHIP);
 		break;
 	default:
-		return obs_refuse(-EINVAL, "no such mp_state");
+		return obs_refuse(RULE_MP_STATE_UNKNOWN);
 	}
 	vcpu->mp_state = mp_state;
 	vcpu_state(vcpu)->halted = mp_state == KVM_MP_STATE_HALTED;
@@ -84,9 +84,9 @@ int mp_state_set(struct vcpu *vcpu, uint32_t mp_state)
 int interrupt_queue(struct vcpu *vcpu, uint32_t irq)
 {
 	if (irq >= KVM_NR_INTERRUPTS)
-		return obs_refuse(-EINVAL, "interrupt vectors end at 255");
+		return obs_refuse(RULE_INTERRUPT_VECTOR);
 	if (vcpu->vm->irqchip)
-		return obs_refuse(-ENXIO, "the VM's interrupt controller raises interrupts");
+		return obs_refuse(RULE_INTERRUPT_IRQCHIP);
 	vcpu_state(vcpu)->interrupt = (struct cpu_event){
 		.pending = true,
 		.injected = true,
@@ -105,7 +105,7 @@ int guest_debug_set(struct vcpu *vcpu, const struct kvm_guest_debug *d)
 
 	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
 		if (s->exception.pending)
-			return obs_refuse(-EBUSY, "an exception is pending already");
+			return obs_refuse(RULE_DEBUG_PENDING);
 		s->exception = (struct cpu_event){
 			.pending = true,
 			.vector = d->control & KVM_GUESTDBG_INJECT_DB ? 1 : 3,

@@ -154,10 +154,9 @@ int exit_handle(struct vcpu *vcpu)
 		return exit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case CPU_EXIT_MEMORY_FAULT:
 		exit_memory_fault(vcpu, &e->fault);
-		return obs_refuse(e->fault.error, "a guest access to the wrong kind of memory");
+		return obs_refuse_as(RULE_RUN_MEMORY_FAULT, e->fault.error);
 	case CPU_EXIT_ERROR:
-		return obs_refuse(e->fault.error, "a guest access to memory of the program that is "
-						  "not there");
+		return obs_refuse_as(RULE_RUN_HOST_FAULT, e->fault.error);
 	case CPU_EXIT_EMULATION:
 		return exit_emulation(vcpu);
 	case CPU_EXIT_DELIVERY:

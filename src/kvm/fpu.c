@@ -65,9 +65,9 @@ int xsave_set(struct vcpu *vcpu, const struct kvm_xsave *x)
 	const struct xsave_image *image = (const struct xsave_image *)x->region;
 
 	if (image->xstate_bv & ~XCR0_SUPPORTED || image->xcomp_bv)
-		return obs_refuse(-EINVAL, "xsave: state components this CPU does not have");
+		return obs_refuse(RULE_XSAVE_COMPONENTS);
 	if (image->legacy.mxcsr & ~MXCSR_LEGAL)
-		return obs_refuse(-EINVAL, "xsave: reserved mxcsr bits");
+		return obs_refuse(RULE_XSAVE_MXCSR);
 	xsave_load(vcpu_state(vcpu), image);
 	vcpu->ops->state_changed(vcpu->cpu);
 	return 0;
@@ -85,12 +85,12 @@ int xcrs_set(struct vcpu *vcpu, const struct kvm_xcrs *x)
 	unsigned int i;
 
 	if (x->nr_xcrs > KVM_MAX_XCRS || x->flags)
-		return obs_refuse(-EINVAL, "kvm_xcrs: too many registers, or flags");
+		return obs_refuse(RULE_XCRS_SHAPE);
 	for (i = 0; i < x->nr_xcrs; i++) {
 		if (x->xcrs[i].xcr)
 			continue;
 		if (!xcr0_is_legal(x->xcrs[i].value))
-			return obs_refuse(-EINVAL, "xcr0: x87, and SSE at the most");
+			return obs_refuse(RULE_XCR0_VALUE);
 		vcpu_state(vcpu)->xcr0 = x->xcrs[i].value;
 		vcpu->ops->state_changed(vcpu->cpu);
 		break;

@@ -106,9 +106,9 @@ uint64_t gmem_legal_flags(const struct vm *vm)
 static int check_create(const struct vm *vm, const struct kvm_create_guest_memfd *args)
 {
 	if (args->flags & ~gmem_legal_flags(vm))
-		return obs_refuse(-EINVAL, "KVM_CAP_GUEST_MEMFD_FLAGS of this VM lacks a flag");
+		return obs_refuse(RULE_GMEM_FLAGS);
 	if (!args->size || args->size > MAX_FILE || args->size & (OS_PAGE_SIZE - 1))
-		return obs_refuse(-EINVAL, "size: a positive multiple of the page size");
+		return obs_refuse(RULE_GMEM_SIZE);
 	return 0;
 }
 
@@ -122,7 +122,7 @@ static long gmem_install(struct gmem *g)
 		err = kvm_fds->reserve(false, name, &fd);
 	if (err) {
 		kvm_object_put(&g->object);
-		return obs_refuse(err, "no descriptor can be made for the guest_memfd");
+		return obs_refuse_as(RULE_GMEM_NO_DESCRIPTOR, err);
 	}
 	kvm_fds->commit(fd, &g->object);
 	return fd;
@@ -179,12 +179,12 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 	int err = kvm_fds->lookup(fd, &o);
 
 	if (err)
-		return obs_refuse(err, "guest_memfd is no open descriptor");
+		return obs_refuse_as(RULE_GMEM_FD_CLOSED, err);
 	if (!o)
-		return obs_refuse(-EINVAL, "the descriptor is no guest_memfd");
+		return obs_refuse(RULE_GMEM_FD_OTHER);
 	if (o->type != KVM_OBJECT_GMEM || gmem_of(o)->vm != vm) {
 		kvm_object_put(o);
-		return obs_refuse(-EINVAL, "the descriptor is no guest_memfd of this VM");
+		return obs_refuse(RULE_GMEM_FD_OTHER_VM);
 	}
 	*out = gmem_of(o);
 	return 0;
@@ -246,26 +246,26 @@ static int check_vfs(int mode, int64_t offset, int64_t size)
 			  FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE;
 
 	if (offset < 0 || size <= 0)
-		return obs_refuse(-EINVAL, "a negative offset, or no size");
+		return obs_refuse(RULE_FALLOCATE_NEGATIVE);
 	if (mode & ~known)
-		return obs_refuse(-EOPNOTSUPP, "an unknown fallocate mode");
+		return obs_refuse(RULE_FALLOCATE_MODE);
 	if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE))
-		return obs_refuse(-EOPNOTSUPP, "PUNCH_HOLE goes with KEEP_SIZE");
+		return obs_refuse(RULE_FALLOCATE_PUNCH_KEEPS);
 	if (offset > INT64_MAX - size)
-		return obs_refuse(-EFBIG, "the range ends above 2^63 - 1");
+		return obs_refuse(RULE_FALLOCATE_TOO_FAR);
 	return 0;
 }
 
 static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t size)
 {
 	if (!(mode & FALLOC_FL_KEEP_SIZE))
-		return obs_refuse(-EOPNOTSUPP, "a guest_memfd wants KEEP_SIZE");
+		return obs_refuse(RULE_FALLOCATE_KEEP_SIZE);
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
-		return obs_refuse(-EOPNOTSUPP, "a guest_memfd can allocate and punch only");
+		return obs_refuse(RULE_FALLOCATE_GMEM_MODE);
 	if ((offset | size) & (int64_t)(OS_PAGE_SIZE - 1))
-		return obs_refuse(-EINVAL, "the range is not page aligned");
+		return obs_refuse(RULE_FALLOCATE_UNALIGNED);
 	if (!(mode & FALLOC_FL_PUNCH_HOLE) && (uint64_t)offset + (uint64_t)size > g->host->size)
-		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
+		return obs_refuse(RULE_FALLOCATE_PAST_END);
 	return 0;
 }
 
@@ -324,23 +324,22 @@ static int check_mmap(int prot, int flags)
 	int type = flags & MAP_TYPE;
 
 	if (flags & MAP_HUGETLB)
-		return obs_refuse(-EINVAL, "MAP_HUGETLB of a file that is not hugetlbfs's");
+		return obs_refuse(RULE_MMAP_HUGETLB);
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
-		return obs_refuse(-EINVAL, "neither shared nor private");
+		return obs_refuse(RULE_MMAP_NO_TYPE);
 	if (type == MAP_SHARED_VALIDATE && flags & MAP_SYNC)
-		return obs_refuse(-EOPNOTSUPP, "MAP_SYNC of a file that is no memory device's");
+		return obs_refuse(RULE_MMAP_SYNC);
 	if (prot & PROT_EXEC)
-		return obs_refuse(-EPERM, "descriptors of KVM are never executable");
+		return obs_refuse(RULE_MMAP_EXEC);
 	return 0;
 }
 
 static int mmap_gmem(struct gmem *g, int flags, int *fd)
 {
 	if (!(g->host->flags & GMEM_FILE_MMAP))
-		return obs_refuse(-ENODEV,
-				  "the guest_memfd was made without GUEST_MEMFD_FLAG_MMAP");
+		return obs_refuse(RULE_GMEM_NOT_MAPPABLE);
 	if ((flags & MAP_TYPE) == MAP_PRIVATE)
-		return obs_refuse(-EINVAL, "a guest_memfd can be mapped shared only");
+		return obs_refuse(RULE_GMEM_MAP_PRIVATE);
 	*fd = -1;
 	return 0;
 }
@@ -361,6 +360,6 @@ int kvm_mmap(struct kvm_object *o, uint64_t size, int prot, int flags, uint64_t 
 		*backing_fd = vcpu_of(o)->run_fd;
 		return 0;
 	default:
-		return obs_refuse(-ENODEV, "this descriptor cannot be mapped");
+		return obs_refuse(RULE_MMAP_NOT_MAPPABLE);
 	}
 }

@@ -22,11 +22,9 @@ static int check_attributes(const struct request *r)
 	uint64_t legal = no_private ? 0 : KVM_MEMORY_ATTRIBUTE_PRIVATE;
 
 	if (no_private && !kvm_profile()->shared_without_private)
-		return obs_refuse(-EINVAL, "the VM of the guest_memfd has no private memory");
+		return obs_refuse(RULE_CONVERT_NO_PRIVATE);
 	if (r->attributes & ~legal)
-		return obs_refuse(
-			-EINVAL,
-			"KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES of the VM lacks an attribute");
+		return obs_refuse(RULE_CONVERT_ILLEGAL);
 	return 0;
 }
 
@@ -35,11 +33,11 @@ static int check_range(const struct request *r)
 	uint64_t end = r->offset + r->size;
 
 	if (!r->size || end < r->offset)
-		return obs_refuse(-EINVAL, "the range is empty or wraps");
+		return obs_refuse(RULE_CONVERT_RANGE);
 	if ((r->offset | r->size) & (OS_PAGE_SIZE - 1))
-		return obs_refuse(-EINVAL, "the range is not page aligned");
+		return obs_refuse(RULE_CONVERT_UNALIGNED);
 	if (r->offset >= r->file->size || end > r->file->size)
-		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
+		return obs_refuse(RULE_CONVERT_PAST_END);
 	return 0;
 }
 
@@ -56,8 +54,7 @@ static bool all_zero(const uint64_t *words, unsigned int nr)
 static int check_mode(const struct gmem *g)
 {
 	if (!host_file_converts(g->host))
-		return obs_refuse(-ENOTTY, "this guest_memfd does not convert in place: its VM's "
-					   "attributes say what a guest page is");
+		return obs_refuse(RULE_GMEM_NOT_IN_PLACE);
 	return 0;
 }
 
@@ -69,9 +66,9 @@ static int check_kvm(const struct gmem *g, const struct kvm_memory_attributes2 *
 	int err;
 
 	if (a->flags)
-		return obs_refuse(-EINVAL, "kvm_memory_attributes2.flags must be 0");
+		return obs_refuse(RULE_CONVERT_FLAGS);
 	if (!all_zero(a->reserved, NR_ROWS(a->reserved)))
-		return obs_refuse(-EINVAL, "kvm_memory_attributes2.reserved must be 0");
+		return obs_refuse(RULE_CONVERT_RESERVED);
 	err = check_attributes(&r);
 	return err ? err : check_range(&r);
 }
@@ -87,7 +84,7 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 	if (err)
 		return err;
 	if (os_copy_in(&a, arg, sizeof(a)))
-		return obs_refuse(-EFAULT, "kvm_memory_attributes2 cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	err = check_kvm(g, &a);
 	if (err)
 		return err;
@@ -99,7 +96,7 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 		return 0;
 	a.error_offset = c.error_offset;
 	if (os_copy_out(arg, &a, sizeof(a)))
-		return obs_refuse(-EFAULT, "kvm_memory_attributes2 cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return err;
 }
 
@@ -116,9 +113,9 @@ static int check_convert(const struct gmem *g, const struct gmem_ioctl_convert *
 	int err;
 
 	if (a->flags || !all_zero(a->reserved, NR_ROWS(a->reserved)))
-		return obs_refuse(-EINVAL, "gmem_ioctl_convert: flags and reserved must be 0");
+		return obs_refuse(RULE_GMEM_CONVERT_FLAGS);
 	if (a->max_refused > GMEM_IOCTL_MAX_RANGES)
-		return obs_refuse(-EINVAL, "max_refused: more than GMEM_IOCTL_MAX_RANGES");
+		return obs_refuse(RULE_GMEM_CONVERT_MAX);
 	err = check_attributes(&r);
 	return err ? err : check_range(&r);
 }
@@ -138,7 +135,7 @@ static long convert_and_tell(struct gmem *g, struct gmem_ioctl_convert *a,
 	a->nr_refused = err ? c->nr_refused : 0;
 	a->error_offset = err ? c->error_offset : a->error_offset;
 	if (err && tell_refused(a, c))
-		return obs_refuse(-EFAULT, "the array of refused ranges cannot be written");
+		return obs_refuse(RULE_GMEM_RANGES_UNWRITABLE);
 	return err;
 }
 
@@ -152,7 +149,7 @@ static long convert(void *object, void *data, uint64_t arg)
 	if (err)
 		return err;
 	if (os_copy_in(&a, arg, sizeof(a)))
-		return obs_refuse(-EFAULT, "gmem_ioctl_convert cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	err = check_convert(g, &a);
 	if (err)
 		return err;
@@ -163,13 +160,13 @@ static long convert(void *object, void *data, uint64_t arg)
 	if (c.max_refused) {
 		c.refused = os_alloc(c.max_refused * sizeof(c.refused[0]));
 		if (!c.refused)
-			return obs_refuse(-ENOMEM, "no memory for the refused ranges");
+			return obs_refuse(RULE_CONVERT_NO_ROOM);
 	}
 	err = convert_and_tell(g, &a, &c);
 	if (c.refused)
 		os_free(c.refused, c.max_refused * sizeof(c.refused[0]));
 	if (os_copy_out(arg, &a, sizeof(a)) && err)
-		return obs_refuse(-EFAULT, "gmem_ioctl_convert cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return err;
 }
 
@@ -180,9 +177,9 @@ static int check_query(const struct gmem *g, const struct gmem_ioctl_attributes 
 	struct request r = { g->host, a->offset, a->size, 0 };
 
 	if (!all_zero(a->reserved, NR_ROWS(a->reserved)))
-		return obs_refuse(-EINVAL, "gmem_ioctl_attributes.reserved must be 0");
+		return obs_refuse(RULE_GMEM_QUERY_RESERVED);
 	if (!a->max_runs || a->max_runs > GMEM_IOCTL_MAX_RANGES)
-		return obs_refuse(-EINVAL, "max_runs: 1 to GMEM_IOCTL_MAX_RANGES");
+		return obs_refuse(RULE_GMEM_QUERY_MAX);
 	return check_range(&r);
 }
 
@@ -203,7 +200,7 @@ static int query(struct gmem *g, const struct gmem_ioctl_attributes *a, struct g
 		some = 0;
 		err = host_file_query(g->host, at, end - at, runs + *nr, a->max_runs - *nr, &some);
 		if (err)
-			return obs_refuse(err, "the attributes of the file cannot be asked");
+			return obs_refuse_as(RULE_GMEM_QUERY_FAILED, err);
 		os_assert(some);
 		at = runs[*nr + some - 1].offset + runs[*nr + some - 1].size;
 	}
@@ -215,7 +212,7 @@ static long query_and_tell(struct gmem *g, struct gmem_ioctl_attributes *a, stru
 	int err = query(g, a, runs, &a->nr_runs);
 
 	if (!err && os_copy_out(a->runs, runs, a->nr_runs * sizeof(runs[0])))
-		err = obs_refuse(-EFAULT, "the array of runs cannot be written");
+		err = obs_refuse(RULE_GMEM_RANGES_UNWRITABLE);
 	return err;
 }
 
@@ -227,7 +224,7 @@ static long get_attributes(void *object, void *data, uint64_t arg)
 	long err;
 
 	if (os_copy_in(&a, arg, sizeof(a)))
-		return obs_refuse(-EFAULT, "gmem_ioctl_attributes cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	err = check_query(object, &a);
 	if (err)
 		return err;
@@ -236,25 +233,24 @@ static long get_attributes(void *object, void *data, uint64_t arg)
 	size = a.max_runs * sizeof(*runs);
 	runs = os_alloc(size);
 	if (!runs)
-		return obs_refuse(-ENOMEM, "no memory for the runs");
+		return obs_refuse(RULE_CONVERT_NO_ROOM);
 	err = query_and_tell(object, &a, runs);
 	os_free(runs, size);
 	if (!err && os_copy_out(arg + offsetof(struct gmem_ioctl_attributes, nr_runs), &a.nr_runs,
 				sizeof(a.nr_runs)))
-		err = obs_refuse(-EFAULT, "gmem_ioctl_attributes cannot be written");
+		err = obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return err;
 }
 
 static const struct ioctl_row rows[] = {
-	{ KVM_SET_MEMORY_ATTRIBUTES2, set_attributes, true },
-	{ GMEM_CONVERT, convert, true },
-	{ GMEM_GET_ATTRIBUTES, get_attributes, true },
+	IOCTL_ROW(KVM_SET_MEMORY_ATTRIBUTES2, set_attributes, true),
+	IOCTL_ROW(GMEM_CONVERT, convert, true),
+	IOCTL_ROW(GMEM_GET_ATTRIBUTES, get_attributes, true),
 };
 
 long gmem_ioctl(struct gmem *g, unsigned int cmd, uint64_t arg)
 {
 	long r = ioctl_run(rows, NR_ROWS(rows), g, cmd, arg);
 
-	return r == -NO_SUCH_REQUEST ? obs_refuse(-ENOTTY, "a guest_memfd takes no such request")
-				     : r;
+	return r == -NO_SUCH_REQUEST ? obs_refuse(RULE_GMEM_REQUEST_UNKNOWN) : r;
 }

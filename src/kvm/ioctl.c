@@ -27,24 +27,29 @@ static long run_row(const struct ioctl_row *row, void *object, uint64_t arg)
 	if (!(dir & DIR_WRITE))
 		__builtin_memset(data, 0, size);
 	else if (os_copy_in(data, arg, size))
-		return obs_refuse(-EFAULT, "the argument cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	r = row->fn(object, data, arg);
 	if (r >= 0 && (dir & DIR_READ) && os_copy_out(arg, data, size))
-		return obs_refuse(-EFAULT, "the argument cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return r;
 }
 
 long ioctl_run(const struct ioctl_row *rows, unsigned int nr, void *object, unsigned int cmd,
 	       uint64_t arg)
 {
+	enum obs_request before;
 	unsigned int i;
+	long r;
 
 	for (i = 0; i < nr; i++) {
 		if (rows[i].cmd != cmd)
 			continue;
+		before = obs_request_begin(rows[i].request);
 		if (rows[i].raw || cmd_dir(cmd) == 0)
-			return rows[i].fn(object, NULL, arg);
-		return run_row(&rows[i], object, arg);
+			r = rows[i].fn(object, NULL, arg);
+		else
+			r = run_row(&rows[i], object, arg);
+		return obs_request_end(before, r);
 	}
 	return -NO_SUCH_REQUEST;
 }

@@ -19,14 +19,14 @@ static int check_event(const struct kvm_ioeventfd *a)
 	case 8:
 		break;
 	default:
-		return obs_refuse(-EINVAL, "ioeventfd length: 0, 1, 2, 4 or 8");
+		return obs_refuse(RULE_IOEVENT_LENGTH);
 	}
 	if (a->addr + a->len < a->addr)
-		return obs_refuse(-EINVAL, "the ioeventfd's address range wraps");
+		return obs_refuse(RULE_IOEVENT_WRAPS);
 	if (a->flags & ~(uint32_t)KVM_IOEVENTFD_VALID_FLAG_MASK)
-		return obs_refuse(-EINVAL, "an unknown ioeventfd flag");
+		return obs_refuse(RULE_IOEVENT_FLAGS);
 	if (!a->len && a->flags & KVM_IOEVENTFD_FLAG_DATAMATCH)
-		return obs_refuse(-EINVAL, "DATAMATCH wants a length");
+		return obs_refuse(RULE_IOEVENT_MATCH);
 	return 0;
 }
 
@@ -61,7 +61,7 @@ static int assign(struct vm *vm, const struct ioeventfd *what)
 	if (!other)
 		return 0;
 	os_free(e, sizeof(*e));
-	return obs_refuse(-EEXIST, "an ioeventfd has this address already");
+	return obs_refuse(RULE_IOEVENT_EXISTS);
 }
 
 static int deassign(struct vm *vm, const struct ioeventfd *what)
@@ -83,7 +83,7 @@ static int deassign(struct vm *vm, const struct ioeventfd *what)
 	}
 	os_rwlock_write_unlock(&vm->io_lock);
 	if (!found)
-		return obs_refuse(-ENOENT, "no such ioeventfd");
+		return obs_refuse(RULE_IOEVENT_NOT_THERE);
 	os_fd_close(found->fd);
 	os_free(found, sizeof(*found));
 	return 0;
@@ -105,7 +105,7 @@ long ioevent_set(struct vm *vm, const struct kvm_ioeventfd *a)
 		return err;
 	err = os_eventfd_hold(a->fd, &what.fd, &what.ino_key);
 	if (err)
-		return obs_refuse(err, "ioeventfd: not an eventfd");
+		return obs_refuse_as(RULE_IOEVENT_NOT_EVENTFD, err);
 	err = off ? deassign(vm, &what) : assign(vm, &what);
 	if (off || err)
 		os_fd_close(what.fd);
@@ -131,7 +131,7 @@ long coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zon
 	struct coalesced_zone *z;
 
 	if (zone->pio > 1)
-		return obs_refuse(-EINVAL, "kvm_coalesced_mmio_zone.pio is 0 or 1");
+		return obs_refuse(RULE_COALESCED_PIO);
 	z = os_alloc(sizeof(*z));
 	if (!z)
 		return -ENOMEM;
@@ -152,7 +152,7 @@ long coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z
 	struct coalesced_zone **p, *z;
 
 	if (zone->pio > 1)
-		return obs_refuse(-EINVAL, "kvm_coalesced_mmio_zone.pio is 0 or 1");
+		return obs_refuse(RULE_COALESCED_PIO);
 	os_rwlock_write_lock(&vm->io_lock);
 	for (p = &vm->zones; (z = *p) != NULL;) {
 		if (z->pio != (zone->pio != 0) || z->addr > zone->addr ||

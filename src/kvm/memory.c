@@ -52,8 +52,7 @@ static int check_flags(struct vm *vm, const struct region *g)
 	if (g->flags & legal & KVM_MEM_GUEST_MEMFD)
 		legal = KVM_MEM_GUEST_MEMFD;
 	if (g->flags & ~legal)
-		return obs_refuse(-EINVAL, "memslot flags: unknown, or GUEST_MEMFD beside "
-					   "LOG_DIRTY_PAGES or READONLY");
+		return obs_refuse(RULE_MEMSLOT_FLAGS);
 	return 0;
 }
 
@@ -63,22 +62,22 @@ static int check_place(struct vm *vm, const struct region *g)
 	uint64_t page = OS_PAGE_SIZE - 1;
 
 	if (r->memory_size & page)
-		return obs_refuse(-EINVAL, "memory_size is not a multiple of the page size");
+		return obs_refuse(RULE_MEMSLOT_SIZE_UNALIGNED);
 	if (r->guest_phys_addr & page)
-		return obs_refuse(-EINVAL, "guest_phys_addr is not page aligned");
+		return obs_refuse(RULE_MEMSLOT_GPA_UNALIGNED);
 	if (r->userspace_addr & page || r->userspace_addr > USER_END ||
 	    r->memory_size > USER_END - r->userspace_addr)
-		return obs_refuse(-EINVAL, "userspace_addr is misaligned or no user address");
+		return obs_refuse(RULE_MEMSLOT_HVA);
 	if (g->flags & KVM_MEM_GUEST_MEMFD &&
 	    (r->guest_memfd_offset & page ||
 	     r->guest_memfd_offset + r->memory_size < r->guest_memfd_offset))
-		return obs_refuse(-EINVAL, "guest_memfd_offset is misaligned or wraps");
+		return obs_refuse(RULE_MEMSLOT_GMEM_OFFSET);
 	if (g->as_id >= (vm->has_private ? 1 : MEMSLOT_NR_SPACES))
-		return obs_refuse(-EINVAL, "no such address space");
+		return obs_refuse(RULE_MEMSLOT_SPACE);
 	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
-		return obs_refuse(-EINVAL, "guest_phys_addr + memory_size wraps");
+		return obs_refuse(RULE_MEMSLOT_GPA_WRAPS);
 	if (g->nr > MAX_SLOT_PAGES)
-		return obs_refuse(-EINVAL, "a memslot has at most 2^31 - 1 pages");
+		return obs_refuse(RULE_MEMSLOT_TOO_LONG);
 	return 0;
 }
 
@@ -90,7 +89,7 @@ static bool too_high(const struct region *g)
 static int check_overlap(struct vm *vm, const struct region *g)
 {
 	if (memslot_overlaps(vm->mmu, g->as_id, g->id, g->gfn, g->nr))
-		return obs_refuse(-EEXIST, "another memslot has part of this guest memory");
+		return obs_refuse(RULE_MEMSLOT_OVERLAP);
 	return 0;
 }
 
@@ -111,13 +110,12 @@ static int find_gmem(struct vm *vm, struct region *g)
 		return err;
 	file = g->gmem->file;
 	if (r->guest_memfd_offset + r->memory_size > gmem_file_size(file))
-		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
+		return obs_refuse(RULE_MEMSLOT_GMEM_RANGE);
 	gmem_file_fault_begin(file);
 	gmem_file_for_bindings(file, r->guest_memfd_offset, r->memory_size, note_bound, &bound);
 	gmem_file_fault_end(file);
 	if (bound)
-		return obs_refuse(kvm_profile()->bind_overlap,
-				  "part of the guest_memfd is bound to a memslot already");
+		return obs_refuse_as(RULE_MEMSLOT_GMEM_BOUND, kvm_profile()->bind_overlap);
 	return 0;
 }
 
@@ -139,7 +137,7 @@ static int create_slot(struct vm *vm, struct region *g)
 	int err;
 
 	if (memslot_total_pages(vm->mmu) + g->nr < g->nr)
-		return obs_refuse(-EINVAL, "too many pages in all memslots");
+		return obs_refuse(RULE_MEMSLOT_TOTAL);
 	err = check_overlap(vm, g);
 	if (!err && g->flags & KVM_MEM_GUEST_MEMFD)
 		err = find_gmem(vm, g);
@@ -151,8 +149,7 @@ static int create_slot(struct vm *vm, struct region *g)
 		what.gmem_only = gmem_file_flags(what.file) & GMEM_FILE_MMAP;
 	}
 	if (too_high(g))
-		return obs_refuse(-EINVAL,
-				  "the memslot ends above the guest physical address width");
+		return obs_refuse(RULE_MEMSLOT_GPA_WIDTH);
 	return memslot_create(vm->mmu, &what, dirty_starts_set(vm));
 }
 
@@ -163,8 +160,7 @@ static int move_slot(struct vm *vm, const struct region *g, struct memslot *slot
 	if (err)
 		return err;
 	if (too_high(g))
-		return obs_refuse(-EINVAL,
-				  "the memslot ends above the guest physical address width");
+		return obs_refuse(RULE_MEMSLOT_GPA_WIDTH);
 	return memslot_move(vm->mmu, slot, g->gfn, g->flags, dirty_starts_set(vm));
 }
 
@@ -173,11 +169,10 @@ static int modify_slot(struct vm *vm, const struct region *g, struct memslot *sl
 	uint32_t fixed = KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD;
 
 	if (g->flags & KVM_MEM_GUEST_MEMFD)
-		return obs_refuse(-EINVAL, "a memslot with a guest_memfd cannot be changed");
+		return obs_refuse(RULE_MEMSLOT_GMEM_FIXED);
 	if (g->r->userspace_addr != slot->hva || g->nr != slot->nr_pages ||
 	    (g->flags ^ slot->flags) & fixed)
-		return obs_refuse(-EINVAL, "userspace_addr, size, READONLY and GUEST_MEMFD of a "
-					   "memslot cannot be changed");
+		return obs_refuse(RULE_MEMSLOT_FIXED);
 	if (g->gfn != slot->gfn)
 		return move_slot(vm, g, slot);
 	if (g->flags != slot->flags)
@@ -191,7 +186,7 @@ static int apply(struct vm *vm, struct region *g)
 
 	if (!g->nr) {
 		if (!slot)
-			return obs_refuse(-EINVAL, "there is no such memslot to delete");
+			return obs_refuse(RULE_MEMSLOT_NOT_THERE);
 		memslot_delete(vm->mmu, slot);
 		return 0;
 	}
@@ -211,9 +206,9 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 	int err;
 
 	if (v1 && r->flags & ~(uint32_t)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
-		return obs_refuse(-EINVAL, "KVM_SET_USER_MEMORY_REGION knows two flags only");
+		return obs_refuse(RULE_MEMSLOT_OLD_FLAGS);
 	if (g.id >= KVM_NR_USER_SLOTS)
-		return obs_refuse(-EINVAL, "memslot ids end at 32763");
+		return obs_refuse(RULE_MEMSLOT_ID);
 	if (r->userspace_addr < USER_END && r->memory_size < USER_END)
 		hva_note(vm, r->userspace_addr, r->memory_size);
 	os_mutex_lock(&vm->slots_lock);
@@ -237,8 +232,7 @@ static int set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 {
 	/* Looked at once more under the lock: the VM may have been switched to in-place conversion. */
 	if (a->attributes & ~legal_attributes(vm))
-		return obs_refuse(-EINVAL,
-				  "KVM_CAP_MEMORY_ATTRIBUTES of this VM lacks an attribute");
+		return obs_refuse(RULE_ATTRIBUTES_ILLEGAL);
 	return mmu_set_attributes(vm->mmu, a->address >> OS_PAGE_SHIFT, a->size >> OS_PAGE_SHIFT,
 				  (uint32_t)a->attributes);
 }
@@ -249,14 +243,13 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 	int err = 0;
 
 	if (a->flags)
-		return obs_refuse(-EINVAL, "kvm_memory_attributes.flags must be 0");
+		return obs_refuse(RULE_ATTRIBUTES_FLAGS);
 	if (a->attributes & ~legal)
-		return obs_refuse(-EINVAL,
-				  "KVM_CAP_MEMORY_ATTRIBUTES of this VM lacks an attribute");
+		return obs_refuse(RULE_ATTRIBUTES_ILLEGAL);
 	if (!a->size || a->address + a->size < a->address)
-		return obs_refuse(-EINVAL, "the range is empty or wraps");
+		return obs_refuse(RULE_ATTRIBUTES_RANGE);
 	if ((a->address | a->size) & (OS_PAGE_SIZE - 1))
-		return obs_refuse(-EINVAL, "the range is not page aligned");
+		return obs_refuse(RULE_ATTRIBUTES_UNALIGNED);
 	if (!legal)
 		return 0;
 	os_mutex_lock(&vm->slots_lock);

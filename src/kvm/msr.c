@@ -15,13 +15,13 @@ static long put_list(uint64_t arg, const uint32_t *indices, unsigned int nr)
 	uint32_t room;
 
 	if (os_copy_in(&room, arg, sizeof(room)))
-		return obs_refuse(-EFAULT, "kvm_msr_list cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (os_copy_out(arg, &nr, sizeof(nr)))
-		return obs_refuse(-EFAULT, "kvm_msr_list cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	if (room < nr)
-		return obs_refuse(-E2BIG, "kvm_msr_list.nmsrs is too small");
+		return obs_refuse(RULE_MSR_LIST_NO_ROOM);
 	if (os_copy_out(arg + sizeof(struct kvm_msr_list), indices, nr * sizeof(*indices)))
-		return obs_refuse(-EFAULT, "kvm_msr_list cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return 0;
 }
 
@@ -58,9 +58,9 @@ static long check_count(uint64_t arg, uint32_t *nr)
 	struct kvm_msrs head;
 
 	if (os_copy_in(&head, arg, sizeof(head)))
-		return obs_refuse(-EFAULT, "kvm_msrs cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (head.nmsrs >= MAX_AT_ONCE)
-		return obs_refuse(-E2BIG, "at most 255 registers at once");
+		return obs_refuse(RULE_MSR_TOO_MANY);
 	*nr = head.nmsrs;
 	return 0;
 }
@@ -88,14 +88,13 @@ static long access_all(struct vcpu *vcpu, uint64_t arg, msr_access *access, bool
 		return err;
 	for (i = 0; i < nr; i++) {
 		if (os_copy_in(&e, ENTRY_AT(arg, i), sizeof(e)))
-			return obs_refuse(-EFAULT, "kvm_msrs cannot be read");
+			return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 		if (access(vcpu, &e)) {
-			obs_refuse(-EINVAL,
-				   "a model specific register is unknown or its value illegal");
+			obs_refuse(RULE_MSR_REFUSED);
 			break;
 		}
 		if (copy_out && os_copy_out(ENTRY_AT(arg, i), &e, sizeof(e)))
-			return obs_refuse(-EFAULT, "kvm_msrs cannot be written");
+			return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	}
 	return i;
 }

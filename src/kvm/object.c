@@ -22,7 +22,7 @@ int kvm_set_profile(const char *name)
 		chosen = kvm_profiles[i];
 		return 0;
 	}
-	return obs_refuse(-ENOENT, "no such profile");
+	return obs_refuse(RULE_PROFILE_UNKNOWN);
 }
 
 const struct kvm_profile *kvm_profile(void)
@@ -88,11 +88,11 @@ long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
 		return system_ioctl(cmd, arg);
 	case KVM_OBJECT_VM:
 		if (foreign)
-			return obs_refuse(-EIO, "the VM belongs to another process");
+			return obs_refuse(RULE_VM_FOREIGN);
 		return vm_ioctl(vm_of(o), cmd, arg);
 	case KVM_OBJECT_VCPU:
 		if (foreign)
-			return obs_refuse(-EIO, "the vCPU belongs to another process");
+			return obs_refuse(RULE_VCPU_FOREIGN);
 		return vcpu_ioctl(vcpu_of(o), cmd, arg);
 	default:
 		return gmem_ioctl(gmem_of(o), cmd, arg);

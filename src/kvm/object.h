@@ -169,7 +169,12 @@ struct ioctl_row {
 	unsigned int cmd;
 	long (*fn)(void *object, void *data, uint64_t arg);
 	bool raw; /* the handler copies by itself: a structure with a tail, or none needed */
+	uint16_t request; /* obs/requests.def */
 };
+#define IOCTL_ROW(cmd, fn, raw)         \
+	{                               \
+		cmd, fn, raw, REQ_##cmd \
+	}
 /* -NO_SUCH_REQUEST when no row has the number: each kind of descriptor has its errno for that. */
 #define NO_SUCH_REQUEST 515
 long ioctl_run(const struct ioctl_row *rows, unsigned int nr, void *object, unsigned int cmd,

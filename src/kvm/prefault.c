@@ -11,9 +11,9 @@
 static int check(const struct kvm_pre_fault_memory *p)
 {
 	if (p->flags)
-		return obs_refuse(-EINVAL, "kvm_pre_fault_memory.flags must be 0");
+		return obs_refuse(RULE_PREFAULT_FLAGS);
 	if ((p->gpa | p->size) & (OS_PAGE_SIZE - 1) || p->gpa + p->size <= p->gpa)
-		return obs_refuse(-EINVAL, "the range is empty, wraps or is not page aligned");
+		return obs_refuse(RULE_PREFAULT_RANGE);
 	return 0;
 }
 
@@ -27,9 +27,9 @@ static int step(struct vcpu *vcpu, uint64_t gpa, uint64_t *end)
 		*end = info.mapped_end;
 		return 0;
 	case MMU_FAULT_MMIO:
-		return obs_refuse(-ENOENT, "there is no memslot to fault in");
+		return obs_refuse(RULE_PREFAULT_NO_SLOT);
 	case MMU_FAULT_AGAIN:
-		return obs_refuse(-EAGAIN, "the memslot is being deleted or moved");
+		return obs_refuse(RULE_PREFAULT_SLOT_LEAVES);
 	case MMU_FAULT_MEMORY:
 		exit_memory_fault(vcpu, &info);
 		return info.error;
@@ -65,10 +65,10 @@ long vcpu_pre_fault(struct vcpu *vcpu, uint64_t arg)
 	int err;
 
 	if (os_copy_in(&p, arg, sizeof(p)))
-		return obs_refuse(-EFAULT, "kvm_pre_fault_memory cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	full = p.size;
 	err = fault_in(vcpu, &p);
 	if (os_copy_out(arg, &p, sizeof(p)))
-		return obs_refuse(-EFAULT, "kvm_pre_fault_memory cannot be written");
+		return obs_refuse(RULE_ARGUMENT_UNWRITABLE);
 	return p.size != full ? 0 : err;
 }

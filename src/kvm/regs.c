@@ -116,22 +116,22 @@ static int check_control(const struct kvm_sregs2 *k)
 {
 	if (k->cr0 >> 32 || (k->cr0 & CR0_PG && !(k->cr0 & CR0_PE)) ||
 	    (k->cr0 & CR0_NW && !(k->cr0 & CR0_CD)))
-		return obs_refuse(-EINVAL, "cr0: reserved bits, PG without PE, or NW without CD");
+		return obs_refuse(RULE_SREGS_CR0);
 	if (k->efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR))
-		return obs_refuse(-EINVAL, "efer: bits this CPU does not have");
+		return obs_refuse(RULE_SREGS_EFER);
 	if (k->efer & EFER_LME && k->cr0 & CR0_PG) {
 		if (!(k->cr4 & CR4_PAE) || !(k->efer & EFER_LMA))
-			return obs_refuse(-EINVAL, "long mode wants CR4.PAE and EFER.LMA");
+			return obs_refuse(RULE_SREGS_LONG_MODE);
 		if (k->cr3 >> 52 & 0x7ff)
-			return obs_refuse(-EINVAL, "cr3 has address bits this CPU lacks");
+			return obs_refuse(RULE_SREGS_CR3);
 	} else if (k->efer & EFER_LMA || k->cs.l) {
-		return obs_refuse(-EINVAL, "EFER.LMA or CS.L outside long mode");
+		return obs_refuse(RULE_SREGS_LMA);
 	}
 	if (k->cr4 >> 32 || k->cr4 & (1u << 15 | 1u << 19 | 1u << 23))
-		return obs_refuse(-EINVAL, "cr4: bits this CPU does not have");
+		return obs_refuse(RULE_SREGS_CR4);
 	if (k->apic_base >> memory_gpa_bits() || k->apic_base & 0x2ff ||
 	    (k->apic_base & APIC_BASE_X2APIC && !(k->apic_base & APIC_BASE_ENABLE)))
-		return obs_refuse(-EINVAL, "apic_base: reserved bits, or x2APIC without ENABLE");
+		return obs_refuse(RULE_SREGS_APIC_BASE);
 	return 0;
 }
 
@@ -237,9 +237,9 @@ int sregs2_set(struct vcpu *vcpu, const struct kvm_sregs2 *k)
 	int err;
 
 	if (k->flags & ~(uint64_t)KVM_SREGS2_FLAGS_PDPTRS_VALID)
-		return obs_refuse(-EINVAL, "an unknown kvm_sregs2 flag");
+		return obs_refuse(RULE_SREGS2_FLAGS);
 	if (pdptrs && !pae)
-		return obs_refuse(-EINVAL, "pdptrs outside PAE paging");
+		return obs_refuse(RULE_SREGS2_PDPTRS);
 	err = common_set(vcpu, k);
 	if (err)
 		return err;
@@ -264,9 +264,9 @@ int debugregs_set(struct vcpu *vcpu, const struct kvm_debugregs *d)
 	struct cpu_state *s = vcpu_state(vcpu);
 
 	if (d->flags)
-		return obs_refuse(-EINVAL, "kvm_debugregs.flags must be 0");
+		return obs_refuse(RULE_DEBUGREGS_FLAGS);
 	if (d->dr6 >> 32 || d->dr7 >> 32)
-		return obs_refuse(-EINVAL, "dr6 and dr7 have 32 bits");
+		return obs_refuse(RULE_DEBUGREGS_VALUE);
 	__builtin_memcpy(s->dr, d->db, sizeof(s->dr));
 	s->dr6 = d->dr6;
 	s->dr7 = d->dr7;

@@ -22,7 +22,7 @@ static int sync_in(struct vcpu *vcpu)
 	int err = 0;
 
 	if ((run->kvm_valid_regs | run->kvm_dirty_regs) & ~(uint64_t)KVM_SYNC_X86_VALID_FIELDS)
-		return obs_refuse(-EINVAL, "kvm_valid_regs or kvm_dirty_regs: an unknown field");
+		return obs_refuse(RULE_RUN_SYNC_FIELDS);
 	if (!run->kvm_dirty_regs)
 		return 0;
 	if (run->kvm_dirty_regs & KVM_SYNC_X86_REGS)

@@ -8,7 +8,7 @@
 
 static long get_api_version(void *object, void *data, uint64_t arg)
 {
-	return arg ? obs_refuse(-EINVAL, "the argument must be 0") : KVM_API_VERSION;
+	return arg ? obs_refuse(RULE_ARGUMENT_NOT_ZERO) : KVM_API_VERSION;
 }
 
 static long create_vm(void *object, void *data, uint64_t arg)
@@ -18,7 +18,7 @@ static long create_vm(void *object, void *data, uint64_t arg)
 	int r = kvm_fds->reserve(true, NULL, &fd);
 
 	if (r)
-		return obs_refuse(r, "no free descriptor");
+		return obs_refuse_as(RULE_NO_DESCRIPTOR, r);
 	r = vm_create(arg, &vm);
 	if (r) {
 		kvm_fds->cancel(fd);
@@ -35,8 +35,7 @@ static long check_extension(void *object, void *data, uint64_t arg)
 
 static long get_vcpu_mmap_size(void *object, void *data, uint64_t arg)
 {
-	return arg ? obs_refuse(-EINVAL, "the argument must be 0")
-		   : (long)(VCPU_NR_PAGES * OS_PAGE_SIZE);
+	return arg ? obs_refuse(RULE_ARGUMENT_NOT_ZERO) : (long)(VCPU_NR_PAGES * OS_PAGE_SIZE);
 }
 
 static long get_supported_cpuid(void *object, void *data, uint64_t arg)
@@ -65,20 +64,20 @@ static long get_feature_msrs(void *object, void *data, uint64_t arg)
 }
 
 static const struct ioctl_row rows[] = {
-	{ KVM_CHECK_EXTENSION, check_extension, false },
-	{ KVM_GET_VCPU_MMAP_SIZE, get_vcpu_mmap_size, false },
-	{ KVM_GET_API_VERSION, get_api_version, false },
-	{ KVM_CREATE_VM, create_vm, false },
-	{ KVM_GET_SUPPORTED_CPUID, get_supported_cpuid, true },
-	{ KVM_GET_EMULATED_CPUID, get_emulated_cpuid, true },
-	{ KVM_GET_MSR_INDEX_LIST, get_msr_index_list, true },
-	{ KVM_GET_MSR_FEATURE_INDEX_LIST, get_msr_feature_list, true },
-	{ KVM_GET_MSRS, get_feature_msrs, true },
+	IOCTL_ROW(KVM_CHECK_EXTENSION, check_extension, false),
+	IOCTL_ROW(KVM_GET_VCPU_MMAP_SIZE, get_vcpu_mmap_size, false),
+	IOCTL_ROW(KVM_GET_API_VERSION, get_api_version, false),
+	IOCTL_ROW(KVM_CREATE_VM, create_vm, false),
+	IOCTL_ROW(KVM_GET_SUPPORTED_CPUID, get_supported_cpuid, true),
+	IOCTL_ROW(KVM_GET_EMULATED_CPUID, get_emulated_cpuid, true),
+	IOCTL_ROW(KVM_GET_MSR_INDEX_LIST, get_msr_index_list, true),
+	IOCTL_ROW(KVM_GET_MSR_FEATURE_INDEX_LIST, get_msr_feature_list, true),
+	IOCTL_ROW(KVM_GET_MSRS, get_feature_msrs, true),
 };
 
 long system_ioctl(unsigned int cmd, uint64_t arg)
 {
 	long r = ioctl_run(rows, NR_ROWS(rows), NULL, cmd, arg);
 
-	return r == -NO_SUCH_REQUEST ? obs_refuse(-EINVAL, "no such request on /dev/kvm") : r;
+	return r == -NO_SUCH_REQUEST ? obs_refuse(RULE_SYSTEM_REQUEST_UNKNOWN) : r;
 }

@@ -82,9 +82,9 @@ static long add(struct vm *vm, struct vcpu *vcpu, int fd)
 
 	os_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus >= KVM_MAX_NR_VCPUS) {
-		r = obs_refuse(-EINVAL, "the VM has had as many vCPUs as KVM_CAP_MAX_VCPUS says");
+		r = obs_refuse(RULE_VCPU_TOO_MANY);
 	} else if (id_taken(vm, vcpu->id)) {
-		r = obs_refuse(-EEXIST, "the VM has had a vCPU with this id");
+		r = obs_refuse(RULE_VCPU_EXISTS);
 	} else {
 		struct cpu_state *s = vcpu_state(vcpu);
 
@@ -107,10 +107,10 @@ long vcpu_create(struct vm *vm, uint64_t id)
 	int fd;
 
 	if (id >= (vm->max_vcpu_id ? vm->max_vcpu_id : KVM_MAX_VCPU_ID))
-		return obs_refuse(-EINVAL, "vCPU ids end at KVM_CAP_MAX_VCPU_ID");
+		return obs_refuse(RULE_VCPU_ID);
 	r = kvm_fds->reserve(true, NULL, &fd);
 	if (r)
-		return obs_refuse((int)r, "no free descriptor");
+		return obs_refuse_as(RULE_NO_DESCRIPTOR, (int)r);
 	r = vcpu_alloc(vm, (uint32_t)id, &vcpu);
 	if (!r)
 		r = add(vm, vcpu, fd);
@@ -330,11 +330,11 @@ static long set_signal_mask(void *object, void *data, uint64_t arg)
 		return 0;
 	}
 	if (os_copy_in(&len, arg, sizeof(len)))
-		return obs_refuse(-EFAULT, "kvm_signal_mask cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	if (len != sizeof(vcpu->sigmask))
-		return obs_refuse(-EINVAL, "kvm_signal_mask.len is 8");
+		return obs_refuse(RULE_SIGNAL_MASK_LENGTH);
 	if (os_copy_in(&vcpu->sigmask, arg + sizeof(len), sizeof(vcpu->sigmask)))
-		return obs_refuse(-EFAULT, "kvm_signal_mask cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	vcpu->has_sigmask = true;
 	return 0;
 }
@@ -345,7 +345,7 @@ static long set_tsc_khz(void *object, void *data, uint64_t arg)
 	uint64_t khz = os_tsc_khz(), slack = khz / 4000;
 
 	if (arg && (arg < khz - slack || arg > khz + slack))
-		return obs_refuse(-EINVAL, "the time stamp counter cannot be scaled");
+		return obs_refuse(RULE_TSC_SCALING);
 	return 0;
 }
 
@@ -361,49 +361,49 @@ static long get_tsc_khz(void *object, void *data, uint64_t arg)
 
 static long enable_cap(void *object, void *data, uint64_t arg)
 {
-	return obs_refuse(-EINVAL, "no capability of a vCPU can be enabled");
+	return obs_refuse(RULE_CAP_VCPU);
 }
 
 static const struct ioctl_row rows[] = {
-	{ KVM_GET_REGS, get_regs, false },
-	{ KVM_SET_REGS, set_regs, false },
-	{ KVM_GET_SREGS, get_sregs, false },
-	{ KVM_SET_SREGS, set_sregs, false },
-	{ KVM_GET_SREGS2, get_sregs2, false },
-	{ KVM_SET_SREGS2, set_sregs2, false },
-	{ KVM_GET_FPU, get_fpu, false },
-	{ KVM_SET_FPU, set_fpu, false },
-	{ KVM_GET_XSAVE, get_xsave, false },
-	{ KVM_GET_XSAVE2, get_xsave, false },
-	{ KVM_SET_XSAVE, set_xsave, false },
-	{ KVM_GET_XCRS, get_xcrs, false },
-	{ KVM_SET_XCRS, set_xcrs, false },
-	{ KVM_GET_DEBUGREGS, get_debugregs, false },
-	{ KVM_SET_DEBUGREGS, set_debugregs, false },
-	{ KVM_GET_VCPU_EVENTS, get_events, false },
-	{ KVM_SET_VCPU_EVENTS, set_events, false },
-	{ KVM_GET_MP_STATE, get_mp_state, false },
-	{ KVM_SET_MP_STATE, set_mp_state, false },
-	{ KVM_INTERRUPT, interrupt, false },
-	{ KVM_NMI, nmi, false },
-	{ KVM_SET_GUEST_DEBUG, set_guest_debug, false },
-	{ KVM_SET_CPUID, set_cpuid, true },
-	{ KVM_SET_CPUID2, set_cpuid2, true },
-	{ KVM_GET_CPUID2, get_cpuid2, true },
-	{ KVM_GET_MSRS, get_msrs, true },
-	{ KVM_SET_MSRS, set_msrs, true },
-	{ KVM_TRANSLATE, translate, false },
-	{ KVM_SET_SIGNAL_MASK, set_signal_mask, true },
-	{ KVM_PRE_FAULT_MEMORY, pre_fault, true },
-	{ KVM_GET_TSC_KHZ, get_tsc_khz, false },
-	{ KVM_SET_TSC_KHZ, set_tsc_khz, false },
-	{ KVM_ENABLE_CAP, enable_cap, false },
+	IOCTL_ROW(KVM_GET_REGS, get_regs, false),
+	IOCTL_ROW(KVM_SET_REGS, set_regs, false),
+	IOCTL_ROW(KVM_GET_SREGS, get_sregs, false),
+	IOCTL_ROW(KVM_SET_SREGS, set_sregs, false),
+	IOCTL_ROW(KVM_GET_SREGS2, get_sregs2, false),
+	IOCTL_ROW(KVM_SET_SREGS2, set_sregs2, false),
+	IOCTL_ROW(KVM_GET_FPU, get_fpu, false),
+	IOCTL_ROW(KVM_SET_FPU, set_fpu, false),
+	IOCTL_ROW(KVM_GET_XSAVE, get_xsave, false),
+	IOCTL_ROW(KVM_GET_XSAVE2, get_xsave, false),
+	IOCTL_ROW(KVM_SET_XSAVE, set_xsave, false),
+	IOCTL_ROW(KVM_GET_XCRS, get_xcrs, false),
+	IOCTL_ROW(KVM_SET_XCRS, set_xcrs, false),
+	IOCTL_ROW(KVM_GET_DEBUGREGS, get_debugregs, false),
+	IOCTL_ROW(KVM_SET_DEBUGREGS, set_debugregs, false),
+	IOCTL_ROW(KVM_GET_VCPU_EVENTS, get_events, false),
+	IOCTL_ROW(KVM_SET_VCPU_EVENTS, set_events, false),
+	IOCTL_ROW(KVM_GET_MP_STATE, get_mp_state, false),
+	IOCTL_ROW(KVM_SET_MP_STATE, set_mp_state, false),
+	IOCTL_ROW(KVM_INTERRUPT, interrupt, false),
+	IOCTL_ROW(KVM_NMI, nmi, false),
+	IOCTL_ROW(KVM_SET_GUEST_DEBUG, set_guest_debug, false),
+	IOCTL_ROW(KVM_SET_CPUID, set_cpuid, true),
+	IOCTL_ROW(KVM_SET_CPUID2, set_cpuid2, true),
+	IOCTL_ROW(KVM_GET_CPUID2, get_cpuid2, true),
+	IOCTL_ROW(KVM_GET_MSRS, get_msrs, true),
+	IOCTL_ROW(KVM_SET_MSRS, set_msrs, true),
+	IOCTL_ROW(KVM_TRANSLATE, translate, false),
+	IOCTL_ROW(KVM_SET_SIGNAL_MASK, set_signal_mask, true),
+	IOCTL_ROW(KVM_PRE_FAULT_MEMORY, pre_fault, true),
+	IOCTL_ROW(KVM_GET_TSC_KHZ, get_tsc_khz, false),
+	IOCTL_ROW(KVM_SET_TSC_KHZ, set_tsc_khz, false),
+	IOCTL_ROW(KVM_ENABLE_CAP, enable_cap, false),
 };
 
 static long run(struct vcpu *vcpu, uint64_t arg)
 {
 	if (arg)
-		return obs_refuse(-EINVAL, "KVM_RUN takes no argument");
+		return obs_refuse(RULE_RUN_ARGUMENT);
 	return vcpu_run(vcpu);
 }
 
@@ -413,9 +413,9 @@ long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg)
 
 	/* Before the lock: isatty() of a vCPU that runs shall not wait until it stops. */
 	if ((cmd >> 8 & 0xff) != KVMIO)
-		return obs_refuse(-EINVAL, "no request of KVM's");
+		return obs_refuse(RULE_VCPU_REQUEST_FOREIGN);
 	os_mutex_lock(&vcpu->lock);
 	r = cmd == KVM_RUN ? run(vcpu, arg) : ioctl_run(rows, NR_ROWS(rows), vcpu, cmd, arg);
 	os_mutex_unlock(&vcpu->lock);
-	return r == -NO_SUCH_REQUEST ? obs_refuse(-EINVAL, "no such request on a vCPU") : r;
+	return r == -NO_SUCH_REQUEST ? obs_refuse(RULE_VCPU_REQUEST_UNKNOWN) : r;
 }

@@ -12,7 +12,7 @@ int vm_create(uint64_t type, struct vm **out)
 	int r;
 
 	if (!kind || !(kvm_profile()->vm_types >> type & 1))
-		return obs_refuse(-EINVAL, "KVM_CAP_VM_TYPES does not have this VM type");
+		return obs_refuse(RULE_VM_TYPE);
 	vm = os_alloc(sizeof(*vm));
 	if (!vm)
 		return -ENOMEM;
@@ -76,9 +76,9 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 	struct kvm_memory_attributes a;
 
 	if (vm_in_place(object) && kvm_profile()->vm_attributes_gone)
-		return obs_refuse(-ENOTTY, "in place the attributes are the guest_memfd's");
+		return obs_refuse(RULE_VM_ATTRIBUTES_GONE);
 	if (os_copy_in(&a, arg, sizeof(a)))
-		return obs_refuse(-EFAULT, "kvm_memory_attributes cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	return memory_set_attributes(object, &a);
 }
 
@@ -88,7 +88,7 @@ static long create_guest_memfd(void *object, void *data, uint64_t arg)
 	struct kvm_create_guest_memfd args;
 
 	if (os_copy_in(&args, arg, sizeof(args)))
-		return obs_refuse(-EFAULT, "kvm_create_guest_memfd cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	return gmem_create(object, &args);
 }
 
@@ -118,26 +118,26 @@ static long clear_dirty_log(void *object, void *data, uint64_t arg)
 	struct kvm_clear_dirty_log log;
 
 	if (os_copy_in(&log, arg, sizeof(log)))
-		return obs_refuse(-EFAULT, "kvm_clear_dirty_log cannot be read");
+		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	return dirty_clear(object, &log);
 }
 
 static long reset_dirty_rings(void *object, void *data, uint64_t arg)
 {
-	return obs_refuse(-EINVAL, "the VM has no dirty ring");
+	return obs_refuse(RULE_DIRTY_NO_RING);
 }
 
 static long set_nr_mmu_pages(void *object, void *data, uint64_t arg)
 {
 	if (arg < 64)
-		return obs_refuse(-EINVAL, "at least 64 MMU pages");
+		return obs_refuse(RULE_MMU_PAGES);
 	return 0;
 }
 
 static long set_tss_addr(void *object, void *data, uint64_t arg)
 {
 	if (arg > (1ull << 32) - 3 * OS_PAGE_SIZE)
-		return obs_refuse(-EINVAL, "the three pages end above 4 GiB");
+		return obs_refuse(RULE_TSS_TOO_HIGH);
 	return 0;
 }
 
@@ -148,7 +148,7 @@ static long set_identity_map_addr(void *object, void *data, uint64_t arg)
 
 	os_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
-		r = obs_refuse(-EINVAL, "before the first vCPU only");
+		r = obs_refuse(RULE_VM_HAS_VCPUS);
 	os_mutex_unlock(&vm->lock);
 	return r;
 }
@@ -160,9 +160,9 @@ static long create_irqchip(void *object, void *data, uint64_t arg)
 
 	os_mutex_lock(&vm->lock);
 	if (vm->irqchip)
-		r = obs_refuse(-EEXIST, "the VM has an interrupt controller already");
+		r = obs_refuse(RULE_IRQCHIP_EXISTS);
 	else if (vm->nr_vcpus)
-		r = obs_refuse(-EINVAL, "before the first vCPU only");
+		r = obs_refuse(RULE_VM_HAS_VCPUS);
 	else
 		vm->irqchip = true;
 	os_mutex_unlock(&vm->lock);
@@ -176,7 +176,7 @@ static long set_boot_cpu_id(void *object, void *data, uint64_t arg)
 
 	os_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
-		r = obs_refuse(-EBUSY, "before the first vCPU only");
+		r = obs_refuse(RULE_BOOT_CPU_LATE);
 	else
 		vm->boot_cpu_id = (uint32_t)arg;
 	os_mutex_unlock(&vm->lock);
@@ -225,7 +225,7 @@ static long set_clock(void *object, void *data, uint64_t arg)
 
 	if (clock->flags &
 	    ~(uint32_t)(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC))
-		return obs_refuse(-EINVAL, "an unknown clock flag");
+		return obs_refuse(RULE_CLOCK_FLAGS);
 	if (clock->flags & KVM_CLOCK_REALTIME && os_wallclock_ns() > clock->realtime)
 		elapsed = os_wallclock_ns() - clock->realtime;
 	os_mutex_lock(&vm->lock);
@@ -238,61 +238,61 @@ static long set_clock(void *object, void *data, uint64_t arg)
 
 static long no_irqchip(void *object, void *data, uint64_t arg)
 {
-	return obs_refuse(-ENXIO, "gmem has no interrupt controllers yet");
+	return obs_refuse(RULE_NO_IRQCHIP);
 }
 
 static long no_interrupts(void *object, void *data, uint64_t arg)
 {
-	return obs_refuse(-EINVAL, "gmem has no interrupt controllers yet");
+	return obs_refuse(RULE_NO_INTERRUPTS);
 }
 
 static long no_timer(void *object, void *data, uint64_t arg)
 {
-	return obs_refuse(-ENOENT, "gmem has no interrupt timer yet");
+	return obs_refuse(RULE_NO_TIMER);
 }
 
 static long no_device(void *object, void *data, uint64_t arg)
 {
-	return obs_refuse(-ENODEV, "gmem has no devices yet");
+	return obs_refuse(RULE_NO_DEVICE);
 }
 
 static const struct ioctl_row rows[] = {
-	{ KVM_SET_MEMORY_ATTRIBUTES, set_attributes, true },
-	{ KVM_SET_USER_MEMORY_REGION2, set_region2, false },
-	{ KVM_SET_USER_MEMORY_REGION, set_region, false },
-	{ KVM_CHECK_EXTENSION, check_extension, false },
-	{ KVM_CREATE_GUEST_MEMFD, create_guest_memfd, true },
-	{ KVM_GET_DIRTY_LOG, get_dirty_log, false },
-	{ KVM_CLEAR_DIRTY_LOG, clear_dirty_log, true },
-	{ KVM_RESET_DIRTY_RINGS, reset_dirty_rings, false },
-	{ KVM_CREATE_VCPU, create_vcpu, false },
-	{ KVM_ENABLE_CAP, enable_cap, false },
-	{ KVM_IOEVENTFD, ioeventfd, false },
-	{ KVM_REGISTER_COALESCED_MMIO, register_coalesced, false },
-	{ KVM_UNREGISTER_COALESCED_MMIO, unregister_coalesced, false },
-	{ KVM_SET_NR_MMU_PAGES, set_nr_mmu_pages, false },
-	{ KVM_SET_TSS_ADDR, set_tss_addr, false },
-	{ KVM_SET_IDENTITY_MAP_ADDR, set_identity_map_addr, false },
-	{ KVM_CREATE_IRQCHIP, create_irqchip, false },
-	{ KVM_SET_BOOT_CPU_ID, set_boot_cpu_id, false },
-	{ KVM_GET_TSC_KHZ, get_tsc_khz, false },
-	{ KVM_GET_CLOCK, get_clock, false },
-	{ KVM_SET_CLOCK, set_clock, false },
-	{ KVM_GET_IRQCHIP, no_irqchip, false },
-	{ KVM_SET_IRQCHIP, no_irqchip, false },
-	{ KVM_IRQ_LINE, no_irqchip, false },
-	{ KVM_IRQ_LINE_STATUS, no_irqchip, false },
-	{ KVM_IRQFD, no_interrupts, false },
-	{ KVM_SIGNAL_MSI, no_interrupts, false },
-	{ KVM_SET_GSI_ROUTING, no_interrupts, false },
-	{ KVM_CREATE_PIT, no_timer, false },
-	{ KVM_CREATE_PIT2, no_timer, false },
-	{ KVM_CREATE_DEVICE, no_device, false },
+	IOCTL_ROW(KVM_SET_MEMORY_ATTRIBUTES, set_attributes, true),
+	IOCTL_ROW(KVM_SET_USER_MEMORY_REGION2, set_region2, false),
+	IOCTL_ROW(KVM_SET_USER_MEMORY_REGION, set_region, false),
+	IOCTL_ROW(KVM_CHECK_EXTENSION, check_extension, false),
+	IOCTL_ROW(KVM_CREATE_GUEST_MEMFD, create_guest_memfd, true),
+	IOCTL_ROW(KVM_GET_DIRTY_LOG, get_dirty_log, false),
+	IOCTL_ROW(KVM_CLEAR_DIRTY_LOG, clear_dirty_log, true),
+	IOCTL_ROW(KVM_RESET_DIRTY_RINGS, reset_dirty_rings, false),
+	IOCTL_ROW(KVM_CREATE_VCPU, create_vcpu, false),
+	IOCTL_ROW(KVM_ENABLE_CAP, enable_cap, false),
+	IOCTL_ROW(KVM_IOEVENTFD, ioeventfd, false),
+	IOCTL_ROW(KVM_REGISTER_COALESCED_MMIO, register_coalesced, false),
+	IOCTL_ROW(KVM_UNREGISTER_COALESCED_MMIO, unregister_coalesced, false),
+	IOCTL_ROW(KVM_SET_NR_MMU_PAGES, set_nr_mmu_pages, false),
+	IOCTL_ROW(KVM_SET_TSS_ADDR, set_tss_addr, false),
+	IOCTL_ROW(KVM_SET_IDENTITY_MAP_ADDR, set_identity_map_addr, false),
+	IOCTL_ROW(KVM_CREATE_IRQCHIP, create_irqchip, false),
+	IOCTL_ROW(KVM_SET_BOOT_CPU_ID, set_boot_cpu_id, false),
+	IOCTL_ROW(KVM_GET_TSC_KHZ, get_tsc_khz, false),
+	IOCTL_ROW(KVM_GET_CLOCK, get_clock, false),
+	IOCTL_ROW(KVM_SET_CLOCK, set_clock, false),
+	IOCTL_ROW(KVM_GET_IRQCHIP, no_irqchip, false),
+	IOCTL_ROW(KVM_SET_IRQCHIP, no_irqchip, false),
+	IOCTL_ROW(KVM_IRQ_LINE, no_irqchip, false),
+	IOCTL_ROW(KVM_IRQ_LINE_STATUS, no_irqchip, false),
+	IOCTL_ROW(KVM_IRQFD, no_interrupts, false),
+	IOCTL_ROW(KVM_SIGNAL_MSI, no_interrupts, false),
+	IOCTL_ROW(KVM_SET_GSI_ROUTING, no_interrupts, false),
+	IOCTL_ROW(KVM_CREATE_PIT, no_timer, false),
+	IOCTL_ROW(KVM_CREATE_PIT2, no_timer, false),
+	IOCTL_ROW(KVM_CREATE_DEVICE, no_device, false),
 };
 
 long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg)
 {
 	long r = ioctl_run(rows, NR_ROWS(rows), vm, cmd, arg);
 
-	return r == -NO_SUCH_REQUEST ? obs_refuse(-ENOTTY, "no such request on a VM") : r;
+	return r == -NO_SUCH_REQUEST ? obs_refuse(RULE_VM_REQUEST_UNKNOWN) : r;
 }

@@ -27,12 +27,12 @@ static int check_size(const void *args, uint32_t size, uint32_t least)
 	uint32_t given;
 
 	if (!args)
-		return obs_refuse(-EINVAL, "no arguments are given");
+		return obs_refuse(RULE_LIB_NO_ARGUMENTS);
 	given = size_of(args);
 	if (given < least || given > OS_PAGE_SIZE)
-		return obs_refuse(-EINVAL, "args_size is of no version");
+		return obs_refuse(RULE_LIB_ARGS_SIZE);
 	if (given > size && !all_zero((const char *)args + size, (const char *)args + given))
-		return obs_refuse(-E2BIG, "arguments of a later version");
+		return obs_refuse(RULE_LIB_ARGS_LATER);
 	return 0;
 }
 
@@ -54,10 +54,10 @@ int lib_args_out(void *args, const void *src, uint32_t size, uint32_t least)
 	uint32_t given;
 
 	if (!args)
-		return obs_refuse(-EINVAL, "no room for the answer is given");
+		return obs_refuse(RULE_LIB_NO_ANSWER_ROOM);
 	given = size_of(args);
 	if (given < least || given > OS_PAGE_SIZE)
-		return obs_refuse(-EINVAL, "args_size is of no version");
+		return obs_refuse(RULE_LIB_ARGS_SIZE);
 	if (given > size)
 		memset((char *)args + size, 0, given - size);
 	memcpy((char *)args + sizeof(given), (const char *)src + sizeof(given),
@@ -68,11 +68,11 @@ int lib_args_out(void *args, const void *src, uint32_t size, uint32_t least)
 int lib_check_range(uint64_t offset, uint64_t size)
 {
 	if (!size)
-		return obs_refuse(-EINVAL, "size is 0");
+		return obs_refuse(RULE_LIB_SIZE_ZERO);
 	if (offset > LIB_OFFSET_MAX || size > LIB_OFFSET_MAX - offset)
-		return obs_refuse(-EINVAL, "offset + size is past what a file can have");
+		return obs_refuse(RULE_LIB_RANGE_TOO_FAR);
 	if (!lib_is_aligned(offset) || !lib_is_aligned(size))
-		return obs_refuse(-EINVAL, "offset or size is not a multiple of the page size");
+		return obs_refuse(RULE_LIB_RANGE_UNALIGNED);
 	return 0;
 }
 
@@ -83,6 +83,6 @@ int lib_check_inside(const struct gmem *g, uint64_t offset, uint64_t size)
 	if (err)
 		return err;
 	if (offset >= g->file->size || size > g->file->size - offset)
-		return obs_refuse(-EINVAL, "the range reaches past the end of the file");
+		return obs_refuse(RULE_LIB_RANGE_PAST_END);
 	return 0;
 }

@@ -81,7 +81,7 @@ static int take_callbacks(struct consumer *c, const struct gmem_consumer_callbac
 	if (err)
 		return err;
 	if (c->ops.reserved || !c->ops.begin || !c->ops.end)
-		return obs_refuse(-EINVAL, "a consumer has no begin or no end, or reserved is set");
+		return obs_refuse(RULE_LIB_CONSUMER_SHAPE);
 	return 0;
 }
 
@@ -92,9 +92,9 @@ int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops,
 	int err;
 
 	if (!g || !out)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	if (!lib_home_file(g))
-		return obs_refuse(-EREMOTE, "consumers are at the home of a file");
+		return obs_refuse(RULE_LIB_CONSUMER_HOME);
 	c = os_alloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -128,7 +128,7 @@ int gmem_change_describe(const struct gmem_change *change, struct gmem_change_in
 	struct gmem_change_info i = { 0 };
 
 	if (!change)
-		return obs_refuse(-EINVAL, "no change is given");
+		return obs_refuse(RULE_LIB_NO_CHANGE);
 	i.kind = change->kind;
 	i.offset = change->offset;
 	i.size = change->size;
@@ -170,12 +170,12 @@ int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
 	int err;
 
 	if (!g || !out)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	err = lib_check_inside(g, offset, size);
 	if (err)
 		return err;
 	if (!lib_home_file(g))
-		return obs_refuse(-EREMOTE, "bindings are at the home of a file");
+		return obs_refuse(RULE_LIB_BIND_HOME);
 	return gmem_file_bind(lib_home_file(g), offset, size, owner, out);
 }
 
@@ -189,9 +189,9 @@ int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
 		      void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size), void *arg)
 {
 	if (!g || !fn)
-		return obs_refuse(-EINVAL, "no file or no function is given");
+		return obs_refuse(RULE_LIB_NO_FUNCTION);
 	if (!lib_home_file(g))
-		return obs_refuse(-EREMOTE, "bindings are at the home of a file");
+		return obs_refuse(RULE_LIB_BIND_HOME);
 	gmem_file_for_bindings(lib_home_file(g), offset, size, fn, arg);
 	return 0;
 }

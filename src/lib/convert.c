@@ -22,9 +22,9 @@ _Static_assert(GMEM_ATTRIBUTE_PRIVATE == ATTR_PRIVATE, "one bit for private");
 static int check_convert(const struct gmem *g, const struct gmem_convert_args *a)
 {
 	if (a->flags)
-		return obs_refuse(-EINVAL, "flags is not 0");
+		return obs_refuse(RULE_LIB_CONVERT_FLAGS);
 	if (a->attributes & ~(uint64_t)GMEM_ATTRIBUTE_PRIVATE)
-		return obs_refuse(-EINVAL, "attributes has bits other than PRIVATE");
+		return obs_refuse(RULE_LIB_CONVERT_ATTRIBUTES);
 	return lib_check_inside(g, a->offset, a->size);
 }
 
@@ -37,7 +37,7 @@ int gmem_convert(struct gmem *g, struct gmem_convert_args *args)
 	if (err)
 		return err;
 	if (!g)
-		return obs_refuse(-EINVAL, "no file is given");
+		return obs_refuse(RULE_LIB_NO_FILE);
 	err = check_convert(g, &a);
 	if (err)
 		return err;
@@ -60,7 +60,7 @@ int gmem_convert(struct gmem *g, struct gmem_convert_args *args)
 int gmem_set_patience(uint32_t milliseconds)
 {
 	if (!milliseconds || milliseconds > PATIENCE_MAX_MS)
-		return obs_refuse(-ERANGE, "patience is from 1 ms to an hour");
+		return obs_refuse(RULE_LIB_PATIENCE);
 	atomic_store(&host_file_patience_ms, milliseconds);
 	return 0;
 }
@@ -73,9 +73,9 @@ uint32_t gmem_patience(void)
 int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
 {
 	if (!g || !attributes)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	if (offset >= g->file->size)
-		return obs_refuse(-EINVAL, "offset is past the end of the file");
+		return obs_refuse(RULE_LIB_OFFSET_PAST_END);
 	/* Elsewhere: asks what is shared, unless that was done. */
 	if (!lib_home_file(g)) {
 		lib_enter();
@@ -93,7 +93,7 @@ int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_exten
 	int err;
 
 	if (!g || !nr || (max && !extents))
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	err = lib_check_range(offset, size);
 	if (err)
 		return err;
@@ -108,7 +108,7 @@ int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size)
 	int err;
 
 	if (!g)
-		return obs_refuse(-EINVAL, "no file is given");
+		return obs_refuse(RULE_LIB_NO_FILE);
 	err = lib_check_range(offset, size);
 	if (err)
 		return err;
@@ -123,7 +123,7 @@ int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size)
 	int err;
 
 	if (!g)
-		return obs_refuse(-EINVAL, "no file is given");
+		return obs_refuse(RULE_LIB_NO_FILE);
 	err = lib_check_inside(g, offset, size);
 	if (err)
 		return err;

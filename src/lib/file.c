@@ -57,7 +57,7 @@ static int take_type(struct gmem *g, const struct gmem_vm_type *type)
 	if (err)
 		return err;
 	if (t.reserved)
-		return obs_refuse(-EINVAL, "reserved is not 0");
+		return obs_refuse(RULE_LIB_TYPE_RESERVED);
 	g->type = (struct gmem_type_ops){ .prepare = t.prepare,
 					  .make_private = t.make_private,
 					  .make_shared = t.make_shared,
@@ -68,12 +68,12 @@ static int take_type(struct gmem *g, const struct gmem_vm_type *type)
 static int check_create(const struct gmem_create_args *args)
 {
 	if (args->flags & ~(GMEM_MMAP | GMEM_INIT_SHARED | GMEM_THP | GMEM_HUGETLB))
-		return obs_refuse(-EINVAL, "flags has bits that are not known");
+		return obs_refuse(RULE_LIB_CREATE_FLAGS);
 	if (args->flags & GMEM_HUGETLB && args->flags & (GMEM_THP | GMEM_MMAP))
-		return obs_refuse(-EINVAL, "GMEM_HUGETLB goes neither with GMEM_THP nor GMEM_MMAP");
+		return obs_refuse(RULE_LIB_CREATE_HUGE);
 	if (!args->size || !lib_is_aligned(args->size) ||
 	    args->size > LIB_OFFSET_MAX + 1 - OS_PAGE_SIZE)
-		return obs_refuse(-EINVAL, "size is 0, too large, or not whole pages");
+		return obs_refuse(RULE_LIB_CREATE_SIZE);
 	return 0;
 }
 
@@ -134,7 +134,7 @@ int gmem_create(const struct gmem_create_args *args, struct gmem **out)
 	if (err)
 		return err;
 	if (!out)
-		return obs_refuse(-EINVAL, "no place for the result is given");
+		return obs_refuse(RULE_LIB_NO_PLACE);
 	err = check_create(&a);
 	if (err)
 		return err;
@@ -240,7 +240,7 @@ int gmem_descriptor(struct gmem *g, int *fd)
 	int err;
 
 	if (!g || !fd)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	lib_enter();
 	lib_lock_files();
 	err = handle_locked(g);
@@ -263,7 +263,7 @@ static int read_link(int fd, char link[LINK_MAX])
 	long size = fd < 0 ? -ENOENT : os_peer_link(0, fd, link, LINK_MAX);
 
 	if (size == -ENOENT)
-		return obs_refuse(-EBADF, "the descriptor is not open");
+		return obs_refuse(RULE_LIB_FD_CLOSED);
 	return size < 0 ? (int)size : 0;
 }
 
@@ -359,7 +359,7 @@ int gmem_open(int fd, uint32_t flags, struct gmem **out)
 	int err;
 
 	if (flags || !out)
-		return obs_refuse(-EINVAL, "flags is not 0, or no place for the result is given");
+		return obs_refuse(RULE_LIB_OPEN_ARGUMENTS);
 	err = read_link(fd, link);
 	if (err)
 		return err;
@@ -379,7 +379,7 @@ int gmem_get_info(struct gmem *g, struct gmem_info *info)
 	struct gmem_info i = { 0 };
 
 	if (!g)
-		return obs_refuse(-EINVAL, "no file is given");
+		return obs_refuse(RULE_LIB_NO_FILE);
 	i.flags = (g->file->flags & GMEM_FILE_MMAP ? GMEM_MMAP : 0) |
 		  (g->file->flags & GMEM_FILE_INIT_SHARED ? GMEM_INIT_SHARED : 0) |
 		  (g->file->flags & GMEM_FILE_THP ? GMEM_THP : 0) |

@@ -12,9 +12,9 @@
 int gmem_fault_begin(struct gmem *g)
 {
 	if (!g)
-		return obs_refuse(-EINVAL, "no file is given");
+		return obs_refuse(RULE_LIB_NO_FILE);
 	if (!lib_home_file(g))
-		return obs_refuse(-EREMOTE, "the hidden view of a file is at its home");
+		return obs_refuse(RULE_LIB_PAGE_HOME);
 	gmem_file_fault_begin(lib_home_file(g));
 	return 0;
 }
@@ -55,11 +55,11 @@ int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
 	int level, err;
 
 	if (!g || !addr)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	if (!lib_home_file(g))
-		return obs_refuse(-EREMOTE, "the hidden view of a file is at its home");
+		return obs_refuse(RULE_LIB_PAGE_HOME);
 	if (offset >= g->file->size)
-		return obs_refuse(-EINVAL, "offset is past the end of the file");
+		return obs_refuse(RULE_LIB_OFFSET_PAST_END);
 	err = gmem_file_page(lib_home_file(g), page, &at, &level);
 	if (!err)
 		err = prepare_private(g, page, at);
@@ -105,7 +105,7 @@ static int account_elsewhere(struct gmem *g, struct gmem_stats *s)
 	int err = os_file_backed(g->file->store_fd, &s->backed_bytes);
 
 	if (err)
-		return obs_refuse(-EIO, "the contents cannot be reached");
+		return obs_refuse(RULE_LIB_CONTENTS);
 	s->attribute_bytes = attr_map_bytes(g->file->state);
 	return count_private(g, s);
 }
@@ -116,7 +116,7 @@ int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
 	int err = 0;
 
 	if (!g)
-		return obs_refuse(-EINVAL, "no file is given");
+		return obs_refuse(RULE_LIB_NO_FILE);
 	s.size = g->file->size;
 	s.nr_pins = atomic_load(&g->file->pins.nr);
 	lib_enter();

@@ -38,15 +38,15 @@ static int take(struct gmem *g, uint64_t offset, uint64_t size, struct pin **pin
 	if (all_shared(g, offset, size))
 		return 0;
 	pin_drop(*pin);
-	return obs_refuse(-EFAULT, "a page to be pinned is private");
+	return obs_refuse(RULE_LIB_PIN_PRIVATE);
 }
 
 static int check_pin(const struct gmem *g, uint64_t offset, uint64_t size)
 {
 	if (!size)
-		return obs_refuse(-EINVAL, "size is 0");
+		return obs_refuse(RULE_LIB_SIZE_ZERO);
 	if (offset >= g->file->size || size > g->file->size - offset)
-		return obs_refuse(-EINVAL, "the range reaches past the end of the file");
+		return obs_refuse(RULE_LIB_RANGE_PAST_END);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned 
 	int err;
 
 	if (!g || !out)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	err = check_pin(g, offset, size);
 	if (err)
 		return err;
@@ -99,7 +99,7 @@ void gmem_unpin(struct gmem_pinned *p)
 int gmem_count_references(void)
 {
 	if (!pins_are_exact())
-		return obs_refuse(-EPERM, "the kernel does not tell who references a page");
+		return obs_refuse(RULE_LIB_REFERENCES);
 	pins_say_unseen();
 	return 0;
 }

@@ -14,13 +14,13 @@
 static int check_flags(const struct gmem *g, const struct gmem_map_args *a)
 {
 	if (!(g->file->flags & GMEM_FILE_MMAP))
-		return obs_refuse(-ENODEV, "the file was made without GMEM_MMAP");
+		return obs_refuse(RULE_LIB_NO_MMAP);
 	if (a->reserved || (a->flags & ~MAP_FLAGS))
-		return obs_refuse(-EINVAL, "flags that a window cannot have");
+		return obs_refuse(RULE_LIB_MAP_FLAGS);
 	if (a->prot & PROT_EXEC)
-		return obs_refuse(-EPERM, "a window cannot be executed");
+		return obs_refuse(RULE_LIB_MAP_EXEC);
 	if (a->prot & ~(PROT_READ | PROT_WRITE))
-		return obs_refuse(-EINVAL, "prot has bits that are not known");
+		return obs_refuse(RULE_LIB_MAP_PROT);
 	return 0;
 }
 
@@ -31,10 +31,10 @@ static int check_map(const struct gmem *g, struct gmem_map_args *a)
 	if (err)
 		return err;
 	if (!a->size || a->size > LIB_OFFSET_MAX - OS_PAGE_SIZE)
-		return obs_refuse(-EINVAL, "size is 0 or too large");
+		return obs_refuse(RULE_LIB_MAP_SIZE);
 	a->size = os_page_up(a->size);
 	if ((a->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !lib_is_aligned(a->addr))
-		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
+		return obs_refuse(RULE_LIB_ADDRESS_UNALIGNED);
 	return lib_check_range(a->offset, a->size);
 }
 
@@ -47,7 +47,7 @@ int gmem_map(struct gmem *g, const struct gmem_map_args *args, void **addr)
 	if (err)
 		return err;
 	if (!g || !addr)
-		return obs_refuse(-EINVAL, "no file, or no place for the result, is given");
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
 	err = check_map(g, &a);
 	if (err)
 		return err;
@@ -71,11 +71,11 @@ static bool is_ready(void)
 static int check_place(const void *addr, uint64_t *size)
 {
 	if (!is_ready())
-		return obs_refuse(-EINVAL, "no file was ever made or opened: there are no windows");
+		return obs_refuse(RULE_LIB_NO_WINDOWS);
 	if (!lib_is_aligned((uintptr_t)addr))
-		return obs_refuse(-EINVAL, "addr is not a multiple of the page size");
+		return obs_refuse(RULE_LIB_ADDRESS_UNALIGNED);
 	if (os_page_up(*size) < *size || os_page_up(*size) > LIB_OFFSET_MAX)
-		return obs_refuse(-EINVAL, "size is too large");
+		return obs_refuse(RULE_LIB_PLACE_SIZE);
 	*size = os_page_up(*size);
 	return 0;
 }
@@ -108,16 +108,16 @@ int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to
 	int err;
 
 	if (!out)
-		return obs_refuse(-EINVAL, "no place for the result is given");
+		return obs_refuse(RULE_LIB_NO_PLACE);
 	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED))
-		return obs_refuse(-EINVAL, "flags other than MREMAP_MAYMOVE and MREMAP_FIXED");
+		return obs_refuse(RULE_LIB_REMAP_FLAGS);
 	err = check_place(addr, &old_size);
 	if (!err)
 		err = check_place(to, &size);
 	if (err)
 		return err;
 	if (!is_window((uintptr_t)addr))
-		return obs_refuse(-EFAULT, "no window is there");
+		return obs_refuse(RULE_LIB_NO_WINDOW);
 	lib_lock_windows();
 	ret = host_map_mremap(lib_host_map(), (uintptr_t)addr, old_size, size, flags,
 			      (uintptr_t)to);

@@ -56,7 +56,7 @@ static int look_at_pins(struct host_file *f, const struct gmem_change *ch)
 	pins_check(f, ch->offset, ch->size, refuse, &l);
 	if (!l.refused)
 		return 0;
-	return obs_refuse(-EAGAIN, "a page of the range is held (a pipe, a pin)");
+	return obs_refuse(RULE_CONVERT_HELD);
 }
 
 static int prepare(struct gmem_consumer *c, const struct gmem_change *ch)
@@ -93,7 +93,7 @@ static int hide_everywhere(struct host_file *f, const struct gmem_change *ch)
 	if (!err)
 		err = look_at_pins(f, ch);
 	if (!err && !share_commit(ch))
-		err = obs_refuse(-EAGAIN, "who asked for the conversion has given up waiting");
+		err = obs_refuse(RULE_CONVERT_GIVEN_UP);
 	if (err)
 		show_again(f, ch);
 	return err;
@@ -120,7 +120,7 @@ static int begin(struct gmem_consumer *c, const struct gmem_change *ch)
 	err = host_map_show(f->map, f, ch->offset, ch->size);
 	if (!err && !share_commit(ch)) {
 		hide_again(f, ch);
-		err = obs_refuse(-EAGAIN, "who asked for the conversion has given up waiting");
+		err = obs_refuse(RULE_CONVERT_GIVEN_UP);
 	}
 	return err;
 }

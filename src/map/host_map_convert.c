@@ -144,7 +144,7 @@ static int hide_in_steps(struct host_map *m, struct host_file *f, uint64_t offse
 	for (at = offset; at < end && !err; at = next) {
 		next = lower((at & ~(STEP - 1)) + STEP, end);
 		if (at > offset && os_signal_pending())
-			return obs_refuse(-EINTR, "a signal waits, and much is to be hidden");
+			return obs_refuse(RULE_CONVERT_HIDE_SIGNAL);
 		err = each_window(m, f, at, next, hide_part);
 	}
 	return err;
@@ -153,10 +153,7 @@ static int hide_in_steps(struct host_map *m, struct host_file *f, uint64_t offse
 /* With pages that are hidden one by one, and no userfaultfd, half of vm.max_map_count is the end. */
 static int no_room(int err)
 {
-	return err == -ENOMEM
-		       ? obs_refuse(err, "no room for what hides or shows the pages in a window: "
-					 "mappings, address space or memory")
-		       : err;
+	return err == -ENOMEM ? obs_refuse_as(RULE_CONVERT_NO_MAPPINGS, err) : err;
 }
 
 int host_map_hide(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)

@@ -209,8 +209,8 @@ static void settle(struct share_round *r, struct share *s, uint32_t slot)
 		note_pinned(r, c);
 	/* Nobody has to believe it. */
 	if (result && !r->err)
-		r->err = obs_refuse(result < 0 && result >= -4095 ? result : -EIO,
-				    "another process holds a page, or has no memory to hide it");
+		r->err = obs_refuse_as(RULE_CONVERT_ELSEWHERE,
+				       result < 0 && result >= -4095 ? result : -EIO);
 	free_place(s, slot, r->command[slot]);
 	set_posted(r, slot, false);
 	r->command[slot] = NO_PLACE;
@@ -262,8 +262,7 @@ static void give_up(struct share_round *r, struct share *s)
 		leave_one(r, s, i);
 		fall_behind(s, i);
 		if (r->kind != SHARE_SHOW && !r->err)
-			r->err = obs_refuse(-EAGAIN,
-					    "a process that has the file did not answer in time");
+			r->err = obs_refuse(RULE_CONVERT_NO_ANSWER);
 	}
 }
 

@@ -343,7 +343,7 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 	if (now < p->end)
 		return 0;
 	if (take_back(r))
-		return obs_refuse(-EAGAIN, "the guest_memfd's own process does not answer");
+		return obs_refuse(RULE_GMEM_HOME_SILENT);
 	/* A punch that came after its caller went on would free what he has written since. */
 	return r->kind == SHARE_CONVERT ? -EINPROGRESS : 0;
 }
@@ -510,7 +510,7 @@ static int ask_to_convert(struct share_link *l, struct share_request *r, struct 
 	r->max = c->refused ? c->max_refused : 0;
 	/* The home may be quicker than our first look for one. */
 	if (os_signal_pending())
-		return obs_refuse(-EINTR, "a signal waits, and another process is to be asked");
+		return obs_refuse(RULE_CONVERT_SIGNAL_ELSEWHERE);
 	err = share_ask(l, r);
 	if (err == -EINPROGRESS)
 		return 0;

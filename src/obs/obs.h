@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "obs/record.h"
+#include "obs/rules.h"
 #include "os/context.h"
 #include "os/os.h"
 
@@ -52,10 +53,7 @@ void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long res
 enum obs_numbered { OBS_NUMBER_VM, OBS_NUMBER_FILE, OBS_NR_NUMBERED };
 uint16_t obs_new_number(enum obs_numbered what);
 
-/* A call is refused: err is -errno, rule one sentence that names the rule. Returns err, so that the
- * place that refuses reads: return obs_refuse(-EINVAL, "flags has bits the VM does not support"). */
-int obs_refuse(int err, const char *rule);
-/* What obs_refuse() tells of a rule with a number: it is the thread's last refusal, and a record. */
+/* What obs_refuse() (obs/rules.h) tells: it is the thread's last refusal, and a record. */
 void obs_refused(int err, uint16_t rule);
 
 /* ---- whoever starts and ends a process (shim) ---------------------------------------------- */

@@ -89,23 +89,27 @@ static const char *errno_name(int err)
 		NAME(E2BIG),  NAME(EBADF),	NAME(EAGAIN),	 NAME(ENOMEM), NAME(EACCES),
 		NAME(EFAULT), NAME(EBUSY),	NAME(EEXIST),	 NAME(ENODEV), NAME(EINVAL),
 		NAME(ENFILE), NAME(EMFILE),	NAME(ENOTTY),	 NAME(EFBIG),  NAME(ENOSPC),
-		NAME(ESPIPE), NAME(EOPNOTSUPP), NAME(EHWPOISON),
+		NAME(ESPIPE), NAME(EOPNOTSUPP), NAME(EHWPOISON), NAME(ERANGE), NAME(EREMOTE),
+		NAME(EXDEV),  NAME(EOVERFLOW),
 	};
 #undef NAME
 
 	return (size_t)err < sizeof(names) / sizeof(names[0]) ? names[err] : NULL;
 }
 
-void os_log_refusal(int err, const char *rule)
+void os_log_refusal(int err, const char *request, const char *rule, const char *id)
 {
 	char line[LINE_SIZE + 1];
 	size_t len = start(line);
 	const char *name = errno_name(-err);
 
 	if (name)
-		len += os_format(line + len, LINE_SIZE - len, "%s: %s", name, rule);
+		len += os_format(line + len, LINE_SIZE - len, "%s: ", name);
 	else
-		len += os_format(line + len, LINE_SIZE - len, "errno %d: %s", -err, rule);
+		len += os_format(line + len, LINE_SIZE - len, "errno %d: ", -err);
+	if (request)
+		len += os_format(line + len, LINE_SIZE - len, "%s: ", request);
+	len += os_format(line + len, LINE_SIZE - len, "%s [%s]", rule, id);
 	emit(line, len);
 }
 

@@ -167,7 +167,8 @@ void os_log_set(const char *wanted);
 /* Whether refused calls name the rule that refused them (GMEM_LOG=why; implied by DEBUG). */
 void os_log_set_why(bool why);
 bool os_log_why(void);
-void os_log_refusal(int err, const char *rule);
+/* "gmem: EINVAL: REQUEST: RULE [ID]". request: NULL: not known. */
+void os_log_refusal(int err, const char *request, const char *rule, const char *id);
 /* Where lines go; 2 at first. */
 void os_log_set_fd(int fd);
 /* One line on stderr, "gmem: " in front. */

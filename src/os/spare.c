@@ -126,7 +126,9 @@ int os_spare_take(const char *name, int *fd)
 	if (*fd >= 0)
 		return 0;
 	if (os_log_why())
-		os_log_refusal(-EMFILE, "seccomp: the memfds made before the filter are used up");
+		os_log_refusal(-EMFILE, NULL,
+			       "seccomp: the memfds made before the filter are used up",
+			       "SPARE_MEMFDS");
 	return -EMFILE;
 }
 

@@ -45,9 +45,9 @@ void os_log(enum os_log_level level, const char *fmt, ...)
 	sim_record_text(text);
 }
 
-void os_log_refusal(int err, const char *rule)
+void os_log_refusal(int err, const char *request, const char *rule, const char *id)
 {
-	sim_note("refused, %d: %s", err, rule);
+	sim_note("refused, %d: %s", err, id);
 }
 
 /* The folders before ours are the builder's. */

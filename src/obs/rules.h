@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * rules: why a call is refused. rules.def has all of them; a place that refuses names its rule, and the rule
+ * has the errno: return obs_refuse(RULE_MEMSLOT_FLAGS).
+ *
+ * Any thread, any lock held, from signal handlers; never blocks and allocates nothing. What the thread was refused
+ * last is kept for it, without a lock.
+ */
+#ifndef GMEM_OBS_RULES_H
+#define GMEM_OBS_RULES_H
+
+#include <stdint.h>
+
+enum obs_rule {
+	RULE_NONE,
+#define RULE(id, ...) RULE_##id,
+#define RULE_AS(id, ...) RULE_##id,
+#include "obs/rules.def"
+#undef RULE
+#undef RULE_AS
+	OBS_NR_RULES
+};
+
+/* What the program asked for: requests.def. */
+enum obs_request {
+	REQ_NONE,
+#define REQUEST(name, ...) REQ_##name,
+#include "obs/requests.def"
+#undef REQUEST
+	OBS_NR_REQUESTS
+};
+
+/* Refuses by this rule: returns -errno. */
+int obs_refuse(enum obs_rule rule);
+/* The same for a rule whose errno the place knows (RULE_AS). err is -errno; returns it. */
+int obs_refuse_as(enum obs_rule rule, int err);
+/* The same for what is no mistake and happens often (KVM_RUN and a signal): told only to those who ask for everything. */
+int obs_refuse_quietly(enum obs_rule rule);
+
+/* Around a request of the program: refusals in between are this request's. Returns what was on before, for end. */
+enum obs_request obs_request_begin(enum obs_request request);
+/* r: what the request returns. An errno that no rule gave has one of the host's from here on. Returns r. */
+long obs_request_end(enum obs_request before, long r);
+
+struct obs_refusal {
+	enum obs_rule rule; /* RULE_NONE: there was none yet */
+	int err;	    /* -errno; 0: there was none since the last request began */
+};
+
+/* The thread's last one. */
+struct obs_refusal obs_last_refusal(void);
+
+/* "MEMSLOT_FLAGS"; its sentence; "KVM_RUN", NULL for REQ_NONE. */
+const char *obs_rule_id(enum obs_rule rule);
+const char *obs_rule_text(enum obs_rule rule);
+const char *obs_request_name(enum obs_request request);
+
+#endif
