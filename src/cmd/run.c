@@ -2,8 +2,12 @@
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
 #include "cmd/opts.h"
+#include "cmd/traced.h"
+#include "cmd/watch.h"
 
 static struct launch launch;
+static const char *trace;
+static bool observe;
 
 static const struct opt opts[] = {
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
@@ -14,8 +18,27 @@ static const struct opt opts[] = {
 	  "what guest_memfds are made of: 4k (default), thp, or 2m: vm.nr_hugepages",
 	  .value = &launch.pages },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
+	{ "trace", "FILE", "write what happens into FILE: see `gmem trace`", .value = &trace },
+	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
 	{ 0 },
 };
+
+/* Whoever wants to know something of the program is added here. */
+static int run_watched(const struct cmd *cmd, char **argv)
+{
+	struct traced traced;
+	struct watch w;
+	int ret = watch_begin(cmd, 0, &w);
+
+	if (ret != EXIT_OK)
+		return ret;
+	ret = traced_begin(&traced, &w, trace);
+	if (ret == EXIT_OK)
+		ret = watch_run(&w, &launch, argv);
+	traced_end(&traced, launch.quiet);
+	watch_end(&w);
+	return ret;
+}
 
 static int run(const struct cmd *cmd, int argc, char **argv)
 {
@@ -25,6 +48,8 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		return EXIT_USAGE;
 	if (first >= argc)
 		return cmd_usage_error(cmd, "no program given");
+	if (trace || observe)
+		return run_watched(cmd, argv + first);
 	return launch_exec(cmd, &launch, argv + first);
 }
 
@@ -35,7 +60,9 @@ const struct cmd cmd_run = {
 	.details =
 		"The exit status is the program's; 127: not found, 126: cannot be run, or is out\n"
 		"of reach (static, set-user-ID, 32-bit, Go or built for another C library), which\n"
-		"is also refused when a program under gmem starts one.\n",
+		"is also refused when a program under gmem starts one. With --trace or --observe\n"
+		"gmem stays as the program's parent, and 128 + n is the status of a program that\n"
+		"signal n has ended.\n",
 	.opts = opts,
 	.run = run,
 };

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "cmd/watch.h"
+
+#include "cmd/cmd.h"
+#include "cmd/launch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_MS 10
+#define SNAPSHOT_NS 250000000ull
+
+static const int forwarded[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+				 SIGUSR2, SIGCONT, SIGTSTP, SIGALRM, SIGWINCH };
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+int watch_begin(const struct cmd *cmd, uint32_t ring, struct watch *w)
+{
+	int err;
+
+	*w = (struct watch){ .cmd = cmd, .signals = -1 };
+	err = see_region_make(ring ? ring : OBS_DEFAULT_RING, false, &w->region);
+	if (!err) {
+		err = see_drain_begin(w->region.r, &w->drain);
+		if (err)
+			see_region_close(&w->region);
+	}
+	if (err)
+		cmd_complain(cmd, "no memory to observe with: %s", strerror(-err));
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+void watch_add(struct watch *w, struct see_sink *sink)
+{
+	if (w->nr_sinks == SEE_MAX_SINKS)
+		abort();
+	w->sinks[w->nr_sinks++] = sink;
+	if (sink->wants_records)
+		w->region.r->wants_records = 1;
+}
+
+void watch_end(struct watch *w)
+{
+	see_drain_end(&w->drain);
+	see_region_close(&w->region);
+}
+
+/* ---- the program ---------------------------------------------------------------------------- */
+
+static void set_environment(const struct watch *w, int parent)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", parent, w->region.fd);
+	setenv("GMEM_OBS", path, 1);
+}
+
+/* All signals that we take wait in the signalfd from before the program exists. */
+static int start(struct watch *w, const struct launch *l, char **argv)
+{
+	int parent = (int)getpid();
+	sigset_t ours, old;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGCHLD);
+	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+		sigaddset(&ours, forwarded[i]);
+	sigprocmask(SIG_BLOCK, &ours, &old);
+	/* Ignored it would not be told at all. */
+	signal(SIGCHLD, SIG_DFL);
+	w->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+	fflush(NULL);
+	w->pid = w->signals < 0 ? -1 : (int)fork();
+	if (w->pid < 0) {
+		cmd_complain(w->cmd, "cannot start a process: %s", strerror(errno));
+		return EXIT_CANNOT_RUN;
+	}
+	if (!w->pid) {
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		set_environment(w, parent);
+		_exit(launch_exec(w->cmd, l, argv));
+	}
+	return EXIT_OK;
+}
+
+/* Who sits at the terminal means the whole foreground group, and the program is in it. */
+static void forward(const struct watch *w)
+{
+	struct signalfd_siginfo info;
+
+	while (read(w->signals, &info, sizeof(info)) == sizeof(info)) {
+		bool sent = info.ssi_code <= 0 && (int)info.ssi_pid != w->pid;
+
+		if ((int)info.ssi_signo != SIGCHLD && sent)
+			kill(w->pid, (int)info.ssi_signo);
+	}
+}
+
+/* True when the program has ended. */
+static bool look_after(const struct watch *w, int *status)
+{
+	int s;
+
+	while (waitpid(w->pid, &s, WNOHANG | WUNTRACED) == w->pid) {
+		if (WIFSTOPPED(s)) {
+			raise(SIGSTOP);
+			kill(w->pid, SIGCONT);
+			continue;
+		}
+		*status = WIFSIGNALED(s) ? 128 + WTERMSIG(s) : WEXITSTATUS(s);
+		return true;
+	}
+	return false;
+}
+
+/* ---- sinks ------------------------------------------------------------------------------------ */
+
+static size_t drain(struct watch *w, bool final)
+{
+	return see_drain(&w->drain, w->sinks, w->nr_sinks, now_ns(), final);
+}
+
+static void each_snapshot(struct watch *w)
+{
+	for (size_t i = 0; i < w->nr_sinks; i++) {
+		struct see_sink *s = w->sinks[i];
+
+		if (s->snapshot && !s->failed)
+			s->failed = s->snapshot(s->own, w->region.r) != 0;
+	}
+}
+
+static void each_end(struct watch *w, int status)
+{
+	for (size_t i = 0; i < w->nr_sinks; i++) {
+		struct see_sink *s = w->sinks[i];
+
+		if (s->end && !s->failed)
+			s->failed = s->end(s->own, w->region.r, status) != 0;
+	}
+}
+
+/* A ring that fills is looked at again at once. */
+static int until_it_ends(struct watch *w)
+{
+	struct pollfd p = { .fd = w->signals, .events = POLLIN };
+	uint64_t last = now_ns(), now;
+	int status = EXIT_FAILED;
+
+	for (;;) {
+		bool is_busy = drain(w, false) > w->region.r->ring.nr / 16;
+
+		now = now_ns();
+		if (now - last >= SNAPSHOT_NS) {
+			each_snapshot(w);
+			last = now;
+		}
+		if (poll(&p, 1, is_busy ? 0 : LOOK_MS) > 0)
+			forward(w);
+		if (look_after(w, &status))
+			return status;
+	}
+}
+
+int watch_run(struct watch *w, const struct launch *l, char **argv)
+{
+	int status = start(w, l, argv);
+
+	if (status == EXIT_OK) {
+		status = until_it_ends(w);
+		drain(w, true);
+	}
+	if (w->signals >= 0)
+		close(w->signals);
+	each_end(w, status);
+	return status;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "see/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct trace_writer {
+	struct see_sink sink;
+	int fd;
+	int err; /* the first write that failed; nothing is written after it */
+	uint32_t nr_processes, nr_modules;
+	struct trace_totals totals;
+};
+
+uint64_t trace_checksum(const void *data, uint64_t size)
+{
+	const unsigned char *p = data;
+	uint64_t sum = 0xcbf29ce484222325ull, word;
+
+	for (; size; p += sizeof(word), size -= size < sizeof(word) ? size : sizeof(word)) {
+		word = 0;
+		memcpy(&word, p, size < sizeof(word) ? size : sizeof(word));
+		sum = (sum ^ word) * 0x100000001b3ull;
+	}
+	return sum;
+}
+
+static int write_all(struct trace_writer *w, struct iovec *v, int nr)
+{
+	while (!w->err && nr) {
+		ssize_t n = writev(w->fd, v, nr);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			w->err = -errno;
+		for (; n > 0 && nr && (size_t)n >= v->iov_len; v++, nr--)
+			n -= (ssize_t)v->iov_len;
+		if (n > 0 && nr) {
+			v->iov_base = (char *)v->iov_base + n;
+			v->iov_len -= (size_t)n;
+		}
+	}
+	return w->err;
+}
+
+static int put(struct trace_writer *w, enum trace_chunk_kind kind, const void *data, size_t size)
+{
+	struct trace_chunk chunk = {
+		.kind = kind,
+		.size = (uint32_t)size,
+		.checksum = trace_checksum(data, size),
+	};
+	struct iovec v[] = { { &chunk, sizeof(chunk) }, { (void *)(uintptr_t)data, size } };
+
+	return write_all(w, v, 2);
+}
+
+/* ---- tables ------------------------------------------------------------------------------------ */
+
+static bool put_process(struct trace_writer *w, const struct obs_region *r, uint32_t i)
+{
+	const struct obs_process *p = obs_process_at(r, i);
+	struct trace_process out = { .place = i };
+
+	if (!atomic_load_explicit(&p->state, memory_order_acquire))
+		return false;
+	out.pid = p->pid;
+	out.parent = p->parent;
+	out.start = p->start;
+	memcpy(out.name, p->name, sizeof(out.name));
+	return put(w, TRACE_PROCESS, &out, sizeof(out)) == 0;
+}
+
+static bool put_module(struct trace_writer *w, const struct obs_region *r, uint32_t i)
+{
+	const struct obs_module *m = obs_module_at(r, i);
+	struct trace_module out = { 0 };
+
+	out.process = atomic_load_explicit(&m->process, memory_order_acquire);
+	if (!out.process--)
+		return false;
+	out.build_id_size = m->build_id_size;
+	out.start = m->start;
+	out.end = m->end;
+	out.base = m->base;
+	memcpy(out.build_id, m->build_id, sizeof(out.build_id));
+	memcpy(out.path, m->path, sizeof(out.path));
+	return put(w, TRACE_MODULE, &out, sizeof(out)) == 0;
+}
+
+/* What is new in the tables comes before the records that refer to it. */
+static void put_tables(struct trace_writer *w, const struct obs_region *r)
+{
+	uint32_t nr = atomic_load(&r->nr_processes);
+
+	for (; w->nr_processes < nr && w->nr_processes < OBS_MAX_PROCESSES; w->nr_processes++) {
+		if (!put_process(w, r, w->nr_processes))
+			break;
+	}
+	nr = atomic_load(&r->nr_modules);
+	for (; w->nr_modules < nr && w->nr_modules < OBS_MAX_MODULES; w->nr_modules++) {
+		if (!put_module(w, r, w->nr_modules))
+			break;
+	}
+}
+
+/* ---- the sink ----------------------------------------------------------------------------------- */
+
+static int on_records(void *own, const struct obs_region *r, const struct obs_record *records,
+		      size_t nr)
+{
+	struct trace_writer *w = own;
+
+	put_tables(w, r);
+	w->totals.nr_records += nr;
+	return put(w, TRACE_RECORDS, records, nr * sizeof(*records));
+}
+
+static int on_lost(void *own, const struct obs_region *r, uint64_t nr)
+{
+	struct trace_writer *w = own;
+	struct trace_lost lost = { .nr = nr };
+
+	w->totals.nr_lost += nr;
+	return put(w, TRACE_LOST, &lost, sizeof(lost));
+}
+
+static int on_end(void *own, const struct obs_region *r, int status)
+{
+	struct trace_writer *w = own;
+	struct trace_end end = {
+		.status = status,
+		.nr_records = w->totals.nr_records,
+		.nr_lost = w->totals.nr_lost,
+	};
+
+	put_tables(w, r);
+	return put(w, TRACE_END, &end, sizeof(end));
+}
+
+static int put_header(struct trace_writer *w, const struct obs_region *r)
+{
+	struct trace_header h = {
+		.magic = TRACE_MAGIC,
+		.version = TRACE_VERSION,
+		.header_size = sizeof(h),
+		.record_size = sizeof(struct obs_record),
+		.simulated = r->simulated,
+		.tsc_khz = r->tsc_khz,
+		.tsc = r->tsc,
+		.clock_ns = r->clock_ns,
+		.wallclock_ns = r->wallclock_ns,
+	};
+	struct iovec v = { &h, sizeof(h) };
+
+	return write_all(w, &v, 1);
+}
+
+int trace_writer_open(const char *path, const struct obs_region *r, struct trace_writer **out)
+{
+	struct trace_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	w->err = w->fd < 0 ? -errno : 0;
+	w->sink = (struct see_sink){
+		.name = "trace",
+		.own = w,
+		.wants_records = true,
+		.records = on_records,
+		.lost = on_lost,
+		.end = on_end,
+	};
+	if (!w->err && !put_header(w, r)) {
+		*out = w;
+		return 0;
+	}
+	return trace_writer_close(w).err;
+}
+
+struct see_sink *trace_writer_sink(struct trace_writer *w)
+{
+	return &w->sink;
+}
+
+struct trace_totals trace_writer_close(struct trace_writer *w)
+{
+	struct trace_totals totals = w->totals;
+
+	totals.err = w->err;
+	if (w->fd >= 0 && close(w->fd) && !totals.err)
+		totals.err = -errno;
+	free(w);
+	return totals;
+}
