@@ -193,6 +193,7 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 /* At home. The VM outlives the call: the count that the file has of it is given back last. */
 static void release_file(struct gmem *g)
 {
+	account_before_end();
 	os_mutex_lock(&g->vm->slots_lock);
 	gmem_file_release(g->file);
 	os_mutex_unlock(&g->vm->slots_lock);
@@ -283,6 +284,7 @@ int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t s
 
 	if (err)
 		return err;
+	account_changed();
 	if (mode & FALLOC_FL_PUNCH_HOLE)
 		return host_file_punch(g->host, (uint64_t)offset, (uint64_t)size);
 	return host_file_allocate(g->host, (uint64_t)offset, (uint64_t)size);

@@ -91,6 +91,7 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 	c.offset = c.error_offset = a.offset;
 	c.size = a.size;
 	c.attributes = (uint32_t)a.attributes;
+	account_changed();
 	err = host_file_convert(g->host, &c);
 	if (!err)
 		return 0;
@@ -130,8 +131,10 @@ static int tell_refused(const struct gmem_ioctl_convert *a, const struct gmem_co
 static long convert_and_tell(struct gmem *g, struct gmem_ioctl_convert *a,
 			     struct gmem_conversion *c)
 {
-	int err = host_file_convert(g->host, c);
+	int err;
 
+	account_changed();
+	err = host_file_convert(g->host, c);
 	a->nr_refused = err ? c->nr_refused : 0;
 	a->error_offset = err ? c->error_offset : a->error_offset;
 	if (err && tell_refused(a, c))

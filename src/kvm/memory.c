@@ -257,3 +257,4 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 	os_mutex_unlock(&vm->slots_lock);
 	return err;
 }
+	account_changed();

@@ -12,6 +12,7 @@
 #include <gmem/uapi.h>
 
 #include "cpu/cpu.h"
+#include "kvm/account.h"
 #include "kvm/kvm.h"
 #include "kvm/profile.h"
 #include "map/host_file.h"
@@ -61,6 +62,7 @@ struct coalesced_zone {
 
 struct vm {
 	struct kvm_object object;
+	struct account_vm_link account;
 	struct interval hva; /* around what its slots stand on; empty: it has had none (hva.c) */
 	const struct vm_type *type;
 	bool has_private;

@@ -31,6 +31,8 @@ int vm_create(uint64_t type, struct vm **out)
 	os_mutex_init(&vm->lock);
 	os_mutex_init(&vm->ring_lock);
 	os_rwlock_init(&vm->io_lock);
+	account_add(vm);
+	obs_count(OBS_VM_MADE, type, vm->account.number, 0);
 	*out = vm;
 	return 0;
 }
@@ -47,10 +49,12 @@ static void delete_slots(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
+	account_remove(vm);
 	hva_forget(vm);
 	delete_slots(vm);
 	ioevent_destroy(vm);
 	mmu_destroy(vm->mmu);
+	obs_count(OBS_VM_GONE, vm->type->type, vm->account.number, 0);
 	os_free(vm, sizeof(*vm));
 }
 

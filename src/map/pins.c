@@ -350,6 +350,21 @@ uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 	return t.nr;
 }
 
+void pins_told(struct host_file *f, void (*fn)(void *arg, uint64_t offset, uint64_t size),
+	       void *arg)
+{
+	struct teller t = { .refuse = fn, .arg = arg, .to = f->size };
+
+	if (!meets_any(f, t.from, t.to))
+		return;
+	pipes_look(f);
+	os_mutex_lock(&lock);
+	t.hits = find_hits(f, t.from, t.to);
+	tell_hits_until(&t, UINT64_MAX);
+	flush(&t);
+	os_mutex_unlock(&lock);
+}
+
 void pins_count(struct share_link *l, void (*fn)(struct share_link *l, uint32_t nr))
 {
 	uint32_t nr = 0;

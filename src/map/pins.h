@@ -52,6 +52,10 @@ bool pin_same(struct pin *a, struct pin *b);
 uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 		    void (*refuse)(void *arg, uint64_t offset, uint64_t size), void *arg);
 
+/* The same for all of f, but for those that nobody told us of: what is there, for who only looks. Any time. */
+void pins_told(struct host_file *f, void (*fn)(void *arg, uint64_t offset, uint64_t size),
+	       void *arg);
+
 /* How many pins there are on files that l leads to, for fn: none comes or goes meanwhile. */
 struct share_link;
 void pins_count(struct share_link *l, void (*fn)(struct share_link *l, uint32_t nr));

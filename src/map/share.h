@@ -112,7 +112,7 @@ void share_before_fork(struct host_map *m);
 void share_after_fork_in_parent(struct host_map *m);
 void share_after_fork_in_child(struct host_map *m);
 
-/* ---- host_file.c, for the files of the share alone ---------------------------------------------- */
+/* ---- host_file.c, for the files of the share and who looks at all files ------------------------ */
 
 void host_file_for_each(void (*fn)(struct host_file *f, void *arg), void *arg);
 /* Counted; NULL. link NULL: at home. */

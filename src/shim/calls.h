@@ -69,6 +69,9 @@ bool calls_adopt_late(int fd);
 /* At the start of a program: those that came over exec. */
 void calls_adopt_inherited(void);
 
+/* The process is about to end in order; does nothing in a vfork child. */
+void calls_before_exit(void);
+
 /* Around a fork: nobody is in the middle of changing a mapping. */
 void calls_map_lock(void);
 void calls_map_unlock(void);

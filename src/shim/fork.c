@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "shim/fork.h"
 
+#include "kvm/account.h"
 #include "map/pins.h"
 #include "map/share.h"
 #include "os/fault.h"
@@ -42,6 +43,7 @@ void fork_before(void)
 	if (atomic_load(&handle_count))
 		fdtable_for_each(0, ~0u, arm_one);
 	calls_map_lock();
+	account_before_fork();
 	/* Also where there is nothing yet: another thread may be about to make, or to receive, the first file. Waits
 	 * for conversions, so it is before the locks of a moment. */
 	share_before_fork(kvm_host_map());
@@ -58,6 +60,7 @@ void fork_in_parent(void)
 	kvm_after_fork_in_parent();
 	pins_after_fork_in_parent();
 	share_after_fork_in_parent(kvm_host_map());
+	account_after_fork_in_parent();
 	calls_map_unlock();
 	shim_leave();
 }
@@ -72,6 +75,7 @@ void fork_in_child(void)
 	kvm_after_fork_in_child();
 	pins_after_fork_in_child();
 	share_after_fork_in_child(kvm_host_map());
+	account_after_fork_in_child();
 	calls_map_unlock();
 	shim_leave();
 }

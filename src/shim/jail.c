@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 
+#include "kvm/account.h"
 #include "map/host_file.h"
 #include "map/host_map.h"
 #include "map/share.h"
@@ -44,6 +45,7 @@ static void prepare(void)
 		       "processes will find no guest_memfd made from here on",
 		       -no_share);
 	handle_start_watcher();
+	account_get_ready();
 	err = host_map_get_ready(kvm_host_map());
 	if (err)
 		os_log(OS_LOG_WARN, "the guard of private pages is not complete (%d)", -err);
@@ -69,18 +71,29 @@ static long call(long nr, const uint64_t a[5])
 
 /* A value above 0 of TSYNC says that another thread stood in the way: then nothing was installed, but to
  * stay in the jail does no harm. */
+/* One for all threads of the process. */
+static bool is_for_all(long nr, const uint64_t a[5])
+{
+	return nr == SYS_seccomp && a[0] == SECCOMP_SET_MODE_FILTER &&
+	       a[1] & SECCOMP_FILTER_FLAG_TSYNC;
+}
+
 static long install(long nr, const uint64_t a[5])
 {
-	bool inside = os_jailed();
+	bool inside = os_jailed(), for_all = is_for_all(nr, a);
 	long ret;
 
 	if (!inside) {
 		prepare();
 		os_jail_enter();
 	}
+	if (for_all)
+		account_set_blind(true);
 	ret = call(nr, a);
 	if (ret < 0 && !inside)
 		os_jail_leave();
+	if (ret < 0 && for_all && !inside)
+		account_set_blind(false);
 	return ret;
 }
 

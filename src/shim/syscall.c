@@ -400,6 +400,10 @@ static bool on_processes(const struct call *c, long *ret)
 	case SYS_clone:
 		*ret = calls_raw_clone(a[0], a + 1);
 		return true;
+	case SYS_exit_group:
+		calls_before_exit();
+		*ret = pass(c);
+		return true;
 	case SYS_execve:
 		*ret = exec_run(AT_FDCWD, (const char *)(uintptr_t)a[0], list_at(a[1]),
 				list_at(a[2]), 0);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Who is accounted, and the thread that looks. */
+#include "kvm/account.h"
+
+#include "kvm/vm.h"
+#include "os/peer.h"
+#include "os/signal.h"
+
+#define PERIOD_NS 100000000
+#define SOON_NS 10000000
+#define PAUSE_FACTOR 20 /* a look may cost a twentieth of the time */
+#define PATIENCE_NS 200000000
+
+static struct {
+	struct os_mutex lock;
+	struct vm *vms;
+	uint32_t last_number;
+	bool blind;
+	struct account_walker *walker;
+	struct os_thread *thread; /* NULL: nobody looks */
+	/* What the thread works with; stays from when there is a thread. */
+	struct obs_region *region;
+	struct account_area *area;
+	_Atomic bool looks;   /* there is a thread, in this process */
+	_Atomic bool is_last; /* what is made now is what the process leaves */
+	_Atomic uint32_t waiting;
+	_Atomic uint64_t looked_ns;
+} account;
+
+/* ---- the thread -------------------------------------------------------------------------------- */
+
+static uint64_t publish(uint32_t wanted)
+{
+	uint64_t start = os_clock_ns();
+	bool is_last = atomic_load(&account.is_last);
+	struct account_snapshot *before, *to;
+
+	os_mutex_lock(&account.lock);
+	to = account_begin(account.area, &before);
+	account_walk(account.walker, account.vms, account.blind, before, to);
+	os_mutex_unlock(&account.lock);
+	to->flags |= is_last ? ACCOUNT_LAST : 0;
+	to->number = before ? before->number + 1 : 0;
+	to->time_ns = os_clock_ns();
+	to->cost_ns = to->time_ns - start;
+	account_finish(account.area, to);
+	atomic_store(&account.looked_ns, to->time_ns);
+	atomic_store(&account.area->answered, wanted);
+	if (atomic_load(&account.waiting))
+		os_shared_wake(&account.area->answered);
+	return to->cost_ns;
+}
+
+static int64_t pause_after(uint64_t cost)
+{
+	return cost * PAUSE_FACTOR > PERIOD_NS ? (int64_t)(cost * PAUSE_FACTOR) : PERIOD_NS;
+}
+
+/* Who asks is answered at once. */
+static void look_for_ever(void *arg)
+{
+	for (;;) {
+		uint32_t wanted = atomic_load(&account.region->wants_snapshot);
+		uint64_t cost;
+
+		os_signals_begin();
+		cost = publish(wanted);
+		os_signals_end();
+		os_shared_wait(&account.region->wants_snapshot, wanted, pause_after(cost));
+	}
+}
+
+static void start_locked(struct obs_region *region)
+{
+	if (account.thread || obs_own_process() >= OBS_MAX_PROCESSES)
+		return;
+	account.region = region;
+	if (!account.area)
+		account.area = account_area_take(region, obs_own_process());
+	if (!account.area || (!account.walker && account_walker_create(&account.walker)))
+		return;
+	if (os_thread_create(look_for_ever, NULL, "gmem-account", &account.thread))
+		os_log(OS_LOG_WARN, "no thread for the account of memory");
+	else
+		atomic_store(&account.looks, true);
+}
+
+void account_get_ready(void)
+{
+	struct obs_region *region = atomic_load(&obs_attached);
+
+	if (!region)
+		return;
+	os_mutex_lock(&account.lock);
+	start_locked(region);
+	os_mutex_unlock(&account.lock);
+}
+
+void account_set_blind(bool blind)
+{
+	os_mutex_lock(&account.lock);
+	account.blind = blind;
+	os_mutex_unlock(&account.lock);
+}
+
+/* ---- who is accounted -------------------------------------------------------------------------- */
+
+void account_add(struct vm *vm)
+{
+	os_mutex_lock(&account.lock);
+	vm->account = (struct account_vm_link){ account.vms, &account.vms, ++account.last_number };
+	if (account.vms)
+		account.vms->account.pprev = &vm->account.next;
+	account.vms = vm;
+	os_mutex_unlock(&account.lock);
+	account_get_ready();
+}
+
+/* One that was made before a fork is in nobody's list in the child. */
+void account_remove(struct vm *vm)
+{
+	os_mutex_lock(&account.lock);
+	if (vm->account.pprev) {
+		*vm->account.pprev = vm->account.next;
+		if (vm->account.next)
+			vm->account.next->account.pprev = vm->account.pprev;
+		vm->account.pprev = NULL;
+	}
+	os_mutex_unlock(&account.lock);
+}
+
+/* ---- who wants a look -------------------------------------------------------------------------- */
+
+static uint32_t ask(void)
+{
+	uint32_t wanted = atomic_fetch_add(&account.region->wants_snapshot, 1) + 1;
+
+	os_shared_wake(&account.region->wants_snapshot);
+	return wanted;
+}
+
+void account_changed(void)
+{
+	uint64_t now, looked;
+
+	if (!atomic_load_explicit(&account.looks, memory_order_relaxed))
+		return;
+	now = os_clock_ns();
+	looked = atomic_load_explicit(&account.looked_ns, memory_order_relaxed);
+	/* Of many who come now one asks. */
+	if (now > looked + SOON_NS &&
+	    atomic_compare_exchange_strong(&account.looked_ns, &looked, now))
+		ask();
+}
+
+static void wait_for(uint32_t wanted)
+{
+	uint64_t end = os_clock_ns() + PATIENCE_NS;
+	uint32_t answered;
+
+	atomic_fetch_add(&account.waiting, 1);
+	for (uint64_t now; (now = os_clock_ns()) < end;) {
+		answered = atomic_load(&account.area->answered);
+		if ((int32_t)(answered - wanted) >= 0)
+			break;
+		os_shared_wait(&account.area->answered, answered, (int64_t)(end - now));
+	}
+	atomic_fetch_sub(&account.waiting, 1);
+}
+
+void account_before_end(void)
+{
+	if (atomic_load(&account.looks) &&
+	    os_clock_ns() > atomic_load(&account.looked_ns) + SOON_NS)
+		wait_for(ask());
+}
+
+bool account_is_on(void)
+{
+	return atomic_load(&account.looks);
+}
+
+void account_last(void)
+{
+	if (!account_is_on())
+		return;
+	atomic_store(&account.is_last, true);
+	wait_for(ask());
+}
+
+/* ---- fork -------------------------------------------------------------------------------------- */
+
+void account_before_fork(void)
+{
+	os_mutex_lock(&account.lock);
+}
+
+void account_after_fork_in_parent(void)
+{
+	os_mutex_unlock(&account.lock);
+}
+
+/* Descriptors that we have open on ourselves are of the parent. */
+void account_after_fork_in_child(void)
+{
+	struct vm *vm;
+
+	while ((vm = account.vms)) {
+		account.vms = vm->account.next;
+		vm->account.pprev = NULL;
+	}
+	if (account.walker)
+		account_walker_destroy(account.walker);
+	account.walker = NULL;
+	account.thread = NULL;
+	account.area = NULL;
+	account.blind = false;
+	atomic_store(&account.looks, false);
+	atomic_store(&account.waiting, 0);
+	os_mutex_unlock(&account.lock);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "obs/account.h"
+
+#include "os/os.h"
+
+#define NR_TRIES 64
+
+struct account_area *account_area_take(struct obs_region *r, uint32_t process)
+{
+	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
+		struct account_area *a = account_area_at(r, i);
+		uint32_t owner = 0;
+
+		if (atomic_compare_exchange_strong(&a->owner, &owner, process + 1))
+			a->version = ACCOUNT_VERSION;
+		else if (owner != process + 1)
+			continue;
+		return a;
+	}
+	return NULL;
+}
+
+const struct account_area *account_area_find(const struct obs_region *r, uint32_t process)
+{
+	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
+		const struct account_area *a = account_area_at(r, i);
+
+		if (atomic_load_explicit(&a->owner, memory_order_acquire) == process + 1)
+			return a;
+	}
+	return NULL;
+}
+
+static struct account_snapshot *latest_of(struct account_area *a)
+{
+	uint32_t latest = atomic_load_explicit(&a->latest, memory_order_acquire);
+
+	return latest == 1 || latest == 2 ? &a->snapshots[latest - 1] : NULL;
+}
+
+struct account_snapshot *account_begin(struct account_area *a, struct account_snapshot **latest)
+{
+	struct account_snapshot *s;
+
+	*latest = latest_of(a);
+	s = &a->snapshots[*latest == &a->snapshots[0]];
+	atomic_fetch_add_explicit(&s->sequence, 1 + (os_racy_load(&s->sequence) & 1),
+				  memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	return s;
+}
+
+void account_finish(struct account_area *a, struct account_snapshot *s)
+{
+	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_release);
+	atomic_store_explicit(&a->latest, (uint32_t)(s - a->snapshots) + 1, memory_order_release);
+}
+
+static uint32_t at_most(uint32_t nr, uint32_t most)
+{
+	return nr < most ? nr : most;
+}
+
+static void copy(struct account_snapshot *to, const struct account_snapshot *from)
+{
+	__builtin_memcpy(to, from, offsetof(struct account_snapshot, vms));
+	to->nr_vms = at_most(to->nr_vms, ACCOUNT_NR_VMS);
+	to->nr_slots = at_most(to->nr_slots, ACCOUNT_NR_SLOTS);
+	to->nr_files = at_most(to->nr_files, ACCOUNT_NR_FILES);
+	to->nr_runs = at_most(to->nr_runs, ACCOUNT_NR_RUNS);
+	__builtin_memcpy(to->vms, from->vms, to->nr_vms * sizeof(to->vms[0]));
+	__builtin_memcpy(to->slots, from->slots, to->nr_slots * sizeof(to->slots[0]));
+	__builtin_memcpy(to->files, from->files, to->nr_files * sizeof(to->files[0]));
+	__builtin_memcpy(to->runs, from->runs, to->nr_runs * sizeof(to->runs[0]));
+}
+
+static bool try_read(const struct account_snapshot *s, struct account_snapshot *out)
+{
+	uint32_t before = atomic_load_explicit(&s->sequence, memory_order_acquire);
+
+	if (before & 1)
+		return false;
+	copy(out, s);
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&s->sequence, memory_order_relaxed) == before;
+}
+
+bool account_read(const struct account_area *a, struct account_snapshot *out)
+{
+	const struct account_snapshot *s;
+
+	for (int i = 0; i < NR_TRIES && a->version == ACCOUNT_VERSION; i++) {
+		s = latest_of((struct account_area *)(uintptr_t)a);
+		if (!s)
+			return false;
+		if (try_read(s, out))
+			return true;
+		os_relax();
+	}
+	return false;
+}
