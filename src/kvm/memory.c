@@ -252,9 +252,9 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 		return obs_refuse(RULE_ATTRIBUTES_UNALIGNED);
 	if (!legal)
 		return 0;
+	account_changed();
 	os_mutex_lock(&vm->slots_lock);
 	err = set_attributes(vm, a);
 	os_mutex_unlock(&vm->slots_lock);
 	return err;
 }
-	account_changed();
