@@ -87,6 +87,7 @@ static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 
 static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 {
+	uint64_t start = obs_start();
 	int err = get_ready(f, ch);
 
 	if (err)
@@ -101,7 +102,7 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 		     ch->attributes);
 
 	bracket_end(f, ch);
-	obs_count(OBS_CONVERT, ch->offset, ch->size, ch->attributes);
+	obs_span_file(OBS_CONVERT, f->number, start, 0, ch->offset, ch->size, ch->attributes);
 	return 0;
 }
 

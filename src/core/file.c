@@ -45,6 +45,8 @@ int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 	err = make_store(f);
 	if (err)
 		goto free_attributes;
+	f->number = obs_new_number(OBS_NUMBER_FILE);
+	obs_count_file(OBS_FILE_MADE, f->number, size, flags, 0);
 	*out = f;
 	return 0;
 
@@ -76,7 +78,13 @@ void gmem_file_put(struct gmem_file *f)
 	type_destroy(f);
 	attr_map_destroy(f->attributes);
 	store_destroy(f->store);
+	obs_count_file(OBS_FILE_GONE, f->number, f->size, 0, 0);
 	os_free(f, sizeof(*f));
+}
+
+uint16_t gmem_file_number(const struct gmem_file *f)
+{
+	return f->number;
 }
 
 uint64_t gmem_file_size(const struct gmem_file *f)
@@ -191,7 +199,7 @@ int gmem_file_bind(struct gmem_file *f, uint64_t offset, uint64_t size, void *ow
 		os_free(b, sizeof(*b));
 		return err;
 	}
-	obs_count(OBS_BIND, offset, size, 0);
+	obs_count_file(OBS_BIND, f->number, offset, size, 0);
 	*out = b;
 	return 0;
 }
@@ -201,7 +209,7 @@ void gmem_file_unbind(struct gmem_file *f, struct gmem_binding *b)
 	os_rwlock_write_lock(&f->invalidate);
 	binding_remove(f->released ? &f->forgotten : &f->bindings, b);
 	os_rwlock_write_unlock(&f->invalidate);
-	obs_count(OBS_UNBIND, b->offset, b->size, 0);
+	obs_count_file(OBS_UNBIND, f->number, b->offset, b->size, 0);
 	os_free(b, sizeof(*b));
 }
 
@@ -276,6 +284,7 @@ bool gmem_file_neighbours_ready(struct gmem_file *f, uint64_t offset)
 
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
+	uint64_t start = obs_start();
 	int err;
 
 	/* Shared, as a fault: it gives pages to offsets, but takes none away. */
@@ -284,7 +293,7 @@ int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 	os_rwlock_read_unlock(&f->invalidate);
 	if (err)
 		return obs_refuse_as(RULE_GMEM_ALLOCATE_FAILED, err);
-	obs_count(OBS_ALLOCATE, offset, size, 0);
+	obs_span_file(OBS_ALLOCATE, f->number, start, 0, offset, size, 0);
 	return 0;
 }
 
@@ -307,6 +316,7 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 		.filter = both_or_initial(f),
 		.file = f,
 	};
+	uint64_t start = obs_start();
 	int err;
 
 	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
@@ -326,7 +336,7 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	os_rwlock_write_unlock(&f->invalidate);
 	if (err)
 		return obs_refuse_as(RULE_GMEM_PUNCH_FAILED, err);
-	obs_count(OBS_PUNCH, ch.offset, ch.size, 0);
+	obs_span_file(OBS_PUNCH, f->number, start, 0, ch.offset, ch.size, 0);
 	return 0;
 }
 
@@ -363,7 +373,7 @@ void gmem_file_release(struct gmem_file *f)
 	bracket_end(f, &ch);
 	forget_all(f);
 	os_rwlock_write_unlock(&f->invalidate);
-	obs_count(OBS_RELEASE, f->size, 0, 0);
+	obs_count_file(OBS_RELEASE, f->number, f->size, 0, 0);
 }
 
 /* ---- check ----------------------------------------------------------------------------------- */

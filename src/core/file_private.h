@@ -19,6 +19,7 @@ struct gmem_file {
 	_Atomic uint32_t refs;
 	uint64_t size;
 	unsigned int flags;
+	uint16_t number; /* for obs */
 	struct store *store;
 	struct attr_map *attributes;
 	_Atomic bool released;

@@ -105,6 +105,8 @@ void gmem_file_get(struct gmem_file *f);
 /* The last put frees every byte; bindings and consumers must be gone (gmem_file_release). */
 void gmem_file_put(struct gmem_file *f);
 
+/* By which events name it: from 1 in its process. */
+uint16_t gmem_file_number(const struct gmem_file *f);
 uint64_t gmem_file_size(const struct gmem_file *f);
 unsigned int gmem_file_flags(const struct gmem_file *f);
 struct store *gmem_file_store(const struct gmem_file *f);

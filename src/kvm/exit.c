@@ -136,7 +136,7 @@ int exit_handle(struct vcpu *vcpu)
 {
 	const struct cpu_exit *e = &vcpu->exit;
 
-	obs_count(OBS_EXIT, e->reason, 0, 0);
+	obs_add(OBS_EXIT);
 	switch (e->reason) {
 	case CPU_EXIT_KICK:
 		return EXIT_GO_ON;

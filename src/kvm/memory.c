@@ -193,6 +193,18 @@ static int apply(struct vm *vm, struct region *g)
 	return slot ? modify_slot(vm, g, slot) : create_slot(vm, g);
 }
 
+static void tell_slot(const struct vm *vm, const struct region *g, int err)
+{
+	uint16_t file = g->gmem && g->gmem->file ? gmem_file_number(g->gmem->file) : 0;
+	uint64_t slot = g->r->slot | (uint64_t)g->flags << 32;
+
+	obs_span_file(OBS_SLOT, file, 0, err, slot, g->gfn << OS_PAGE_SHIFT,
+		      g->nr << OS_PAGE_SHIFT);
+	if (!err && g->nr)
+		obs_count_file(OBS_SLOT_HOST, file, slot, g->r->userspace_addr,
+			       file ? g->r->guest_memfd_offset : 0);
+}
+
 long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 *r, bool v1)
 {
 	struct region g = {
@@ -218,6 +230,8 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 	if (!err)
 		err = apply(vm, &g);
 	os_mutex_unlock(&vm->slots_lock);
+	if (obs_on())
+		tell_slot(vm, &g, err);
 	if (g.gmem)
 		kvm_object_put(&g.gmem->object);
 	return err;

@@ -79,7 +79,7 @@ int kvm_open(struct kvm_object **out)
 	return 0;
 }
 
-long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
+static long answer(struct kvm_object *o, unsigned int cmd, uint64_t arg)
 {
 	bool foreign = o->home != os_home_token();
 
@@ -97,6 +97,49 @@ long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
 	default:
 		return gmem_ioctl(gmem_of(o), cmd, arg);
 	}
+}
+
+/* Whose events these are. */
+static void set_context(struct kvm_object *o, struct os_context *me)
+{
+	switch (o->type) {
+	case KVM_OBJECT_SYSTEM:
+		break;
+	case KVM_OBJECT_VM:
+		me->vm = (uint16_t)vm_of(o)->account.number;
+		break;
+	case KVM_OBJECT_VCPU:
+		me->vm = (uint16_t)vcpu_of(o)->vm->account.number;
+		me->vcpu = (uint16_t)(vcpu_of(o)->id + 1);
+		break;
+	case KVM_OBJECT_GMEM:
+		me->file = gmem_of(o)->file ? gmem_file_number(gmem_of(o)->file) : 0;
+		break;
+	}
+}
+
+/* KVM_RUN tells of itself. */
+static __attribute__((noinline)) long answer_observed(struct kvm_object *o, unsigned int cmd,
+						      uint64_t arg)
+{
+	struct os_context *me = os_context();
+	struct os_context before = *me;
+	uint64_t start = obs_start();
+	long r;
+
+	set_context(o, me);
+	r = answer(o, cmd, arg);
+	if (cmd != KVM_RUN)
+		obs_span(OBS_REQUEST, start, r, cmd, arg, r > 0 ? (uint64_t)r : 0);
+	me->vm = before.vm;
+	me->vcpu = before.vcpu;
+	me->file = before.file;
+	return r;
+}
+
+long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
+{
+	return obs_on() ? answer_observed(o, cmd, arg) : answer(o, cmd, arg);
 }
 
 /* Numbers as text without stdio: returns the end. */

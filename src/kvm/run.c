@@ -121,10 +121,33 @@ static int run_locked(struct vcpu *vcpu)
 	return run_guest(vcpu);
 }
 
+static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
+{
+	uint64_t b = 0, c = 0;
+
+	if (run->exit_reason == KVM_EXIT_MEMORY_FAULT) {
+		b = run->memory_fault.gpa;
+		c = run->memory_fault.flags;
+	} else if (run->exit_reason == KVM_EXIT_HYPERCALL) {
+		b = run->hypercall.nr;
+		c = run->hypercall.args[0];
+	} else if (run->exit_reason == KVM_EXIT_MMIO) {
+		b = run->mmio.phys_addr;
+		c = run->mmio.len;
+	} else if (run->exit_reason == KVM_EXIT_IO) {
+		b = run->io.port;
+		c = run->io.size;
+	}
+	obs_span(OBS_RUN_EXIT, start, r, run->exit_reason, b, c);
+}
+
 long vcpu_run(struct vcpu *vcpu)
 {
-	uint64_t old = 0;
+	uint64_t old = 0, start = obs_start();
 	int r;
+
+	if (start)
+		obs_count(OBS_RUN_ENTER, immediate_exit(vcpu), 0, 0);
 
 	if (vcpu->has_sigmask)
 		os_signal_mask_swap(vcpu->sigmask, &old);
@@ -132,5 +155,7 @@ long vcpu_run(struct vcpu *vcpu)
 	sync_out(vcpu);
 	if (vcpu->has_sigmask)
 		os_signal_mask_swap(old, NULL);
+	if (start)
+		tell_exit(vcpu->run, start, r);
 	return r;
 }

@@ -117,6 +117,7 @@ long vcpu_create(struct vm *vm, uint64_t id)
 	else
 		vcpu = NULL;
 	if (r >= 0 && vcpu) {
+		obs_count(OBS_VCPU_MADE, id, vm->account.number, 0);
 		kvm_fds->commit(fd, &vcpu->object);
 		return r;
 	}
@@ -134,6 +135,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	mmu_vcpu_destroy(vcpu->mmu);
 	drop_run_pages(vcpu);
 	os_free(vcpu->cpuid, vcpu->nr_cpuid * sizeof(*vcpu->cpuid));
+	obs_count(OBS_VCPU_GONE, vcpu->id, vm->account.number, 0);
 	os_free(vcpu, sizeof(*vcpu));
 	kvm_object_put(&vm->object);
 }

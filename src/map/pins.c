@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "map/pins.h"
+#include "obs/obs.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@ struct pin {
 	struct pin *all_next, **all_pprev; /* of the process */
 	struct host_file *file;		   /* NULL: it has gone */
 	uint64_t offset, size;
+	bool is_told;	 /* obs knows of it */
 	struct pin *hit; /* pins_check(): those that meet the range */
 };
 
@@ -54,6 +56,24 @@ static void unlink_pin(struct pin *p)
 	p->file = NULL;
 }
 
+/* Elsewhere the file has no number. */
+static uint16_t number_of(const struct pin *p)
+{
+	return p->file && p->file->file ? gmem_file_number(p->file->file) : 0;
+}
+
+static void tell_pinned(struct pin *p)
+{
+	p->is_told = true;
+	obs_count_file(OBS_PIN, number_of(p), p->offset, p->size, 0);
+}
+
+static void tell_let_go(const struct pin *p, uint64_t size)
+{
+	if (p->is_told)
+		obs_count_file(OBS_UNPIN, number_of(p), p->offset, size, 0);
+}
+
 /* ---- pins -------------------------------------------------------------------------------- */
 
 int pin_intend(struct host_file *f, uint64_t offset, uint64_t size, struct pin **out)
@@ -81,6 +101,7 @@ void pin_settle(struct pin *p, uint64_t size)
 	os_mutex_lock(&lock);
 	os_assert(size <= p->size);
 	p->size = size;
+	tell_pinned(p);
 	os_mutex_unlock(&lock);
 }
 
@@ -88,6 +109,7 @@ void pin_advance(struct pin *p, uint64_t size)
 {
 	os_mutex_lock(&lock);
 	os_assert(size < p->size);
+	tell_let_go(p, size);
 	p->offset += size;
 	p->size -= size;
 	os_mutex_unlock(&lock);
@@ -96,6 +118,7 @@ void pin_advance(struct pin *p, uint64_t size)
 void pin_drop(struct pin *p)
 {
 	os_mutex_lock(&lock);
+	tell_let_go(p, p->size);
 	if (p->file)
 		unlink_pin(p);
 	os_mutex_unlock(&lock);
@@ -115,6 +138,7 @@ int pin_copy(struct pin *p, uint64_t from, uint64_t size, struct pin **out)
 	copy->size = size < p->size - from ? size : p->size - from;
 	if (p->file)
 		link_pin(copy, p->file);
+	tell_pinned(copy);
 	os_mutex_unlock(&lock);
 	*out = copy;
 	return 0;

@@ -21,6 +21,7 @@ bool mmu_is_private(struct mmu *mmu, const struct memslot *slot, uint64_t gfn)
 
 int mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes)
 {
+	uint64_t start = obs_start();
 	uint32_t now;
 	int ret;
 
@@ -32,6 +33,6 @@ int mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attr
 	mmu_invalidate_begin(mmu, gfn, gfn + nr);
 	attr_map_set(mmu->attributes, gfn, nr, attributes);
 	mmu_invalidate_end(mmu, gfn, gfn + nr);
-	obs_count(OBS_CONVERT, gfn << OS_PAGE_SHIFT, nr << OS_PAGE_SHIFT, attributes);
+	obs_span(OBS_VM_CONVERT, start, 0, gfn << OS_PAGE_SHIFT, nr << OS_PAGE_SHIFT, attributes);
 	return 0;
 }

@@ -36,7 +36,11 @@ static void zap_binding(void *arg, void *owner, uint64_t offset, uint64_t size)
 
 	if (slot->mmu != b->mmu || slot->as_id != 0)
 		return;
-	b->zap.hit |= table_zap(b->mmu, gfn, gfn + nr, &b->zap.freed);
+	if (!table_zap(b->mmu, gfn, gfn + nr, &b->zap.freed)) {
+		obs_add(OBS_INVALIDATE);
+		return;
+	}
+	b->zap.hit = true;
 	obs_count(OBS_INVALIDATE, gfn, nr, 0);
 }
 

@@ -372,6 +372,7 @@ static void back_off(uint32_t turn)
 enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t access, bool prefault,
 				struct mmu_fault_info *info)
 {
+	uint64_t start = obs_start();
 	int step;
 
 	os_assert(!os_racy_load(&v->head.inside));
@@ -398,6 +399,6 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 		}
 		back_off(turn);
 	}
-	obs_count(OBS_GUEST_FAULT, gpa, access, (uint64_t)step);
+	obs_span(OBS_GUEST_FAULT, start, info->error, gpa, access, (uint64_t)step);
 	return (enum mmu_fault_result)step;
 }

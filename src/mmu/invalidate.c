@@ -17,7 +17,10 @@ void mmu_invalidate_begin(struct mmu *mmu, uint64_t gfn, uint64_t gfn_end)
 	zap_seal(mmu, &zap);
 	os_mutex_unlock(&mmu->lock);
 	zap_finish(mmu, &zap);
-	obs_count(OBS_INVALIDATE, gfn, gfn_end - gfn, 0);
+	if (zap.hit)
+		obs_count(OBS_INVALIDATE, gfn, gfn_end - gfn, 0);
+	else
+		obs_add(OBS_INVALIDATE);
 }
 
 void mmu_invalidate_end(struct mmu *mmu, uint64_t gfn, uint64_t gfn_end)

@@ -159,7 +159,7 @@ static void raise_done(struct mmu *mmu, uint64_t generation)
 
 static void shootdown(struct mmu *mmu, uint64_t generation)
 {
-	uint64_t start = os_clock_ns(), waited = 0;
+	uint64_t start = obs_start(), waited = 0;
 
 	os_rwlock_read_lock(&mmu->vcpus_lock);
 	for (struct mmu_vcpu *v = mmu->vcpus; v; v = v->next)
@@ -173,7 +173,7 @@ static void shootdown(struct mmu *mmu, uint64_t generation)
 	}
 	os_rwlock_read_unlock(&mmu->vcpus_lock);
 	raise_done(mmu, generation);
-	obs_count(OBS_SHOOTDOWN, waited, os_clock_ns() - start, 0);
+	obs_span(OBS_SHOOTDOWN, start, 0, waited, 0, 0);
 }
 
 void zap_seal(struct mmu *mmu, struct zap *zap)

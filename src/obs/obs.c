@@ -34,6 +34,13 @@ void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
 		obs_tell(&(struct obs_told){ .kind = event, .a = a, .b = b, .c = c });
 }
 
+void obs_add(enum obs_event event)
+{
+	count(event, 0, 0, 0);
+	if (obs_on())
+		obs_tell(&(struct obs_told){ .kind = event, .only_counts = true });
+}
+
 void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a, uint64_t b, uint64_t c)
 {
 	count(event, a, b, c);

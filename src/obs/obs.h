@@ -38,6 +38,8 @@ static inline uint64_t obs_start(void)
 	return obs_on() ? os_tsc() : 0;
 }
 
+/* It is counted, and nobody needs to know more. */
+void obs_add(enum obs_event event);
 void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c);
 /* One that took a time, or failed (-errno); what is 0 or above is no failure. */
 void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a, uint64_t b,

@@ -24,7 +24,7 @@
 	KIND(UNBIND, "unbind", "offset", "size", "")                    \
 	KIND(RELEASE, "release", "size", "", "")                        \
 	KIND(INVALIDATE, "invalidate", "gfn", "pages", "")              \
-	KIND(SHOOTDOWN, "shootdown", "vcpus", "ns", "")                 \
+	KIND(SHOOTDOWN, "shootdown", "vcpus", "", "")                 \
 	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")       \
 	KIND(EXIT, "exit", "reason", "b", "c")                          \
 	KIND(REQUEST, "request", "request", "argument", "value")        \
@@ -33,15 +33,15 @@
 	KIND(VM_CONVERT, "convert by gfn", "gpa", "size", "attributes") \
 	KIND(HOST_FAULT, "host fault", "address", "code", "")           \
 	KIND(SLOT, "slot", "slot", "gpa", "size")                       \
-	KIND(SLOT_HOST, "slot memory", "slot", "address", "offset")     \
+	KIND(SLOT_HOST, "slot memory", "slot", "address", "file offset")     \
 	KIND(DISCARD, "discard", "address", "size", "call")             \
 	KIND(PIN, "pin", "offset", "size", "")                          \
 	KIND(UNPIN, "unpin", "offset", "size", "")                      \
 	KIND(INJECT, "inject", "point", "rule", "")                     \
-	KIND(VM_MADE, "vm made", "type", "", "")                        \
-	KIND(VM_GONE, "vm gone", "", "", "")                            \
-	KIND(VCPU_MADE, "vcpu made", "id", "", "")                      \
-	KIND(VCPU_GONE, "vcpu gone", "id", "", "")                      \
+	KIND(VM_MADE, "vm made", "type", "vm", "")                        \
+	KIND(VM_GONE, "vm gone", "type", "vm", "")                            \
+	KIND(VCPU_MADE, "vcpu made", "id", "vm", "")                      \
+	KIND(VCPU_GONE, "vcpu gone", "id", "vm", "")                      \
 	KIND(FILE_MADE, "file made", "size", "flags", "")               \
 	KIND(FILE_GONE, "file gone", "size", "", "")                    \
 	KIND(REFUSAL, "refusal", "", "", "")                            \

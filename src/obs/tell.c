@@ -119,7 +119,7 @@ void obs_tell(const struct obs_told *t)
 
 	if (__builtin_expect(!me->lane, 0))
 		begin_thread(r, me);
-	if (r->wants_records)
+	if (r->wants_records && !t->only_counts)
 		put_record(r, t, me, t->start ? t->start : now, ticks);
 	add_up(r, t, me->lane - 1, ticks);
 }

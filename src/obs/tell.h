@@ -9,6 +9,7 @@ struct obs_told {
 	enum obs_event kind;
 	uint16_t file; /* 0: the context's */
 	uint16_t rule;
+	bool only_counts; /* no record */
 	long result;
 	uint64_t start; /* 0: it has no length */
 	uint64_t a, b, c;

@@ -16,6 +16,7 @@
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/map_change.h"
+#include "shim/observe.h"
 #include "shim/real.h"
 #include "shim/shim.h"
 
@@ -30,6 +31,12 @@ static bool changes_pages(int advice)
 	return advice == MADV_DONTNEED || advice == MADV_FREE ||
 	       advice == MADV_DONTNEED_LOCKED_NR || advice == MADV_COLLAPSE_NR ||
 	       advice == MADV_PAGEOUT || advice == MADV_GUARD_INSTALL_NR;
+}
+
+static bool discards(int advice)
+{
+	return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE ||
+	       advice == MADV_DONTNEED_LOCKED_NR;
 }
 
 static bool refused_for_gmem(int advice)
@@ -93,11 +100,14 @@ long calls_madvise(uint64_t addr, uint64_t size, int advice)
 		ret = advise_ours(addr, size, advice);
 	else if (ret == 0)
 		ret = os_sys3(SYS_madvise, addr, size, advice);
+	if (obs_on() && !ret && (c.cookie ? discards(advice) : advice == MADV_REMOVE))
+		observe_discard(OBS_DISCARD_MADVISE, addr, size);
 	return change_end(&c, ret);
 }
 
 SHIM_EXPORT int madvise(void *addr, size_t size, int advice)
 {
+	observe_call();
 	return (int)shim_return(calls_madvise((uintptr_t)addr, size, advice));
 }
 

@@ -18,6 +18,7 @@
 #include "os/os.h"
 #include "os/paths.h"
 #include "shim/calls.h"
+#include "shim/observe.h"
 #include "shim/ours.h"
 #include "shim/path.h"
 #include "shim/real.h"
@@ -136,6 +137,7 @@ long calls_close(int fd)
 
 SHIM_EXPORT int close(int fd)
 {
+	observe_call();
 	if (__builtin_expect(os_fd_is_ours(fd), 0))
 		return (int)shim_return(-EBADF);
 	if (__builtin_expect(fdtable_peek(fd) != NULL, 0))
@@ -416,5 +418,6 @@ SHIM_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	va_start(args, cmd);
 	arg = va_arg(args, void *);
 	va_end(args);
+	observe_call();
 	return (int)shim_return(calls_ioctl(fd, (unsigned int)cmd, (uintptr_t)arg));
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shim/calls.h"
+#include "shim/observe.h"
 #include "shim/ours.h"
 #include "shim/real.h"
 
@@ -94,10 +95,22 @@ BY_FD_RAW(int, ftruncate, (int fd, off_t size), os_sys2(SYS_ftruncate, fd, size)
 	  op_truncate(h, size))
 BY_FD_RAW(int, ftruncate64, (int fd, off64_t size), os_sys2(SYS_ftruncate, fd, size),
 	  op_truncate(h, size))
-BY_FD(int, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size),
-      op_fallocate(h, mode, at, size))
-BY_FD(int, fallocate64, (int fd, int mode, off64_t at, off64_t size), (fd, mode, at, size),
-      op_fallocate(h, mode, at, size))
+#define FALLOCATE(name, off_type)                                                 \
+	SHIM_EXPORT int name(int fd, int mode, off_type at, off_type size)        \
+	{                                                                         \
+		struct handle *h = ours_begin(fd);                                \
+		int ret;                                                          \
+                                                                                  \
+		observe_call();                                                   \
+		if (h)                                                            \
+			return (int)ours_end(h, op_fallocate(h, mode, at, size)); \
+		ret = real()->name(fd, mode, at, size);                           \
+		if (obs_on() && !ret)                                             \
+			observe_punch(fd, mode, (uint64_t)at, (uint64_t)size);    \
+		return ret;                                                       \
+	}
+FALLOCATE(fallocate, off_t)
+FALLOCATE(fallocate64, off64_t)
 BY_FD(int, fsync, (int fd), (fd), op_sync(h))
 BY_FD(int, fdatasync, (int fd), (fd), op_sync(h))
 BY_FD_RAW(ssize_t, readahead, (int fd, off64_t at, size_t size),

@@ -16,6 +16,7 @@
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/map_change.h"
+#include "shim/observe.h"
 #include "shim/ours.h"
 
 #ifndef SYS_mseal
@@ -77,7 +78,11 @@ static long map_over(uint64_t addr, uint64_t size, int prot, int flags, int fd, 
 	struct change c;
 	int err = change_begin(&c, addr, size, true);
 
-	return change_end(&c, err ? err : map_other(&c, addr, size, prot, flags, fd, offset));
+	long ret = err ? err : map_other(&c, addr, size, prot, flags, fd, offset);
+
+	if (obs_on() && c.cookie && !os_sys_failed(ret))
+		observe_discard(OBS_DISCARD_MMAP, addr, size);
+	return change_end(&c, ret);
 }
 
 long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
@@ -98,13 +103,16 @@ long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint6
 
 SHIM_EXPORT void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 {
+	observe_call();
 	return (void *)shim_return(
 		calls_mmap((uintptr_t)addr, size, prot, flags, fd, (uint64_t)offset));
 }
 
 SHIM_EXPORT void *mmap64(void *addr, size_t size, int prot, int flags, int fd, off64_t offset)
 {
-	return mmap(addr, size, prot, flags, fd, offset);
+	observe_call();
+	return (void *)shim_return(
+		calls_mmap((uintptr_t)addr, size, prot, flags, fd, (uint64_t)offset));
 }
 
 /* ---- munmap, mremap ---------------------------------------------------------------------- */
@@ -121,11 +129,14 @@ long calls_munmap(uint64_t addr, uint64_t size)
 		ret = host_map_munmap(kvm_host_map(), addr, os_page_up(size));
 	else if (ret == 0)
 		ret = os_sys2(SYS_munmap, addr, size);
+	if (obs_on() && c.cookie && !ret)
+		observe_discard(OBS_DISCARD_MUNMAP, addr, size);
 	return change_end(&c, ret);
 }
 
 SHIM_EXPORT int munmap(void *addr, size_t size)
 {
+	observe_call();
 	return (int)shim_return(calls_munmap((uintptr_t)addr, size));
 }
 
@@ -167,6 +178,7 @@ SHIM_EXPORT void *mremap(void *addr, size_t old_size, size_t size, int flags, ..
 	va_start(args, flags);
 	to = va_arg(args, void *);
 	va_end(args);
+	observe_call();
 	return (void *)shim_return(
 		calls_mremap((uintptr_t)addr, old_size, size, flags, (uintptr_t)to));
 }
@@ -231,6 +243,7 @@ long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey)
 
 SHIM_EXPORT int mprotect(void *addr, size_t size, int prot)
 {
+	observe_call();
 	return (int)shim_return(calls_mprotect((uintptr_t)addr, size, prot, -1));
 }
 

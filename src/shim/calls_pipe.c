@@ -17,6 +17,7 @@
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/map_change.h"
+#include "shim/observe.h"
 #include "shim/ours.h"
 #include "shim/real.h"
 
@@ -213,8 +214,10 @@ long calls_vmsplice(int fd, uint64_t iov, uint64_t nr, unsigned int flags)
 SHIM_EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
 {
 	struct vmsplice v = { .iov = iov, .nr = nr };
-	long ret = vmsplice_begin(fd, &v, flags);
+	long ret;
 
+	observe_call();
+	ret = vmsplice_begin(fd, &v, flags);
 	if (ret)
 		return shim_return(ret);
 	if (!v.copy)

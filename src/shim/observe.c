@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,6 +73,32 @@ void observe_after_fork(void)
 	struct obs_self me = self();
 
 	obs_after_fork(&me);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+void observe_discard(enum obs_discard call, uint64_t addr, uint64_t size)
+{
+	obs_count(OBS_DISCARD, addr, os_page_up(size), call);
+}
+
+/* Which memory that was is not known here; the file's number tells those who know what it is mapped at. */
+void observe_punch(int fd, int mode, uint64_t offset, uint64_t size)
+{
+	struct stat st;
+
+	if ((mode & FALLOC_FL_PUNCH_HOLE) && os_sys2(SYS_fstat, fd, &st) == 0)
+		obs_count(OBS_DISCARD, offset, size, OBS_DISCARD_PUNCH | st.st_ino << 8);
+}
+
+void observe_host_fault(uint64_t addr, int code, uint64_t instruction)
+{
+	struct os_context *me = os_context();
+	uint64_t before = me->caller;
+
+	observe_note_caller(instruction);
+	obs_count(OBS_HOST_FAULT, addr, (uint64_t)code, 0);
+	me->caller = before;
 }
 
 /* ---- callers --------------------------------------------------------------------------------- */

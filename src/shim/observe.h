@@ -17,6 +17,13 @@ void observe_after_fork(void);
 void observe_note_caller(uint64_t address);
 
 /* In exported functions only, and not in what is inlined into several. */
+/* The program has let go of memory, which may be behind a slot. */
+void observe_discard(enum obs_discard call, uint64_t addr, uint64_t size);
+/* A hole in a file that is none of ours, punched in the program's own call. */
+void observe_punch(int fd, int mode, uint64_t offset, uint64_t size);
+/* A signal for an access to a private page, at this instruction. */
+void observe_host_fault(uint64_t addr, int code, uint64_t instruction);
+
 #define observe_call()                                                               \
 	do {                                                                         \
 		if (obs_on())                                                        \

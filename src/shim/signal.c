@@ -8,6 +8,7 @@
 #include "os/fault.h"
 #include "os/os.h"
 #include "shim/map_change.h"
+#include "shim/observe.h"
 #include "shim/shim.h"
 
 #define NR_SIGNALS 64
@@ -165,7 +166,7 @@ static bool is_worth_another_try(uint64_t addr)
  * A hidden page of a window is one of an empty file to the program, whatever hides it. True: the access is to
  * be made again.
  */
-static bool fault_in_window(int signo, siginfo_t *info)
+static bool fault_in_window(int signo, siginfo_t *info, const ucontext_t *uc)
 {
 	uint64_t addr = (uintptr_t)info->si_addr;
 	bool again = false;
@@ -179,6 +180,9 @@ static bool fault_in_window(int signo, siginfo_t *info)
 		again = is_worth_another_try(addr);
 		info->si_code = BUS_ADRERR;
 		info->si_addr_lsb = 0;
+		if (!again && obs_on())
+			observe_host_fault(addr, BUS_ADRERR,
+					   (uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
 	}
 	shim_leave();
 	return again;
@@ -193,7 +197,7 @@ __attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t
 
 	if (is_fault(signo))
 		os_fault_signal(signo, info, ucontext);
-	if (fault_in_window(signo, info))
+	if (fault_in_window(signo, info, ucontext))
 		return;
 	if (os_signals_begun() && !is_synchronous(signo, info)) {
 		os_signal_hold(signo, info, ucontext);

@@ -17,6 +17,7 @@
 #include "shim/calls.h"
 #include "shim/exec.h"
 #include "shim/jail.h"
+#include "shim/observe.h"
 #include "shim/ours.h"
 #include "shim/path.h"
 #include "shim/signal.h"
@@ -447,5 +448,6 @@ SHIM_EXPORT long syscall(long nr, ...)
 	for (int i = 0; i < 6; i++)
 		c.a[i] = va_arg(args, uint64_t);
 	va_end(args);
+	observe_call();
 	return shim_return(dispatch(&c));
 }
