@@ -6,6 +6,8 @@
 #include "os/peer.h"
 #include "os/signal.h"
 
+#include <errno.h>
+
 #define PERIOD_NS 100000000
 #define SOON_NS 10000000
 #define PAUSE_FACTOR 20 /* a look may cost a twentieth of the time */
@@ -108,7 +110,9 @@ void account_set_blind(bool blind)
 void account_add(struct vm *vm)
 {
 	os_mutex_lock(&account.lock);
-	vm->account = (struct account_vm_link){ account.vms, &account.vms, ++account.last_number };
+	vm->account = (struct account_vm_link){ .next = account.vms,
+						.pprev = &account.vms,
+						.number = ++account.last_number };
 	if (account.vms)
 		account.vms->account.pprev = &vm->account.next;
 	account.vms = vm;
@@ -127,6 +131,41 @@ void account_remove(struct vm *vm)
 		vm->account.pprev = NULL;
 	}
 	os_mutex_unlock(&account.lock);
+}
+
+void account_add_vcpu(struct vcpu *vcpu)
+{
+	struct vcpu **list = &vcpu->vm->account.vcpus;
+
+	os_mutex_lock(&account.lock);
+	vcpu->account.next = *list;
+	vcpu->account.pprev = list;
+	if (*list)
+		(*list)->account.pprev = &vcpu->account.next;
+	*list = vcpu;
+	os_mutex_unlock(&account.lock);
+}
+
+void account_remove_vcpu(struct vcpu *vcpu)
+{
+	os_mutex_lock(&account.lock);
+	*vcpu->account.pprev = vcpu->account.next;
+	if (vcpu->account.next)
+		vcpu->account.next->account.pprev = vcpu->account.pprev;
+	os_mutex_unlock(&account.lock);
+}
+
+void account_exit(struct vcpu *vcpu, int r)
+{
+	uint32_t reason = r == -EINTR ? KVM_EXIT_INTR : vcpu->run->exit_reason;
+	_Atomic uint64_t *nr;
+
+	if (r < 0 && r != -EINTR && reason != KVM_EXIT_MEMORY_FAULT)
+		reason = ACCOUNT_EXIT_ERROR;
+	else if (reason >= ACCOUNT_EXIT_OTHER)
+		reason = ACCOUNT_EXIT_OTHER;
+	nr = &vcpu->account.exits[reason];
+	os_racy_store(nr, os_racy_load(nr) + 1);
 }
 
 /* ---- who wants a look -------------------------------------------------------------------------- */

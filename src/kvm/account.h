@@ -21,17 +21,30 @@
 
 #include "obs/account.h"
 
+struct vcpu;
 struct vm;
 
 /* Of a VM, in struct vm. */
 struct account_vm_link {
 	struct vm *next, **pprev; /* all of this process */
 	uint32_t number;	  /* from 1 */
+	struct vcpu *vcpus;
+};
+
+/* Of a vCPU, in struct vcpu. */
+struct account_vcpu_link {
+	struct vcpu *next, **pprev;		  /* of the VM */
+	_Atomic uint64_t exits[ACCOUNT_NR_EXITS]; /* changed by who runs it */
 };
 
 /* The VM is complete; it is about to be destroyed, with nothing locked but the shim's mapping lock. */
 void account_add(struct vm *vm);
 void account_remove(struct vm *vm);
+
+void account_add_vcpu(struct vcpu *vcpu);
+void account_remove_vcpu(struct vcpu *vcpu);
+/* KVM_RUN of a program that is observed returns r. The vCPU's lock. */
+void account_exit(struct vcpu *vcpu, int r);
 
 /* Pages were converted, punched or allocated: there is a look soon, if the last one is older than 10 ms. Any lock. */
 void account_changed(void);

@@ -14,8 +14,8 @@ void account_rows_begin(struct account_rows *r, const struct account_snapshot *b
 			struct account_snapshot *to)
 {
 	*r = (struct account_rows){ .before = before, .to = to };
-	to->nr_vms = to->nr_slots = to->nr_files = to->nr_runs = 0;
-	to->left_vms = to->left_slots = to->left_files = 0;
+	to->nr_vms = to->nr_vcpus = to->nr_slots = to->nr_files = to->nr_runs = 0;
+	to->left_vms = to->left_vcpus = to->left_slots = to->left_files = 0;
 	to->coarse_pages = 0;
 	to->left_runs = 0;
 	to->flags = 0;
@@ -57,6 +57,18 @@ void account_rows_vm(struct account_rows *r, const struct account_vm *vm)
 	*row = *vm;
 	note_vm(r, row);
 	raise_peak(&row->peak, &row->now);
+}
+
+void account_rows_vcpu(struct account_rows *r, const struct account_vcpu *vcpu)
+{
+	if (r->to->nr_vcpus == ACCOUNT_NR_VCPUS) {
+		r->to->left_vcpus++;
+		return;
+	}
+	r->to->vcpus[r->to->nr_vcpus++] = *vcpu;
+	for (uint32_t i = 0; r->before && i < r->before->nr_vcpus; i++)
+		if (r->before->vcpus[i].vm == vcpu->vm && r->before->vcpus[i].id == vcpu->id)
+			r->vcpu_stays[i] = true;
 }
 
 /* ---- slots ------------------------------------------------------------------------------------- */
@@ -194,6 +206,15 @@ static void keep_vms(struct account_rows *r)
 		}
 }
 
+static void keep_vcpus(struct account_rows *r)
+{
+	for (uint32_t i = 0; i < r->before->nr_vcpus && r->to->nr_vcpus < ACCOUNT_NR_VCPUS; i++)
+		if (!r->vcpu_stays[i]) {
+			r->to->vcpus[r->to->nr_vcpus] = r->before->vcpus[i];
+			r->to->vcpus[r->to->nr_vcpus++].flags |= ACCOUNT_GONE;
+		}
+}
+
 static void keep_slots(struct account_rows *r)
 {
 	uint32_t gone = 0;
@@ -221,6 +242,7 @@ void account_rows_end(struct account_rows *r)
 	if (!r->before)
 		return;
 	keep_vms(r);
+	keep_vcpus(r);
 	keep_slots(r);
 	keep_files(r);
 }

@@ -15,7 +15,8 @@ struct account_rows {
 	const struct account_snapshot *before;
 	struct account_snapshot *to;
 	/* Rows of before that are there still. */
-	bool vm_stays[ACCOUNT_NR_VMS], slot_stays[ACCOUNT_NR_SLOTS], file_stays[ACCOUNT_NR_FILES];
+	bool vm_stays[ACCOUNT_NR_VMS], vcpu_stays[ACCOUNT_NR_VCPUS], slot_stays[ACCOUNT_NR_SLOTS],
+		file_stays[ACCOUNT_NR_FILES];
 };
 
 void account_bytes_add(struct account_bytes *sum, const struct account_bytes *b);
@@ -24,6 +25,7 @@ void account_bytes_add(struct account_bytes *sum, const struct account_bytes *b)
 void account_rows_begin(struct account_rows *r, const struct account_snapshot *before,
 			struct account_snapshot *to);
 void account_rows_vm(struct account_rows *r, const struct account_vm *vm);
+void account_rows_vcpu(struct account_rows *r, const struct account_vcpu *vcpu);
 /* The slot's row, ACCOUNT_NO_ROW: there is no room; then its runs, and at last its numbers. */
 uint32_t account_rows_slot(struct account_rows *r, const struct account_slot *slot);
 void account_rows_run(struct account_rows *r, uint32_t row, uint64_t gpa, uint64_t nr_pages,

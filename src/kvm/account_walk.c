@@ -338,6 +338,17 @@ static void walk_slot(struct account_walker *w, struct walked_slot *s)
 		account_bytes_add(&file->bound, &s->is.now);
 }
 
+static void walk_vcpus(struct account_walker *w, struct vm *vm)
+{
+	for (struct vcpu *v = vm->account.vcpus; v; v = v->account.next) {
+		struct account_vcpu is = { .vm = vm->account.number, .id = v->id };
+
+		for (uint32_t i = 0; i < ACCOUNT_NR_EXITS; i++)
+			is.exits[i] = os_racy_load(&v->account.exits[i]);
+		account_rows_vcpu(&w->rows, &is);
+	}
+}
+
 static void walk_vm(struct account_walker *w, struct vm *vm)
 {
 	struct account_vm is = { .number = vm->account.number };
@@ -350,6 +361,7 @@ static void walk_vm(struct account_walker *w, struct vm *vm)
 		account_bytes_add(&is.now, &w->slots[i].is.now);
 	}
 	let_slots(w);
+	walk_vcpus(w, vm);
 	account_rows_vm(&w->rows, &is);
 }
 

@@ -96,6 +96,7 @@ enum vcpu_pending { PENDING_NONE, PENDING_IO, PENDING_MMIO, PENDING_HYPERCALL };
 struct vcpu {
 	struct kvm_object object;
 	struct vm *vm;
+	struct account_vcpu_link account;
 	uint32_t id;
 	struct os_mutex lock;
 

@@ -155,7 +155,9 @@ long vcpu_run(struct vcpu *vcpu)
 	sync_out(vcpu);
 	if (vcpu->has_sigmask)
 		os_signal_mask_swap(old, NULL);
-	if (start)
+	if (start) {
 		tell_exit(vcpu->run, start, r);
+		account_exit(vcpu, r);
+	}
 	return r;
 }

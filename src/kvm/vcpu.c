@@ -112,10 +112,12 @@ long vcpu_create(struct vm *vm, uint64_t id)
 	if (r)
 		return obs_refuse_as(RULE_NO_DESCRIPTOR, (int)r);
 	r = vcpu_alloc(vm, (uint32_t)id, &vcpu);
-	if (!r)
+	if (!r) {
+		account_add_vcpu(vcpu);
 		r = add(vm, vcpu, fd);
-	else
+	} else {
 		vcpu = NULL;
+	}
 	if (r >= 0 && vcpu) {
 		obs_count(OBS_VCPU_MADE, id, vm->account.number, 0);
 		kvm_fds->commit(fd, &vcpu->object);
@@ -131,6 +133,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 
+	account_remove_vcpu(vcpu);
 	vcpu->ops->destroy(vcpu->cpu);
 	mmu_vcpu_destroy(vcpu->mmu);
 	drop_run_pages(vcpu);

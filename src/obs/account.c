@@ -65,10 +65,12 @@ static void copy(struct account_snapshot *to, const struct account_snapshot *fro
 {
 	__builtin_memcpy(to, from, offsetof(struct account_snapshot, vms));
 	to->nr_vms = at_most(to->nr_vms, ACCOUNT_NR_VMS);
+	to->nr_vcpus = at_most(to->nr_vcpus, ACCOUNT_NR_VCPUS);
 	to->nr_slots = at_most(to->nr_slots, ACCOUNT_NR_SLOTS);
 	to->nr_files = at_most(to->nr_files, ACCOUNT_NR_FILES);
 	to->nr_runs = at_most(to->nr_runs, ACCOUNT_NR_RUNS);
 	__builtin_memcpy(to->vms, from->vms, to->nr_vms * sizeof(to->vms[0]));
+	__builtin_memcpy(to->vcpus, from->vcpus, to->nr_vcpus * sizeof(to->vcpus[0]));
 	__builtin_memcpy(to->slots, from->slots, to->nr_slots * sizeof(to->slots[0]));
 	__builtin_memcpy(to->files, from->files, to->nr_files * sizeof(to->files[0]));
 	__builtin_memcpy(to->runs, from->runs, to->nr_runs * sizeof(to->runs[0]));

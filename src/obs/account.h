@@ -36,6 +36,7 @@
 #define ACCOUNT_VERSION 1u
 #define ACCOUNT_NR_VMS 32u
 #define ACCOUNT_NR_SLOTS 512u
+#define ACCOUNT_NR_VCPUS 256u
 #define ACCOUNT_NR_FILES 128u
 #define ACCOUNT_NR_RUNS 32768u
 
@@ -69,6 +70,15 @@ struct account_vm {
 	uint64_t nr_slots;
 	struct account_bytes now; /* of all its slots */
 	struct account_peak peak; /* of the VM: not the sum of its slots' */
+};
+
+/* How often KVM_RUN returned, by exit reason; those above, and what returned an error without one, in the last two. */
+#define ACCOUNT_NR_EXITS 48u
+#define ACCOUNT_EXIT_OTHER 46u
+#define ACCOUNT_EXIT_ERROR 47u
+struct account_vcpu {
+	uint32_t vm, id, flags, reserved;
+	uint64_t exits[ACCOUNT_NR_EXITS];
 };
 
 struct account_slot {
@@ -112,13 +122,14 @@ struct account_snapshot {
 	uint64_t number;  /* how many were published before */
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint64_t cost_ns; /* what it took to make */
-	uint32_t nr_vms, nr_slots, nr_files, nr_runs;
-	uint32_t left_vms, left_slots, left_files; /* had no room */
+	uint32_t nr_vms, nr_vcpus, nr_slots, nr_files, nr_runs;
+	uint32_t left_vms, left_vcpus, left_slots, left_files; /* had no room */
 	/* Where the list of runs did not fit, shorter runs were put together, up to that many pages: 0: none. Bits
 	 * then say what is somewhere in the run. */
 	uint32_t coarse_pages;
 	uint64_t left_runs; /* of slots that have no row */
 	struct account_vm vms[ACCOUNT_NR_VMS];
+	struct account_vcpu vcpus[ACCOUNT_NR_VCPUS];
 	struct account_slot slots[ACCOUNT_NR_SLOTS];
 	struct account_file files[ACCOUNT_NR_FILES];
 	struct account_run runs[ACCOUNT_NR_RUNS];
