@@ -58,14 +58,16 @@ enum obs_event {
 /* DISCARD: which call of the program it was. */
 enum obs_discard { OBS_DISCARD_MADVISE, OBS_DISCARD_MUNMAP, OBS_DISCARD_MMAP, OBS_DISCARD_PUNCH };
 
-#define OBS_TICKS_MAX UINT32_MAX /* it took that long or longer */
+/* Lengths from 2^31 ticks on are told in units of 2^12; the longest is that long or longer. */
+#define OBS_TICKS_LONG 0x80000000u
+#define OBS_TICKS_SHIFT 12
 
 struct obs_record {
 	uint32_t
 		sequence; /* low half of its number + 1; in the ring the last word that is written */
 	uint32_t thread;
 	uint64_t time;	      /* time stamp counter when it began */
-	uint32_t ticks;	      /* how long it took; 0: has no length */
+	uint32_t ticks;	      /* how long it took: obs_record_ticks(); 0: has no length */
 	uint32_t caller_low;  /* where in the program gmem was called from; 0: not known */
 	uint16_t caller_high; /* its bits from 32 on */
 	int16_t result;	      /* 0 or -errno */
@@ -78,6 +80,22 @@ struct obs_record {
 	uint64_t a, b, c;
 };
 _Static_assert(sizeof(struct obs_record) == 64, "a cache line");
+
+static inline uint32_t obs_ticks_pack(uint64_t ticks)
+{
+	uint64_t units = ticks >> OBS_TICKS_SHIFT;
+
+	if (ticks < OBS_TICKS_LONG)
+		return (uint32_t)ticks;
+	return units < OBS_TICKS_LONG ? (uint32_t)units | OBS_TICKS_LONG : UINT32_MAX;
+}
+
+static inline uint64_t obs_record_ticks(const struct obs_record *r)
+{
+	if (r->ticks & OBS_TICKS_LONG)
+		return (uint64_t)(r->ticks & ~OBS_TICKS_LONG) << OBS_TICKS_SHIFT;
+	return r->ticks;
+}
 
 static inline uint64_t obs_record_caller(const struct obs_record *r)
 {

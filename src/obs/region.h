@@ -38,7 +38,7 @@
 #define OBS_MAX_PROCESSES 1024u
 #define OBS_MAX_MODULES 1024u
 #define OBS_NR_LANES 256u
-#define OBS_NR_BUCKETS 32u /* of 2^n to 2^(n+1) - 1 ticks; the first has 0, too */
+#define OBS_NR_BUCKETS 44u /* of 2^n to 2^(n+1) - 1 ticks; the first has 0, too */
 #define OBS_SNAPSHOT_SIZE (16ull << 20)
 #define OBS_INJECT_SIZE (64ull << 10)
 #define OBS_DEFAULT_RING ((uint32_t)1 << 18) /* records */

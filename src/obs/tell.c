@@ -42,7 +42,7 @@ static inline void publish(struct obs_record *place, uint64_t n)
 }
 
 static inline void put_record(struct obs_region *r, const struct obs_told *t,
-			      const struct os_context *me, uint64_t time, uint32_t ticks)
+			      const struct os_context *me, uint64_t time, uint64_t ticks)
 {
 	struct obs_record *p;
 	uint64_t n;
@@ -52,7 +52,7 @@ static inline void put_record(struct obs_region *r, const struct obs_told *t,
 	p = obs_record_at(r, n);
 	p->thread = me->thread;
 	p->time = time;
-	p->ticks = ticks;
+	p->ticks = obs_ticks_pack(ticks);
 	p->caller_low = (uint32_t)me->caller;
 	p->caller_high = (uint16_t)(me->caller >> 32);
 	p->result = error_of(t->result);
@@ -78,7 +78,7 @@ static inline void add(_Atomic uint64_t *word, uint64_t value, bool is_shared)
 		os_racy_store(word, os_racy_load(word) + value);
 }
 
-static void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane, uint32_t ticks)
+static void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane, uint64_t ticks)
 {
 	struct obs_counter *c = &obs_lane_at(r, lane)->kinds[t->kind];
 	bool is_shared = lane == OBS_NR_LANES - 1;
@@ -87,7 +87,8 @@ static void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane
 	if (t->result < 0)
 		add(&c->failed, 1, is_shared);
 	if (t->start) {
-		uint32_t bucket = 31u - (uint32_t)__builtin_clz(ticks | 1);
+		uint32_t log = 63u - (uint32_t)__builtin_clzll(ticks | 1);
+		uint32_t bucket = log < OBS_NR_BUCKETS ? log : OBS_NR_BUCKETS - 1;
 
 		add(&c->ticks, ticks, is_shared);
 		add(&c->buckets[bucket], 1, is_shared);
@@ -114,8 +115,7 @@ void obs_tell(const struct obs_told *t)
 	struct obs_region *r = os_racy_load(&obs_attached);
 	struct os_context *me = os_context();
 	uint64_t now = os_tsc();
-	uint64_t long_ticks = t->start ? now - t->start : 0;
-	uint32_t ticks = long_ticks < OBS_TICKS_MAX ? (uint32_t)long_ticks : OBS_TICKS_MAX;
+	uint64_t ticks = t->start ? now - t->start : 0;
 
 	if (__builtin_expect(!me->lane, 0))
 		begin_thread(r, me);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "see/where.h"
+
+#include <elfutils/libdwfl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "see/trace.h"
+
+struct module {
+	struct trace_module is;
+	Dwfl *dwfl; /* NULL: the file is not there, or was not asked yet */
+	Dwfl_Module *mod;
+	bool asked, changed;
+};
+
+struct place {
+	uint64_t address;
+	unsigned int process;
+	bool used;
+	struct see_where where;
+};
+
+struct see_places {
+	struct module *modules;
+	size_t nr_modules;
+	struct place *places; /* open addressing */
+	size_t nr_places, max_places;
+};
+
+struct see_places *see_places_new(void)
+{
+	return calloc(1, sizeof(struct see_places));
+}
+
+void see_places_free(struct see_places *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->max_places; i++) {
+		free(p->places[i].where.module);
+		free(p->places[i].where.function);
+		free(p->places[i].where.file);
+	}
+	for (size_t i = 0; i < p->nr_modules; i++) {
+		if (p->modules[i].dwfl)
+			dwfl_end(p->modules[i].dwfl);
+	}
+	free(p->places);
+	free(p->modules);
+	free(p);
+}
+
+void see_places_add(struct see_places *p, const struct trace_module *m)
+{
+	struct module *more = realloc(p->modules, (p->nr_modules + 1) * sizeof(*more));
+
+	if (!more)
+		return;
+	p->modules = more;
+	more[p->nr_modules++] = (struct module){ .is = *m };
+}
+
+/* ---- one module ---------------------------------------------------------------------------------- */
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+};
+
+static bool is_what_it_was(const struct module *m)
+{
+	const unsigned char *bits;
+	GElf_Addr addr;
+	int size = dwfl_module_build_id(m->mod, &bits, &addr);
+
+	return size <= 0 || !m->is.build_id_size ||
+	       ((uint32_t)size == m->is.build_id_size &&
+		memcmp(bits, m->is.build_id, (size_t)size) == 0);
+}
+
+static void open_module(struct module *m)
+{
+	m->asked = true;
+	m->dwfl = dwfl_begin(&callbacks);
+	if (!m->dwfl)
+		return;
+	dwfl_report_begin(m->dwfl);
+	m->mod = dwfl_report_elf(m->dwfl, "code", m->is.path, -1, m->is.base, true);
+	dwfl_report_end(m->dwfl, NULL, NULL);
+	if (!m->mod)
+		return;
+	m->changed = !is_what_it_was(m);
+	if (m->changed)
+		m->mod = NULL;
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static void ask_module(const struct module *m, uint64_t address, struct see_where *w)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(m->mod, address);
+	GElf_Off offset = 0;
+	GElf_Sym sym;
+	const char *name = dwfl_module_addrinfo(m->mod, address, &offset, &sym, NULL, NULL, NULL);
+	int number = 0;
+
+	if (line) {
+		w->file = copy(dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL));
+		w->line = (unsigned int)number;
+	}
+	w->function = copy(name);
+	if (name)
+		w->offset = offset;
+}
+
+static struct module *module_at(struct see_places *p, unsigned int process, uint64_t address)
+{
+	for (size_t i = 0; i < p->nr_modules; i++) {
+		struct module *m = &p->modules[i];
+
+		if (m->is.process == process && address >= m->is.start && address < m->is.end)
+			return m;
+	}
+	return NULL;
+}
+
+/* ---- what is known ---------------------------------------------------------------------------------- */
+
+static struct place *slot_of(struct place *places, size_t max, unsigned int process,
+			     uint64_t address)
+{
+	uint64_t h = (address ^ (uint64_t)process << 48) * 0x9e3779b97f4a7c15ull;
+
+	for (size_t i = h >> 20;; i++) {
+		struct place *at = &places[i & (max - 1)];
+
+		if (!at->used || (at->address == address && at->process == process))
+			return at;
+	}
+}
+
+static bool grow(struct see_places *p)
+{
+	size_t max = p->max_places ? p->max_places * 2 : 256;
+	struct place *places = calloc(max, sizeof(*places));
+
+	if (!places)
+		return false;
+	for (size_t i = 0; i < p->max_places; i++) {
+		struct place *at = &p->places[i];
+
+		if (at->used)
+			*slot_of(places, max, at->process, at->address) = *at;
+	}
+	free(p->places);
+	p->places = places;
+	p->max_places = max;
+	return true;
+}
+
+static void look_up(struct see_places *p, struct place *at, bool is_return)
+{
+	struct module *m = module_at(p, at->process, at->address);
+	uint64_t address = at->address - is_return;
+
+	if (!m)
+		return;
+	if (!m->asked)
+		open_module(m);
+	at->where.module = copy(m->is.path);
+	at->where.changed = m->changed;
+	at->where.offset = address - m->is.base;
+	if (m->mod)
+		ask_module(m, address, &at->where);
+}
+
+const struct see_where *see_place(struct see_places *p, unsigned int process, uint64_t address,
+				  bool is_return)
+{
+	static const struct see_where nowhere;
+	struct place *at;
+
+	if (!address || (p->nr_places * 2 >= p->max_places && !grow(p)))
+		return &nowhere;
+	at = slot_of(p->places, p->max_places, process, address);
+	if (at->used)
+		return &at->where;
+	at->used = true;
+	at->address = address;
+	at->process = process;
+	p->nr_places++;
+	look_up(p, at, is_return);
+	return &at->where;
+}
+
+/* ---- as text --------------------------------------------------------------------------------------- */
+
+static const char *end_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+const char *see_place_text(const struct see_where *w, char *text, unsigned int size)
+{
+	if (!w->module)
+		snprintf(text, size, "?");
+	else if (w->file)
+		snprintf(text, size, "%s:%u%s%s", end_of(w->file), w->line, w->function ? " " : "",
+			 w->function ? w->function : "");
+	else if (w->function)
+		snprintf(text, size, "%s+0x%llx (%s)", w->function, (unsigned long long)w->offset,
+			 end_of(w->module));
+	else
+		snprintf(text, size, "%s+0x%llx%s", end_of(w->module),
+			 (unsigned long long)w->offset, w->changed ? " (has changed)" : "");
+	return text;
+}
