@@ -34,7 +34,10 @@ static void print_option(FILE *to, const struct opt *opt)
 {
 	char left[40];
 
-	snprintf(left, sizeof(left), "--%s%s%s", opt->name, opt->arg ? " " : "",
+	snprintf(left, sizeof(left), opt->arg && opt->flag ? "--%s%s%s]" : "--%s%s%s", opt->name,
+		 opt->arg && opt->flag ? "[="
+		 : opt->arg	       ? " "
+				       : "",
 		 opt->arg ? opt->arg : "");
 	fprintf(to, "  %-18s %s\n", left, opt->help);
 }

@@ -25,6 +25,11 @@ static int take(const struct cmd *cmd, const struct opt *opt, const char *equals
 		*opt->flag = true;
 		return 1;
 	}
+	if (opt->flag) {
+		*opt->flag = true;
+		*opt->value = equals ? equals + 1 : NULL;
+		return 1;
+	}
 	*opt->value = equals ? equals + 1 : next;
 	if (!*opt->value) {
 		cmd_usage_error(cmd, "option --%s needs a value (%s)", opt->name, opt->arg);

@@ -15,7 +15,7 @@ struct opt {
 	const char *arg;  /* what the value is called in help; NULL: the option takes none */
 	const char *help;
 	const char **value; /* set when arg is given */
-	bool *flag;	    /* set when it is not */
+	bool *flag; /* set when it is not; with arg, too: "--name" and "--name=VALUE" are both right */
 };
 
 /* The index of the first argument after the options, or -1 when it has complained. */

@@ -2,12 +2,13 @@
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
 #include "cmd/opts.h"
+#include "cmd/summary.h"
 #include "cmd/traced.h"
 #include "cmd/watch.h"
 
 static struct launch launch;
-static const char *trace;
-static bool observe;
+static const char *trace, *summary_path;
+static bool observe, wants_summary;
 
 static const struct opt opts[] = {
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
@@ -19,6 +20,8 @@ static const struct opt opts[] = {
 	  .value = &launch.pages },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
 	{ "trace", "FILE", "write what happens into FILE: see `gmem trace`", .value = &trace },
+	{ "summary", "FILE", "tell at the end how memory was used, on stderr or into FILE",
+	  .value = &summary_path, .flag = &wants_summary },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
 	{ 0 },
 };
@@ -26,6 +29,7 @@ static const struct opt opts[] = {
 /* Whoever wants to know something of the program is added here. */
 static int run_watched(const struct cmd *cmd, char **argv)
 {
+	struct summary summary;
 	struct traced traced;
 	struct watch w;
 	int ret = watch_begin(cmd, 0, &w);
@@ -33,8 +37,13 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, trace);
-	if (ret == EXIT_OK)
+	if (ret == EXIT_OK && wants_summary)
+		ret = summary_begin(&summary, &w, summary_path);
+	if (ret == EXIT_OK) {
 		ret = watch_run(&w, &launch, argv);
+		if (wants_summary)
+			summary_end(&summary);
+	}
 	traced_end(&traced, launch.quiet);
 	watch_end(&w);
 	return ret;
@@ -48,7 +57,7 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		return EXIT_USAGE;
 	if (first >= argc)
 		return cmd_usage_error(cmd, "no program given");
-	if (trace || observe)
+	if (trace || observe || wants_summary)
 		return run_watched(cmd, argv + first);
 	return launch_exec(cmd, &launch, argv + first);
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* summary: what a program that we watched did, told at its end. */
+#ifndef GMEM_CMD_SUMMARY_H
+#define GMEM_CMD_SUMMARY_H
+
+#include <stdio.h>
+
+#include "cmd/watch.h"
+
+struct summary {
+	const struct cmd *cmd;
+	const char *path;
+	FILE *to;
+	struct see_sink sink;
+};
+
+/* An exit status, having complained. path NULL: stderr. */
+int summary_begin(struct summary *s, struct watch *w, const char *path);
+/* EXIT_FAILED, having complained, when it could not be written. */
+int summary_end(struct summary *s);
+
+#endif
