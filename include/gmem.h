@@ -50,7 +50,7 @@
  *
  * ERRORS. 0 (or a count where said) or a negative errno, as -EINVAL; errno itself is not touched.
  * A call that fails has changed nothing, unless it says otherwise. With GMEM_LOG=why in the
- * environment each refusal names its rule on stderr. These may come from any function and are not
+ * environment each refusal names its rule on stderr; gmem_last_refusal() tells the program. These may come from any function and are not
  * repeated below:
  *	-EINVAL	 a NULL that must not be one; an args_size that no version has; flag or attribute
  *		 bits that this version does not know; an offset or size that is not a multiple of
@@ -630,6 +630,24 @@ GMEM_API void gmem_fault_end(struct gmem *g);
  *	or what gmem_vm_type.prepare says
  */
 GMEM_API int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size);
+
+/* ---- why -------------------------------------------------------------------------------------- */
+
+struct gmem_refusal {
+	uint32_t args_size; /* sizeof(struct gmem_refusal) */
+	int32_t error;	    /* the negative errno that the call returned */
+	const char
+		*rule; /* stable, for programs: "LIB_RANGE_PAST_END"; gmem explain RULE tells all */
+	const char *reason; /* one sentence for people */
+};
+
+/*
+ * Which rule refused the calling thread's last call that failed. args_size is read; as much as it has room for
+ * is filled in; the texts are there for good. Calls that succeed leave it as it is: ask after one that failed,
+ * and compare error. Takes no lock; a signal handler may call it. gmem.
+ *	-ENOENT	 nothing was refused yet in this thread
+ */
+GMEM_API int gmem_last_refusal(struct gmem_refusal *refusal);
 
 /* ---- accounting ---------------------------------------------------------------------------- */
 

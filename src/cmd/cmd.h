@@ -35,6 +35,7 @@ extern const struct cmd cmd_run;
 extern const struct cmd cmd_trace;
 extern const struct cmd cmd_features;
 extern const struct cmd cmd_demo;
+extern const struct cmd cmd_explain;
 extern const struct cmd cmd_map;
 extern const struct cmd cmd_bench;
 extern const struct cmd cmd_version;

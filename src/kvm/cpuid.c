@@ -81,7 +81,7 @@ static long give_engine(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entrie
 	long err;
 
 	if (nr && !c)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	for (i = 0; i < nr; i++) {
 		const struct kvm_cpuid_entry2 *e = &entries[i];
 
@@ -131,7 +131,7 @@ long cpuid_set(struct vcpu *vcpu, uint64_t arg)
 	if (head.nent) {
 		entries = os_alloc(head.nent * sizeof(*entries));
 		if (!entries)
-			return -ENOMEM;
+			return obs_refuse(RULE_NO_MEMORY);
 		if (os_copy_in(entries, ENTRIES_AT(arg), head.nent * sizeof(*entries))) {
 			os_free(entries, head.nent * sizeof(*entries));
 			return obs_refuse(RULE_ARGUMENT_UNREADABLE);
@@ -155,7 +155,7 @@ long cpuid_set_old(struct vcpu *vcpu, uint64_t arg)
 		return take(vcpu, NULL, 0);
 	entries = os_alloc(head.nent * sizeof(*entries));
 	if (!entries)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	for (i = 0; i < head.nent; i++) {
 		struct kvm_cpuid_entry e;
 

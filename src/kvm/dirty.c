@@ -28,7 +28,7 @@ static int get_locked(struct vm *vm, const struct kvm_dirty_log *log)
 	size = memslot_dirty_words(slot) * sizeof(*words);
 	words = os_alloc(size);
 	if (!words)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	memslot_dirty_get(vm->mmu, slot, words, !vm->dirty_protect);
 	if (os_copy_out(log->padding2, words, size))
 		err = obs_refuse(RULE_DIRTY_BITMAP_UNWRITABLE);
@@ -65,7 +65,7 @@ static int clear_locked(struct vm *vm, const struct kvm_clear_dirty_log *log)
 		return 0;
 	bits = os_alloc(size);
 	if (!bits)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	if (os_copy_in(bits, log->padding2, size))
 		err = obs_refuse(RULE_DIRTY_BITMAP_UNREADABLE);
 	else

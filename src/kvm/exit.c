@@ -177,7 +177,7 @@ static int finish(struct vcpu *vcpu, const void *data, bool immediate)
 		vcpu->ops->run(vcpu->cpu, 1, &vcpu->exit);
 		r = exit_handle(vcpu);
 	}
-	return r == EXIT_GO_ON && immediate ? -EINTR : r;
+	return r == EXIT_GO_ON && immediate ? obs_refuse_quietly(RULE_RUN_IMMEDIATE_EXIT) : r;
 }
 
 int exit_complete(struct vcpu *vcpu, bool immediate)
@@ -198,5 +198,5 @@ int exit_complete(struct vcpu *vcpu, bool immediate)
 	case PENDING_NONE:
 		break;
 	}
-	return immediate ? -EINTR : EXIT_GO_ON;
+	return immediate ? obs_refuse_quietly(RULE_RUN_IMMEDIATE_EXIT) : EXIT_GO_ON;
 }

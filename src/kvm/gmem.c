@@ -83,7 +83,7 @@ static int gmem_alloc(struct vm *vm, const struct kvm_create_guest_memfd *args, 
 	int err;
 
 	if (!g)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	err = make_file(vm, args, in_place, g, &host);
 	if (err) {
 		os_free(g, sizeof(*g));
@@ -167,7 +167,7 @@ int kvm_gmem_adopt(struct host_file *f, struct kvm_object **out)
 	struct gmem *g = os_alloc(sizeof(*g));
 
 	if (!g)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	gmem_init(g, f);
 	*out = &g->object;
 	return 0;

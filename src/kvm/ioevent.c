@@ -45,7 +45,7 @@ static int assign(struct vm *vm, const struct ioeventfd *what)
 	struct ioeventfd *other;
 
 	if (!e)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	*e = *what;
 	os_rwlock_write_lock(&vm->io_lock);
 	for (other = vm->ioeventfds; other; other = other->next) {
@@ -134,7 +134,7 @@ long coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *zon
 		return obs_refuse(RULE_COALESCED_PIO);
 	z = os_alloc(sizeof(*z));
 	if (!z)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	z->addr = zone->addr;
 	z->size = zone->size;
 	z->pio = zone->pio;

@@ -73,7 +73,7 @@ int kvm_open(struct kvm_object **out)
 	struct kvm_object *o = os_alloc(sizeof(*o));
 
 	if (!o)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	kvm_object_init(o, KVM_OBJECT_SYSTEM);
 	*out = o;
 	return 0;

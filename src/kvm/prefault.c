@@ -32,9 +32,9 @@ static int step(struct vcpu *vcpu, uint64_t gpa, uint64_t *end)
 		return obs_refuse(RULE_PREFAULT_SLOT_LEAVES);
 	case MMU_FAULT_MEMORY:
 		exit_memory_fault(vcpu, &info);
-		return info.error;
+		return obs_refuse_as(RULE_PREFAULT_KIND, info.error);
 	default:
-		return info.error;
+		return obs_refuse_as(RULE_PREFAULT_HOST, info.error);
 	}
 }
 
@@ -46,7 +46,7 @@ static int fault_in(struct vcpu *vcpu, struct kvm_pre_fault_memory *p)
 
 	while (!err && p->size) {
 		if (os_signal_pending())
-			return -EINTR;
+			return obs_refuse_quietly(RULE_PREFAULT_SIGNAL);
 		err = step(vcpu, p->gpa, &end);
 		if (err)
 			break;

@@ -87,7 +87,7 @@ static int run_guest(struct vcpu *vcpu)
 			mmu_vcpu_clear(vcpu->mmu, MMU_REQ_KICK);
 		if (os_signal_pending()) {
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
-			return -EINTR;
+			return obs_refuse_quietly(RULE_RUN_SIGNAL);
 		}
 		if (!runnable(vcpu)) {
 			sleep_halted(vcpu);

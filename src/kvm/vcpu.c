@@ -51,7 +51,7 @@ static int vcpu_alloc(struct vm *vm, uint32_t id, struct vcpu **out)
 	int err;
 
 	if (!vcpu)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	vcpu->vm = vm;
 	vcpu->id = id;
 	err = make_run_pages(vcpu);
@@ -407,9 +407,9 @@ static const struct ioctl_row rows[] = {
 
 static long run(struct vcpu *vcpu, uint64_t arg)
 {
-	if (arg)
-		return obs_refuse(RULE_RUN_ARGUMENT);
-	return vcpu_run(vcpu);
+	enum obs_request before = obs_request_begin(REQ_KVM_RUN);
+
+	return obs_request_end(before, arg ? obs_refuse(RULE_RUN_ARGUMENT) : vcpu_run(vcpu));
 }
 
 long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg)

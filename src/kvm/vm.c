@@ -15,7 +15,7 @@ int vm_create(uint64_t type, struct vm **out)
 		return obs_refuse(RULE_VM_TYPE);
 	vm = os_alloc(sizeof(*vm));
 	if (!vm)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	vm->type = kind;
 	vm->has_private = kind->has_private;
 	vm->in_place = kvm_profile()->in_place == KVM_IN_PLACE_ALWAYS;

@@ -97,7 +97,7 @@ int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops,
 		return obs_refuse(RULE_LIB_CONSUMER_HOME);
 	c = os_alloc(sizeof(*c));
 	if (!c)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	err = take_callbacks(c, ops);
 	if (err) {
 		os_free(c, sizeof(*c));

@@ -107,7 +107,7 @@ static int create(const struct gmem_create_args *args, struct gmem **out)
 	int err;
 
 	if (!g)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	err = args->type ? take_type(g, args->type) : 0;
 	if (!err)
 		err = lib_ready();
@@ -312,7 +312,7 @@ static int adopt(int fd, const char *link, struct gmem **out)
 	int err;
 
 	if (!g)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	keep_name(g, link);
 	err = keep_handle(g, fd);
 	if (!err)
@@ -369,7 +369,9 @@ int gmem_open(int fd, uint32_t flags, struct gmem **out)
 	lib_enter();
 	err = open_link(fd, link, out);
 	lib_leave();
-	return err;
+	if (err == -EINVAL)
+		return obs_refuse(RULE_LIB_FD_OTHER);
+	return err == -EIO ? obs_refuse(RULE_GMEM_HOME_GONE) : err;
 }
 
 /* ---- what does not change ---------------------------------------------------------------------- */

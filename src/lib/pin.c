@@ -62,7 +62,7 @@ int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned 
 		return err;
 	p = os_alloc(sizeof(*p));
 	if (!p)
-		return -ENOMEM;
+		return obs_refuse(RULE_NO_MEMORY);
 	err = take(g, offset, size, &p->pin);
 	if (err) {
 		os_free(p, sizeof(*p));

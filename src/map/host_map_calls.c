@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "map/host_map_private.h"
+#include "obs/rules.h"
 #include "os/window.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -144,7 +145,7 @@ long host_map_mprotect(struct host_map *m, uint64_t addr, uint64_t size, int pro
 
 	if ((prot & PROT_EXEC) && is_range(addr, size) && host_map_find(m, addr, size, &r)) {
 		m->ops.put(r.owner);
-		return -EACCES;
+		return obs_refuse(RULE_WINDOW_EXEC);
 	}
 	return run_call(m, &c, addr, size);
 }
@@ -184,7 +185,8 @@ static long make_present(uint64_t addr, uint64_t size)
 {
 	long ret = os_window_lock(addr, size, 0);
 
-	return ret == -EHWPOISON || ret == -EFAULT ? -ENOMEM : ret;
+	return ret == -EHWPOISON || ret == -EFAULT ? obs_refuse_as(RULE_WINDOW_HIDDEN, -ENOMEM)
+						   : ret;
 }
 
 long host_map_mlock(struct host_map *m, uint64_t addr, uint64_t size, int flags, bool lock)
@@ -198,7 +200,7 @@ long host_map_mlock(struct host_map *m, uint64_t addr, uint64_t size, int flags,
 	long ret;
 
 	if (lock && flags & ~MLOCK_ONFAULT)
-		return -EINVAL;
+		return obs_refuse(RULE_WINDOW_LOCK_FLAGS);
 	ret = run_call(m, &c, first, bytes);
 	return ret || !lock || flags ? ret : make_present(first, bytes);
 }
@@ -224,7 +226,7 @@ static long nothing(const struct call *c, struct host_map *m, struct piece *p, u
 static long refuse(const struct call *c, struct host_map *m, struct piece *p, uint64_t addr,
 		   uint64_t size)
 {
-	return -EINVAL;
+	return obs_refuse(RULE_WINDOW_ADVICE);
 }
 
 /* Marks must stay; for a shared mapping of a file nobody sees the difference. */
@@ -251,7 +253,7 @@ static long populate_window(const struct call *c, struct host_map *m, struct pie
 {
 	long ret = os_window_advise(addr, size, c->advice);
 
-	return ret == -EHWPOISON ? -EFAULT : ret;
+	return ret == -EHWPOISON ? obs_refuse_as(RULE_WINDOW_HIDDEN, -EFAULT) : ret;
 }
 
 static void advice_remember(const struct call *c, struct piece *p)

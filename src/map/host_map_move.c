@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "map/host_map_private.h"
+#include "obs/rules.h"
 #include "os/window.h"
 
 #ifndef MREMAP_DONTUNMAP
@@ -36,16 +37,16 @@ static int check(const struct move *v)
 	bool moves = v->flags & MREMAP_MAYMOVE;
 
 	if (v->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
-		return -EINVAL;
+		return obs_refuse(RULE_MREMAP_FLAGS);
 	if ((v->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !moves)
-		return -EINVAL;
+		return obs_refuse(RULE_MREMAP_FLAGS);
 	if ((v->flags & MREMAP_DONTUNMAP) && v->old_size != v->size)
-		return -EINVAL;
+		return obs_refuse(RULE_MREMAP_DONTUNMAP_SIZE);
 	if (!aligned(v->addr) || !v->size)
-		return -EINVAL;
+		return obs_refuse(RULE_MREMAP_PLACE);
 	if ((v->flags & MREMAP_FIXED) &&
 	    (!aligned(v->to) || v->to + v->size < v->to || overlaps(v)))
-		return -EINVAL;
+		return obs_refuse(RULE_MREMAP_NEW_PLACE);
 	return 0;
 }
 
@@ -204,9 +205,9 @@ static long move_window(struct host_map *m, const struct move *v)
 	long ret;
 
 	if (!first || v->old_size > piece_end(first) - v->addr)
-		return -EFAULT;
+		return obs_refuse(RULE_MREMAP_NO_WINDOW);
 	if (!first->guarded)
-		return -EFAULT;
+		return obs_refuse(RULE_MREMAP_NO_WINDOW);
 	/* The array may move. */
 	p = *first;
 	if (!(v->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
@@ -218,7 +219,7 @@ static long move_window(struct host_map *m, const struct move *v)
 		if (ret != -EEXIST)
 			return ret;
 		if (!(v->flags & MREMAP_MAYMOVE))
-			return -ENOMEM;
+			return obs_refuse(RULE_MREMAP_NO_SPACE);
 	}
 	return move_away(m, v, &p);
 }

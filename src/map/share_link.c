@@ -332,7 +332,7 @@ static int check(struct share_link *l, struct share_request *r, struct patience 
 
 	/* What only asks must not come back with nothing: the pages would be hidden. */
 	if (r->kind == SHARE_CONVERT && os_signal_pending() && take_back(r))
-		return -EINTR;
+		return obs_refuse(RULE_CONVERT_SIGNAL_ASKED);
 	if (now >= p->look) {
 		p->look = now + SHARE_LOOK_NS;
 		if (share_is_gone(l) && atomic_load(&r->state) != SHARE_DONE)
@@ -520,6 +520,16 @@ static int ask_to_convert(struct share_link *l, struct share_request *r, struct 
 	return err;
 }
 
+/* What comes from the other process has a rule there, not here. */
+static int name_failure(int err)
+{
+	if (err == -ESTALE || err == -EIO)
+		return obs_refuse(RULE_GMEM_HOME_GONE);
+	if (err && obs_last_refusal().err != err)
+		return obs_refuse_as(RULE_CONVERT_AT_HOME, err);
+	return err;
+}
+
 int share_convert(struct host_file *f, struct gmem_conversion *c)
 {
 	struct share_request *r;
@@ -530,10 +540,10 @@ int share_convert(struct host_file *f, struct gmem_conversion *c)
 	share_load(f);
 	err = share_begin_request(f->link, SHARE_CONVERT, f->id, &r);
 	if (err)
-		return err;
+		return name_failure(err);
 	err = ask_to_convert(f->link, r, c);
 	share_end_request(f->link);
-	return err == -ESTALE ? -EIO : err;
+	return name_failure(err);
 }
 
 static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)

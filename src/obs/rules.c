@@ -10,13 +10,12 @@
 struct rule {
 	const char *id, *text;
 	const char *requests;
-	int err; /* 0: the place that refuses knows it */
 };
 
 static const struct rule rules[OBS_NR_RULES] = {
-	[RULE_NONE] = { "NONE", "nothing was refused", "", 0 },
-#define RULE(id, err, text, since, requests, more) [RULE_##id] = { #id, text, requests, err },
-#define RULE_AS(id, errs, text, since, requests, more) [RULE_##id] = { #id, text, requests, 0 },
+	[RULE_NONE] = { "NONE", "nothing was refused", "" },
+#define RULE(id, err, text, since, requests, more) [RULE_##id] = { #id, text, requests },
+#define RULE_AS(id, errs, text, since, requests, more) [RULE_##id] = { #id, text, requests },
 #include "obs/rules.def"
 #undef RULE
 #undef RULE_AS
@@ -71,15 +70,10 @@ int obs_refuse_as(enum obs_rule rule, int err)
 	return err;
 }
 
-int obs_refuse(enum obs_rule rule)
-{
-	return obs_refuse_as(rule, -rules[rule].err);
-}
-
 int obs_refuse_quietly(enum obs_rule rule)
 {
 	struct os_context *me = os_context();
-	int err = -rules[rule].err;
+	int err = -obs_rule_errno(rule);
 
 	os_assert(err < 0);
 	me->rule = (uint16_t)rule;

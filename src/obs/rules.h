@@ -9,6 +9,7 @@
 #ifndef GMEM_OBS_RULES_H
 #define GMEM_OBS_RULES_H
 
+#include <errno.h>
 #include <stdint.h>
 
 enum obs_rule {
@@ -30,10 +31,33 @@ enum obs_request {
 	OBS_NR_REQUESTS
 };
 
+/* 0: the place that refuses knows it (RULE_AS). A constant wherever the rule is one: so the compiler sees that
+ * a call which is refused does not succeed. */
+static inline __attribute__((always_inline)) int obs_rule_errno(enum obs_rule rule)
+{
+	switch (rule) {
+#define RULE(id, err, ...) \
+	case RULE_##id:    \
+		return err;
+#define RULE_AS(id, ...)
+#include "obs/rules.def"
+#undef RULE
+#undef RULE_AS
+	default:
+		return 0;
+	}
+}
+
+/* Refuses by a rule whose errno the place knows. err is -errno; returns it. */
+__attribute__((cold)) int obs_refuse_as(enum obs_rule rule, int err);
+
 /* Refuses by this rule: returns -errno. */
-int obs_refuse(enum obs_rule rule);
-/* The same for a rule whose errno the place knows (RULE_AS). err is -errno; returns it. */
-int obs_refuse_as(enum obs_rule rule, int err);
+static inline __attribute__((always_inline)) int obs_refuse(enum obs_rule rule)
+{
+	obs_refuse_as(rule, -obs_rule_errno(rule));
+	return -obs_rule_errno(rule);
+}
+
 /* The same for what is no mistake and happens often (KVM_RUN and a signal): told only to those who ask for everything. */
 int obs_refuse_quietly(enum obs_rule rule);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gmem/uapi.h"
+#include "obs/rules.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "os/paths.h"
@@ -369,7 +370,7 @@ static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint
 	struct handle *h;
 
 	if (is_clone_refused(fd, cmd, arg))
-		return -EXDEV;
+		return obs_refuse(RULE_FILE_COPY_ACROSS);
 	if (is_kvm_request(cmd)) {
 		h = calls_adopt_late(fd) ? ours_begin(fd) : NULL;
 		if (h)
@@ -379,7 +380,7 @@ static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint
 			return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
 	}
 	if ((cmd == UFFDIO_REGISTER || cmd == UFFDIO_UNREGISTER) && !calls_may_register(arg))
-		return -EINVAL;
+		return obs_refuse(RULE_UFFD_GMEM);
 	return os_sys3(SYS_ioctl, fd, cmd, arg);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "obs/rules.h"
 #include "shim/calls.h"
 #include "shim/observe.h"
 #include "shim/ours.h"
@@ -152,9 +153,9 @@ static bool is_our(int fd)
 static ssize_t send_file(int out, int in, off64_t *at, size_t size)
 {
 	if (is_our(in))
-		return shim_return(at ? -ESPIPE : -EINVAL);
+		return shim_return(obs_refuse(at ? RULE_FILE_NO_POSITION : RULE_FILE_NO_COPY));
 	if (is_our(out))
-		return shim_return(-EINVAL);
+		return shim_return(obs_refuse(RULE_FILE_NO_COPY));
 	return shim_return(os_sys4(SYS_sendfile, out, in, at, size));
 }
 
@@ -178,7 +179,7 @@ static long copy_range(int in, int out)
 		ours_end_raw(a, 0);
 	if (b)
 		ours_end_raw(b, 0);
-	return any ? (same ? -EINVAL : -EXDEV) : 0;
+	return any ? obs_refuse(same ? RULE_FILE_NO_COPY : RULE_FILE_COPY_ACROSS) : 0;
 }
 
 SHIM_EXPORT ssize_t copy_file_range(int in, off64_t *in_at, int out, off64_t *out_at, size_t size,

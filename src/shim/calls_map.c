@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#include "obs/rules.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/map_change.h"
@@ -42,11 +43,11 @@ static long map_ours(struct kvm_object *o, const struct change *c, uint64_t addr
 	int backing, ret;
 
 	if (!size || offset & (OS_PAGE_SIZE - 1))
-		return -EINVAL;
+		return obs_refuse(RULE_MMAP_LENGTH);
 	if (os_page_up(size) < size)
-		return -ENOMEM;
+		return obs_refuse(RULE_MMAP_TOO_LONG);
 	if (offset + os_page_up(size) < offset)
-		return -EOVERFLOW;
+		return obs_refuse(RULE_MMAP_OVERFLOW);
 	ret = kvm_mmap(o, os_page_up(size), prot, flags, offset, &backing, &backing_offset);
 	if (ret)
 		return ret;
@@ -193,7 +194,7 @@ long calls_remap_file_pages(uint64_t addr, uint64_t size, int prot, uint64_t pgo
 		return os_sys5(SYS_remap_file_pages, addr, size, prot, pgoff, flags);
 	ret = change_begin(&c, addr, size, true);
 	if (ret == 0)
-		ret = c.meets ? -EINVAL
+		ret = c.meets ? obs_refuse(RULE_WINDOW_FIXED)
 			      : os_sys5(SYS_remap_file_pages, addr, size, prot, pgoff, flags);
 	return change_end(&c, ret);
 }
@@ -210,7 +211,8 @@ long calls_mseal(uint64_t addr, uint64_t size, unsigned long flags)
 	long ret = change_begin(&c, addr, size, false);
 
 	if (ret == 0)
-		ret = c.meets ? -EINVAL : os_sys3(SYS_mseal, addr, size, flags);
+		ret = c.meets ? obs_refuse(RULE_WINDOW_FIXED)
+			      : os_sys3(SYS_mseal, addr, size, flags);
 	return change_end(&c, ret);
 }
 
@@ -233,7 +235,7 @@ long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey)
 		return protect_raw(addr, size, prot, pkey);
 	ret = change_begin(&c, addr, size, true);
 	if (ret == 0 && c.meets && (prot & PROT_EXEC))
-		ret = -EACCES;
+		ret = obs_refuse(RULE_WINDOW_EXEC);
 	else if (ret == 0 && c.meets && is_page_range(addr, size))
 		ret = host_map_mprotect(kvm_host_map(), addr, os_page_up(size), prot, pkey);
 	else if (ret == 0)

@@ -17,6 +17,7 @@
 #include <sys/sysmacros.h>
 
 #include "gmem/uapi.h"
+#include "obs/rules.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "shim/ours.h"
@@ -32,33 +33,34 @@ long op_data(struct handle *h, enum op_data what)
 	int access = h->open_flags & O_ACCMODE;
 
 	if ((what == OP_READ && access == O_WRONLY) || (what == OP_WRITE && access == O_RDONLY))
-		return -EBADF;
-	return -EINVAL;
+		return obs_refuse(RULE_FILE_ACCESS);
+	return obs_refuse(RULE_FILE_NO_DATA);
 }
 
 long op_data_at(struct handle *h, enum op_data what, int64_t offset)
 {
 	if (offset < 0)
-		return -EINVAL;
+		return obs_refuse(RULE_FILE_OFFSET);
 	/* Anonymous files have no position; a device without read() has. */
-	return ours_type(h) == KVM_OBJECT_SYSTEM ? op_data(h, what) : -ESPIPE;
+	return ours_type(h) == KVM_OBJECT_SYSTEM ? op_data(h, what)
+						 : obs_refuse(RULE_FILE_NO_POSITION);
 }
 
 long op_seek(struct handle *h, int64_t offset, int whence)
 {
 	if (whence < SEEK_SET || whence > SEEK_HOLE)
-		return -EINVAL;
-	return ours_type(h) == KVM_OBJECT_GMEM ? -ESPIPE : 0;
+		return obs_refuse(RULE_FILE_WHENCE);
+	return ours_type(h) == KVM_OBJECT_GMEM ? obs_refuse(RULE_FILE_NO_POSITION) : 0;
 }
 
 long op_truncate(struct handle *h, int64_t size)
 {
-	return -EINVAL;
+	return obs_refuse(RULE_FILE_SIZE_FIXED);
 }
 
 long op_sync(struct handle *h)
 {
-	return -EINVAL;
+	return obs_refuse(RULE_FILE_NO_SYNC);
 }
 
 long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
@@ -66,25 +68,26 @@ long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
 	if (ours_type(h) == KVM_OBJECT_GMEM)
 		return kvm_gmem_fallocate(h->object, mode, offset, size);
 	if (offset < 0 || size <= 0)
-		return -EINVAL;
-	return (h->open_flags & O_ACCMODE) == O_RDONLY ? -EBADF : -ENODEV;
+		return obs_refuse(RULE_FALLOCATE_NEGATIVE);
+	return obs_refuse((h->open_flags & O_ACCMODE) == O_RDONLY ? RULE_FILE_ACCESS
+								  : RULE_FILE_NO_ALLOCATE);
 }
 
 long op_setattr(struct handle *h)
 {
 	switch (ours_type(h)) {
 	case KVM_OBJECT_GMEM:
-		return -EINVAL;
+		return obs_refuse(RULE_FILE_ATTRIBUTES_FIXED);
 	case KVM_OBJECT_SYSTEM:
 		return 0;
 	default:
-		return -EOPNOTSUPP;
+		return obs_refuse(RULE_FILE_NO_ATTRIBUTES);
 	}
 }
 
 long op_getxattr(struct handle *h)
 {
-	return -EOPNOTSUPP;
+	return obs_refuse(RULE_FILE_NO_XATTR);
 }
 
 /* ---- ioctl ------------------------------------------------------------------------------- */
@@ -127,7 +130,7 @@ long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
 	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_RUN)
 		return op_run(h, arg);
 	if (o->type == KVM_OBJECT_GMEM && cmd == FS_IOC_FIEMAP)
-		return -EOPNOTSUPP;
+		return obs_refuse(RULE_FILE_NO_FIEMAP);
 	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_SET_SIGNAL_MASK)
 		return set_signal_mask(o, arg);
 	return kvm_ioctl(o, cmd, arg);
@@ -155,12 +158,12 @@ bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 		*ret = get_flags(h, fd);
 		return true;
 	case F_SETFL:
-		*ret = -EINVAL;
+		*ret = arg & O_DIRECT ? obs_refuse(RULE_FILE_NO_DIRECT) : 0;
 		return arg & O_DIRECT;
 	case F_SETLEASE:
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
-		*ret = -EINVAL;
+		*ret = obs_refuse(RULE_FILE_NO_SEALS);
 		return true;
 	default:
 		return false;

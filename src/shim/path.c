@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "obs/rules.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "os/spare.h"
@@ -388,7 +389,7 @@ long path_open(const struct path *p, int flags)
 			return os_sys1(SYS_dup, p->fd);
 		if (((struct kvm_object *)p->handle->object)->type == KVM_OBJECT_SYSTEM)
 			return open_kvm(flags);
-		return -ENXIO;
+		return obs_refuse(RULE_FILE_NO_REOPEN);
 	default:
 		return flags & O_CREAT ? -EACCES : -ENOENT;
 	}

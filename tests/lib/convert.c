@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Conversion and contents through the library. */
+#include <pthread.h>
+
 #include "t.h"
 
 static void pages_begin_as_the_flags_say(void **state)
@@ -122,6 +124,47 @@ static void every_refusal_is_told_in_one_call(void **state)
 	assert_int_equal(gmem_convert(g, &a), 0);
 	assert_int_equal(a.nr_refused, 0);
 	gmem_put(g);
+}
+
+static void the_last_refusal_is_told_with_its_rule(void **state)
+{
+	struct gmem *g = t_create(1, BOTH);
+	struct gmem_refusal r = { .args_size = sizeof(r) }, same = { .args_size = sizeof(same) };
+	struct gmem_pinned *pin;
+
+	assert_int_equal(gmem_pin(g, 0, 2 * PAGE, &pin), -EINVAL);
+	assert_int_equal(gmem_last_refusal(&r), 0);
+	assert_int_equal(r.error, -EINVAL);
+	assert_string_equal(r.rule, "LIB_RANGE_PAST_END");
+	assert_string_equal(r.reason, "the range reaches past the end of the file");
+	/* A call that succeeds leaves it. */
+	assert_int_equal(gmem_pin(g, 0, PAGE, &pin), 0);
+	assert_int_equal(gmem_last_refusal(&same), 0);
+	assert_string_equal(same.rule, r.rule);
+	gmem_unpin(pin);
+	/* Asking is a call, too. */
+	assert_int_equal(gmem_last_refusal(NULL), -EINVAL);
+	assert_int_equal(gmem_last_refusal(&r), 0);
+	assert_string_equal(r.rule, "LIB_NO_ANSWER_ROOM");
+	gmem_put(g);
+}
+
+static void *ask_in_a_fresh_thread(void *arg)
+{
+	struct gmem_refusal r = { .args_size = sizeof(r) };
+
+	*(int *)arg = gmem_last_refusal(&r);
+	return NULL;
+}
+
+static void a_thread_that_was_refused_nothing_has_no_refusal(void **state)
+{
+	pthread_t thread;
+	int err = 0;
+
+	assert_int_equal(pthread_create(&thread, NULL, ask_in_a_fresh_thread, &err), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(err, -ENOENT);
 }
 
 static void runs_are_read_back(void **state)
@@ -281,6 +324,8 @@ int main(void)
 		cmocka_unit_test(arguments_are_checked_in_order),
 		cmocka_unit_test(success_leaves_error_offset_alone),
 		cmocka_unit_test(every_refusal_is_told_in_one_call),
+		cmocka_unit_test(the_last_refusal_is_told_with_its_rule),
+		cmocka_unit_test(a_thread_that_was_refused_nothing_has_no_refusal),
 		cmocka_unit_test(runs_are_read_back),
 		cmocka_unit_test(attributes_are_of_pages_of_the_file),
 		cmocka_unit_test(a_punch_frees_and_changes_no_state),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "obs/obs.h"
@@ -45,15 +46,78 @@ static const char *what_was_said(void)
 
 static void a_refusal_is_its_error_and_quiet(void **state)
 {
-	assert_int_equal(obs_refuse(-EINVAL, "a rule"), -EINVAL);
+	assert_int_equal(obs_refuse(RULE_MEMSLOT_OVERLAP), -EEXIST);
+	assert_int_equal(obs_refuse_as(RULE_NO_DESCRIPTOR, -EMFILE), -EMFILE);
+	assert_int_equal(obs_refuse_quietly(RULE_RUN_SIGNAL), -EINTR);
 	assert_string_equal(what_was_said(), "");
 }
 
 static void a_refusal_names_its_rule_when_asked_why(void **state)
 {
 	os_log_set_why(true);
-	assert_int_equal(obs_refuse(-EEXIST, "a page is bound"), -EEXIST);
-	assert_string_equal(what_was_said(), "gmem: EEXIST: a page is bound\n");
+	assert_int_equal(obs_refuse(RULE_NO_MEMORY), -ENOMEM);
+	assert_string_equal(what_was_said(), "gmem: ENOMEM: no memory [NO_MEMORY]\n");
+	/* A rule of one request names it by itself. */
+	assert_int_equal(obs_refuse(RULE_MMU_PAGES), -EINVAL);
+	assert_string_equal(
+		what_was_said(),
+		"gmem: EINVAL: KVM_SET_NR_MMU_PAGES: at least 64 MMU pages [MMU_PAGES]\n");
+	assert_int_equal(obs_refuse_quietly(RULE_RUN_SIGNAL), -EINTR);
+	assert_string_equal(what_was_said(), "");
+}
+
+static void a_refusal_names_the_request_it_is_in(void **state)
+{
+	enum obs_request before = obs_request_begin(REQ_KVM_ENABLE_CAP), nested;
+
+	os_log_set_why(true);
+	nested = obs_request_begin(REQ_KVM_GET_MSRS);
+	assert_int_equal(nested, REQ_KVM_ENABLE_CAP);
+	assert_int_equal(obs_request_end(nested, 0), 0);
+	obs_refuse(RULE_ARGUMENT_UNREADABLE);
+	assert_string_equal(
+		what_was_said(),
+		"gmem: EFAULT: KVM_ENABLE_CAP: the argument cannot be read [ARGUMENT_UNREADABLE]\n");
+	assert_int_equal(obs_request_end(before, -EFAULT), -EFAULT);
+	assert_string_equal(what_was_said(), "");
+	obs_refuse(RULE_NO_MEMORY);
+	assert_string_equal(what_was_said(), "gmem: ENOMEM: no memory [NO_MEMORY]\n");
+}
+
+static void an_errno_without_a_rule_gets_one_at_the_end(void **state)
+{
+	enum obs_request before = obs_request_begin(REQ_KVM_CREATE_VM);
+
+	assert_int_equal(obs_last_refusal().err, 0);
+	assert_int_equal(obs_request_end(before, -ENOMEM), -ENOMEM);
+	assert_int_equal(obs_last_refusal().rule, RULE_NO_MEMORY);
+	before = obs_request_begin(REQ_KVM_CREATE_VM);
+	assert_int_equal(obs_request_end(before, -ENFILE), -ENFILE);
+	assert_int_equal(obs_last_refusal().rule, RULE_PLATFORM);
+	assert_int_equal(obs_last_refusal().err, -ENFILE);
+	/* The last word is that of the place that refused last. */
+	before = obs_request_begin(REQ_KVM_CREATE_VM);
+	obs_refuse(RULE_VM_TYPE);
+	assert_int_equal(obs_request_end(before, -EINVAL), -EINVAL);
+	assert_int_equal(obs_last_refusal().rule, RULE_VM_TYPE);
+}
+
+static void *look_from_a_thread(void *arg)
+{
+	*(struct obs_refusal *)arg = obs_last_refusal();
+	return NULL;
+}
+
+static void the_last_refusal_is_the_threads_own(void **state)
+{
+	struct obs_refusal other;
+	pthread_t thread;
+
+	obs_refuse(RULE_VM_TYPE);
+	assert_int_equal(pthread_create(&thread, NULL, look_from_a_thread, &other), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(other.rule, RULE_NONE);
+	assert_int_equal(obs_last_refusal().rule, RULE_VM_TYPE);
 }
 
 static void events_are_counted_each_by_itself(void **state)
@@ -79,6 +143,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_refusal_is_its_error_and_quiet),
 		TEST(a_refusal_names_its_rule_when_asked_why),
+		TEST(a_refusal_names_the_request_it_is_in),
+		TEST(an_errno_without_a_rule_gets_one_at_the_end),
+		TEST(the_last_refusal_is_the_threads_own),
 		TEST(events_are_counted_each_by_itself),
 	};
 
