@@ -32,6 +32,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_run;
+extern const struct cmd cmd_top;
 extern const struct cmd cmd_trace;
 extern const struct cmd cmd_features;
 extern const struct cmd cmd_demo;

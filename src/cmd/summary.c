@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-static const struct account_style style = { .unit = TEXT_AUTO, .with_gone = true, .wide = true };
+static const struct account_style style = {
+	.unit = TEXT_AUTO, .with_gone = true, .wide = true, .with_cost = true
+};
 
 static uint64_t now_ns(void)
 {
@@ -37,7 +39,7 @@ static void add_process(struct text *t, const struct obs_process *p,
 	const struct account_pair pair = { .now = s };
 
 	text_add(t, TEXT_TITLE, "process %u: %.*s", p->pid, (int)sizeof(p->name), p->name);
-	account_text_notes(t, s);
+	account_text_notes(t, s, &style);
 	add_age(t, s);
 	account_text(t, &pair, &style);
 	account_text_twice(t, s);

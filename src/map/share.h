@@ -61,6 +61,8 @@ bool share_commit(const struct gmem_change *ch);
 
 /* The share and its service thread, for who must have them early (before a filter of system calls). */
 int share_start(void);
+/* What the service thread does beside, some times a second at most, outside of everything. At the start of a process. */
+void share_set_idle(void (*fn)(void));
 int share_name(uint64_t id, char name[HOST_FILE_NAME_MAX]);
 
 /* ---- elsewhere ---------------------------------------------------------------------------------- */

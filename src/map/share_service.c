@@ -277,6 +277,13 @@ static void look_at(struct share *s, uint32_t slot)
 		serve_request(s, slot);
 }
 
+static void (*idle)(void);
+
+void share_set_idle(void (*fn)(void))
+{
+	idle = fn;
+}
+
 void share_serve(void *share)
 {
 	struct share *s = share;
@@ -288,6 +295,8 @@ void share_serve(void *share)
 		for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++)
 			look_at(s, i);
 		os_signals_end();
+		if (idle)
+			idle();
 		os_shared_wait(&s->doorbell, seen, IDLE_NS);
 	}
 }

@@ -60,7 +60,16 @@ static int compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static void slot_line(struct text *t, const struct account_slot *s,
+/* What was not asked for is no 0. */
+static const char *known(const struct account_style *style, bool blind, uint64_t bytes,
+			 char out[TEXT_NUMBER_MAX])
+{
+	return blind ? strcpy(out, "?") : text_size(bytes, style->unit, out);
+}
+
+#define KNOWN(bytes) known(style, blind, (bytes), (char[TEXT_NUMBER_MAX]){ 0 })
+
+static void slot_line(struct text *t, const struct account_slot *s, bool blind,
 		      const struct account_style *style)
 {
 	const struct account_bytes *b = &s->now;
@@ -78,8 +87,8 @@ static void slot_line(struct text *t, const struct account_slot *s,
 		 : s->flags & ACCOUNT_GONE ? TEXT_DIM
 					   : TEXT_PLAIN,
 		 "%5s %12" PRIx64 " %7s %7s %7s %7s %7s %7s %7s%s%s", id, s->gpa, SIZE(s->size),
-		 SIZE(account_private(b)), SIZE(account_shared(b)), SIZE(account_both(b)),
-		 SIZE(account_neither(b)), SIZE(held(b)), SIZE(b->pinned), peaks,
+		 SIZE(account_private(b)), SIZE(account_shared(b)), KNOWN(account_both(b)),
+		 KNOWN(account_neither(b)), KNOWN(held(b)), KNOWN(b->pinned), peaks,
 		 s->flags & ACCOUNT_GONE ? " gone" : "");
 }
 
@@ -100,7 +109,7 @@ static void slot_lines(struct text *t, const struct account_snapshot *s, uint32_
 		 "PRIVATE", "SHARED", "BOTH", "NEITHER", "BACKED", "PINNED",
 		 style->wide ? "  PEAK:PRIV  SHARED    BOTH" : "");
 	for (size_t i = 0; i < nr; i++)
-		slot_line(t, rows[i], style);
+		slot_line(t, rows[i], s->flags & ACCOUNT_BLIND, style);
 }
 
 /* ---- vCPUs ------------------------------------------------------------------------------------- */
@@ -171,12 +180,14 @@ static void vcpu_lines(struct text *t, const struct account_pair *p, uint32_t vm
 static void vm_lines(struct text *t, const struct account_pair *p, const struct account_vm *vm,
 		     const struct account_style *style)
 {
+	bool blind = p->now->flags & ACCOUNT_BLIND;
+
 	text_add(t, TEXT_TITLE,
 		 "VM %u%s: %" PRIu64 " slot%s, private %s, shared %s, backed %s, held twice %s",
 		 vm->number, vm->flags & ACCOUNT_GONE ? " (gone)" : "", vm->nr_slots,
 		 vm->nr_slots == 1 ? "" : "s", SIZE(account_private(&vm->now)),
-		 SIZE(account_shared(&vm->now)), SIZE(held(&vm->now)),
-		 SIZE(account_both(&vm->now)));
+		 SIZE(account_shared(&vm->now)), KNOWN(held(&vm->now)),
+		 KNOWN(account_both(&vm->now)));
 	text_add(t, TEXT_PLAIN, "  peak of what is backed: private %s, shared %s, held twice %s",
 		 SIZE(vm->peak.backed_private), SIZE(vm->peak.backed_shared), SIZE(vm->peak.both));
 	slot_lines(t, p->now, vm->number, style);
@@ -273,8 +284,13 @@ void account_text_counts(struct text *t, const struct see_clock *clock,
 	}
 }
 
-void account_text_notes(struct text *t, const struct account_snapshot *s)
+void account_text_notes(struct text *t, const struct account_snapshot *s,
+			const struct account_style *style)
 {
+	char took[TEXT_NUMBER_MAX];
+
+	if (style->with_cost)
+		text_add(t, TEXT_DIM, "looked at in %s", text_time(s->cost_ns, took));
 	if (s->flags & ACCOUNT_BLIND)
 		text_add(
 			t, TEXT_ALARM,

@@ -16,6 +16,7 @@ struct account_style {
 	uint32_t vm;	/* its number; 0: all */
 	bool with_gone; /* what is there no more, too */
 	bool wide;	/* more than 80 columns */
+	bool with_cost; /* how long the look took */
 };
 
 /* What changed between two looks: seconds 0: nothing is known, counts are told instead of rates. */
@@ -34,6 +35,7 @@ void account_text_counts(struct text *t, const struct see_clock *clock,
 			 const struct see_counts *now, const struct see_counts *before,
 			 double seconds);
 /* What is to be known of a snapshot before one believes it; no line as a rule. */
-void account_text_notes(struct text *t, const struct account_snapshot *s);
+void account_text_notes(struct text *t, const struct account_snapshot *s,
+			const struct account_style *style);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "map/pins.h"
+#include "map/share.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/exec.h"
@@ -114,6 +115,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	real_find();
 	os_log_set(getenv("GMEM_LOG"));
 	observe_init();
+	share_set_idle(observe_if_wanted);
 	set_profile(getenv("GMEM_PROFILE"));
 	set_pages(getenv("GMEM_PAGES"));
 	set_pins(getenv("GMEM_PINS"));

@@ -11,8 +11,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kvm/account.h"
+#include "obs/attach.h"
+#include "obs/region.h"
 #include "os/os.h"
+#include "os/spare.h"
 #include "os/sys.h"
+#include "shim/shim.h"
 
 /* Of the program, which the loader has no name for. */
 static char program[PATH_MAX];
@@ -66,6 +71,56 @@ void observe_init(void)
 		       me.pid);
 		os_unmap(region, size);
 	}
+}
+
+/* ---- who was not observed from the start -------------------------------------------------------- */
+
+_Atomic bool observe_is_wanted;
+
+/* The memfd is kept open: that is where observers find it. */
+static int make_region(void **region, uint64_t *size)
+{
+	struct obs_region *r;
+	int fd, err;
+
+	*size = obs_region_size(ATTACH_RING);
+	err = os_memfd_create(ATTACH_NAME, *size, &fd);
+	if (err)
+		return err;
+	err = os_map_file(fd, 0, *size, 0, OS_MAP_READ | OS_MAP_WRITE, region);
+	if (err) {
+		os_fd_close(fd);
+		return err;
+	}
+	r = *region;
+	obs_region_init(r, ATTACH_RING);
+	r->tsc_khz = os_tsc_khz();
+	r->clock_ns = os_clock_ns();
+	r->tsc = os_tsc();
+	r->wallclock_ns = os_wallclock_ns();
+	return 0;
+}
+
+/* Once; in a process that filters its system calls nothing is made any more. */
+void observe_late(void)
+{
+	struct obs_self me;
+	uint64_t size;
+	void *region;
+	int err;
+
+	if (!atomic_exchange(&observe_is_wanted, false) || obs_on() || os_jailed())
+		return;
+	shim_enter();
+	if (os_sys4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program, sizeof(program) - 1) < 0)
+		strcpy(program, "?");
+	me = self();
+	err = make_region(&region, &size);
+	if (!err && obs_attach(region, size, &me))
+		account_get_ready();
+	shim_leave();
+	if (err)
+		os_log(OS_LOG_WARN, "no memory to be observed in (%d)", -err);
 }
 
 void observe_after_fork(void)

@@ -13,6 +13,16 @@
 void observe_init(void);
 void observe_after_fork(void);
 
+/* Somebody wants to look (obs/attach.h); said in a signal handler, done soon by who calls gmem, or by a thread of ours
+ * that wakes now and then: outside of everything. */
+extern _Atomic bool observe_is_wanted;
+void observe_late(void);
+static inline void observe_if_wanted(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&observe_is_wanted, memory_order_relaxed), 0))
+		observe_late();
+}
+
 /* The address is in the program, or in a library that called for it. */
 void observe_note_caller(uint64_t address);
 

@@ -20,6 +20,7 @@
 #include "obs/rules.h"
 #include "os/fault.h"
 #include "os/os.h"
+#include "shim/observe.h"
 #include "shim/ours.h"
 #include "shim/path.h"
 #include "shim/signal.h"
@@ -104,6 +105,7 @@ long op_run(struct handle *h, uint64_t arg)
 	struct kvm_object *vcpu = h->object;
 	long ret;
 
+	observe_if_wanted();
 	signal_set_running(vcpu);
 	ret = kvm_ioctl(vcpu, KVM_RUN, arg);
 	signal_set_running(NULL);
@@ -125,6 +127,7 @@ long op_ioctl(struct handle *h, int fd, unsigned int cmd, uint64_t arg)
 {
 	struct kvm_object *o = h->object;
 
+	observe_if_wanted();
 	if (is_generic(cmd))
 		return os_sys3(SYS_ioctl, fd, cmd, arg);
 	if (o->type == KVM_OBJECT_VCPU && cmd == KVM_RUN)

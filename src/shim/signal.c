@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "map/share.h"
+#include "obs/attach.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "shim/map_change.h"
@@ -188,6 +189,16 @@ static bool fault_in_window(int signo, siginfo_t *info, const ucontext_t *uc)
 	return again;
 }
 
+/* Here nothing can be made: whoever is next to call gmem does it. */
+static bool asks_to_be_observed(int signo, const siginfo_t *info)
+{
+	if (signo != SIGBUS || info->si_code != SI_QUEUE ||
+	    (uint64_t)(uintptr_t)info->si_value.sival_ptr != ATTACH_VALUE)
+		return false;
+	atomic_store(&observe_is_wanted, true);
+	return true;
+}
+
 /* Left by a jump when a fault was caught: the address sanitizer shall find no frame of it. */
 __attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t *info,
 							    void *ucontext)
@@ -197,6 +208,8 @@ __attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t
 
 	if (is_fault(signo))
 		os_fault_signal(signo, info, ucontext);
+	if (asks_to_be_observed(signo, info))
+		return;
 	if (fault_in_window(signo, info, ucontext))
 		return;
 	if (os_signals_begun() && !is_synchronous(signo, info)) {
