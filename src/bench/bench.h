@@ -125,6 +125,7 @@ struct bench_ops {
 enum bench_place {
 	BENCH_PLAIN = 0,  /* a process as any */
 	BENCH_UNDER_GMEM, /* one that was started by gmem run */
+	BENCH_OBSERVED,	  /* the same, and gmem run --trace is its parent */
 };
 
 struct bench_way {

@@ -230,6 +230,15 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 #define CASE(name_, what_, to_private_, goals_, nr_, ...) { \
 	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .passes = PASSES_##goals_, .goals = GOALS_##goals_(to_private_), .ways = WAYS(PAGES_##goals_), \
 	.data = &(const struct convert_row){ .to_private = to_private_, __VA_ARGS__ } }
+/* By the same requests, with gmem run --trace as the parent and without. */
+#define OBSERVED(name_, to_private_) { \
+	.name = name_, .what = "convert one page, with and without an observer", .unit = BENCH_TIME, .per = "call", .nr = 1, \
+	.goals = { { .way = "observed", .beside = "gmem", .limit = 1.05, .machine_idle = true } }, \
+	.ways = { \
+		{ .name = "observed", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_OBSERVED, .profile = "in-place" }, \
+		{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place" }, \
+	}, \
+	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_ONE, .touched = true } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \
 	CASE("convert/" name "/to-shared", "convert " what " to shared", false, goals, nr, __VA_ARGS__)
@@ -253,6 +262,8 @@ const struct bench_case bench_convert_cases[] = {
 	     .touched = true, .nr_others = 1),
 	BOTH("all/with-4", "all of --size, which four others have mapped, too", NO_GOAL, 1, .shape = CONVERT_ALL,
 	     .touched = true, .nr_others = 4),
+	OBSERVED("convert/4K/observed/to-private", true),
+	OBSERVED("convert/4K/observed/to-shared", false),
 	{ 0 },
 };
 /* clang-format on */

@@ -45,7 +45,7 @@ static int here_open(struct bench_run *r)
 {
 	const struct bench_ops *ops = r->way->ops;
 
-	if (r->way->place == BENCH_UNDER_GMEM)
+	if (r->way->place != BENCH_PLAIN)
 		return bench_refuse(r, -EOPNOTSUPP, "not in a program of its own");
 	return ops->setup ? ops->setup(r) : 0;
 }

@@ -2,6 +2,8 @@
 #include "cmd/bench_child.h"
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
+#include "cmd/traced.h"
+#include "cmd/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,26 @@ struct child {
 	FILE *to, *from;
 	pid_t pid;
 };
+
+/* What is written is thrown away: the figure is what the program pays. */
+static int run_observed(const struct launch *l, char **argv)
+{
+	struct traced traced;
+	struct watch w;
+	int ret;
+
+	/* Our ends of the pipes: the child waits for their end. */
+	close_range(STDERR_FILENO + 1, ~0u, 0);
+	ret = watch_begin(&cmd_bench, 0, &w);
+	if (ret != EXIT_OK)
+		return ret;
+	ret = traced_begin(&traced, &w, "/dev/null");
+	if (ret == EXIT_OK)
+		ret = watch_run(&w, l, argv);
+	traced_end(&traced, true);
+	watch_end(&w);
+	return ret;
+}
 
 /* Ends in the program again, as `gmem bench-way CASE WAY PARAM SIZE`. */
 static void become_child(const struct bench_run *r, int in, int out)
@@ -42,6 +64,8 @@ static void become_child(const struct bench_run *r, int in, int out)
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (r->way->place == BENCH_OBSERVED)
+		_exit(run_observed(&launch, argv));
 	if (r->way->place == BENCH_UNDER_GMEM)
 		_exit(launch_exec(&cmd_bench, &launch, argv));
 	execv(self, argv);
