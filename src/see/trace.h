@@ -69,8 +69,8 @@ struct trace_end {
 	uint64_t nr_records, nr_lost;
 };
 
-/* FNV-1a of 64 bit words, the last one filled up with zeros. */
-uint64_t trace_checksum(const void *data, uint64_t size);
+/* FNV-1a of 64 bit words: kind and size (in the upper half), then the data, the last word filled up with zeros. */
+uint64_t trace_checksum(uint32_t kind, const void *data, uint32_t size);
 
 /* ---- writing ----------------------------------------------------------------------------------- */
 

@@ -138,13 +138,22 @@ static int next_record(struct trace_reader *t, struct trace_item *item)
 	return 1;
 }
 
-/* Texts of the file end with 0 only if its writer was honest. */
+static void clean(char *text, size_t size)
+{
+	text[size - 1] = 0;
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+	}
+}
+
+/* Texts of the file end with 0, and have nothing that moves the cursor, only if its writer was honest. */
 static void end_texts(struct trace_item *item)
 {
 	if (item->kind == TRACE_PROCESS)
-		item->process.name[sizeof(item->process.name) - 1] = 0;
+		clean(item->process.name, sizeof(item->process.name));
 	if (item->kind == TRACE_MODULE) {
-		item->module.path[sizeof(item->module.path) - 1] = 0;
+		clean(item->module.path, sizeof(item->module.path));
 		if (item->module.build_id_size > sizeof(item->module.build_id))
 			item->module.build_id_size = sizeof(item->module.build_id);
 	}
@@ -215,7 +224,7 @@ static int next_chunk(struct trace_reader *t, struct trace_item *item)
 		return bad(t, "the chunk at byte %llu is damaged", (unsigned long long)t->at);
 	if (c.size > t->size - data)
 		return bad(t, "the file is cut at byte %llu", (unsigned long long)t->size);
-	if (trace_checksum(t->data + data, c.size) != c.checksum)
+	if (trace_checksum(c.kind, t->data + data, c.size) != c.checksum)
 		return bad(t, "the chunk at byte %llu is damaged", (unsigned long long)t->at);
 	t->at = data + c.size;
 	return use_chunk(t, &c, data, item);

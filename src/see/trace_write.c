@@ -16,12 +16,14 @@ struct trace_writer {
 	struct trace_totals totals;
 };
 
-uint64_t trace_checksum(const void *data, uint64_t size)
+uint64_t trace_checksum(uint32_t kind, const void *data, uint32_t size)
 {
 	const unsigned char *p = data;
-	uint64_t sum = 0xcbf29ce484222325ull, word;
+	uint64_t sum = 0xcbf29ce484222325ull, word = kind | (uint64_t)size << 32;
 
-	for (; size; p += sizeof(word), size -= size < sizeof(word) ? size : sizeof(word)) {
+	sum = (sum ^ word) * 0x100000001b3ull;
+	for (; size;
+	     p += sizeof(word), size -= size < sizeof(word) ? size : (uint32_t)sizeof(word)) {
 		word = 0;
 		memcpy(&word, p, size < sizeof(word) ? size : sizeof(word));
 		sum = (sum ^ word) * 0x100000001b3ull;
@@ -53,7 +55,7 @@ static int put(struct trace_writer *w, enum trace_chunk_kind kind, const void *d
 	struct trace_chunk chunk = {
 		.kind = kind,
 		.size = (uint32_t)size,
-		.checksum = trace_checksum(data, size),
+		.checksum = trace_checksum(kind, data, (uint32_t)size),
 	};
 	struct iovec v[] = { { &chunk, sizeof(chunk) }, { (void *)(uintptr_t)data, size } };
 

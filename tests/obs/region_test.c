@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The region: what is told comes out again, each record once, and what did not fit is counted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "obs/obs.h"
+#include "see/see.h"
+
+#define NR_PLACES 64u
+#define NR_THREADS 3u
+#define NR_EACH 20000u
+
+static const struct obs_self self = { .pid = 7, .parent = 3, .name = "/usr/bin/program" };
+
+static struct obs_region *region;
+static struct see_drain drain;
+
+/* What came out. */
+static struct {
+	uint64_t nr, lost;
+	struct obs_record last;
+	uint64_t next[NR_THREADS]; /* of each thread: the number that is still to come */
+	bool disorder;
+} got;
+
+static int on_records(void *own, const struct obs_region *r, const struct obs_record *records,
+		      size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		got.last = records[i];
+		if (records[i].kind != OBS_PUNCH)
+			continue;
+		got.nr++;
+		if (records[i].a >= NR_THREADS)
+			continue;
+		got.disorder |= records[i].b < got.next[records[i].a];
+		got.disorder |= records[i].c != (records[i].a ^ records[i].b);
+		got.next[records[i].a] = records[i].b + 1;
+	}
+	return 0;
+}
+
+static int on_lost(void *own, const struct obs_region *r, uint64_t nr)
+{
+	got.lost += nr;
+	return 0;
+}
+
+static struct see_sink sink = { .records = on_records, .lost = on_lost };
+
+static void drain_all(uint64_t now_ns, bool final)
+{
+	struct see_sink *sinks[] = { &sink };
+
+	see_drain(&drain, sinks, 1, now_ns, final);
+}
+
+static int begin(void **state)
+{
+	uint64_t size = obs_region_size(NR_PLACES);
+
+	region = aligned_alloc(4096, size);
+	if (!region)
+		return -1;
+	memset(region, 0, size);
+	obs_region_init(region, NR_PLACES);
+	region->wants_records = 1;
+	memset(&got, 0, sizeof(got));
+	return see_drain_begin(region, &drain) || !obs_attach(region, size, &self);
+}
+
+static int end(void **state)
+{
+	obs_detach();
+	see_drain_end(&drain);
+	free(region);
+	return 0;
+}
+
+static struct obs_counter counter_of(enum obs_event kind)
+{
+	struct obs_counter sum = { 0 };
+
+	for (uint32_t i = 0; i < OBS_NR_LANES; i++) {
+		const struct obs_counter *c = &obs_lane_at(region, i)->kinds[kind];
+
+		sum.nr += c->nr;
+		sum.failed += c->failed;
+		sum.ticks += c->ticks;
+		for (uint32_t b = 0; b < OBS_NR_BUCKETS; b++)
+			sum.buckets[b] += c->buckets[b];
+	}
+	return sum;
+}
+
+/* ---- one thread --------------------------------------------------------------------------------- */
+
+static void a_process_that_attaches_is_in_the_table(void **state)
+{
+	const struct obs_process *p = obs_process_at(region, 0);
+
+	assert_int_equal(region->nr_processes, 1);
+	assert_int_equal(p->pid, 7);
+	assert_int_equal(p->state, OBS_STATE_LIVES);
+	assert_string_equal(p->name, "/usr/bin/program");
+	drain_all(0, false);
+	assert_int_equal(got.last.kind, OBS_PROCESS_MADE);
+	assert_int_equal(got.last.a, 7);
+}
+
+static void a_record_has_what_was_told_and_the_context(void **state)
+{
+	uint64_t start = obs_start();
+
+	os_context()->caller = 0x7fff12345678;
+	os_context()->vm = 2;
+	os_context()->vcpu = 5;
+	obs_span_file(OBS_CONVERT, 9, start, -EAGAIN, 0x1000, 0x2000, 8);
+	os_context()->caller = 0;
+	drain_all(0, false);
+	assert_int_equal(got.last.kind, OBS_CONVERT);
+	assert_int_equal(obs_record_caller(&got.last), 0x7fff12345678);
+	assert_int_equal(got.last.vm, 2);
+	assert_int_equal(got.last.vcpu, 5);
+	assert_int_equal(got.last.file, 9);
+	assert_int_equal(got.last.result, -EAGAIN);
+	assert_int_equal(got.last.time, start);
+	assert_true(got.last.ticks > 0);
+	assert_int_equal(got.last.a, 0x1000);
+	assert_int_equal(got.last.c, 8);
+}
+
+static void a_refusal_is_a_record_with_its_rule(void **state)
+{
+	obs_refuse(RULE_MEMSLOT_OVERLAP);
+	drain_all(0, false);
+	assert_int_equal(got.last.kind, OBS_REFUSAL);
+	assert_int_equal(got.last.rule, RULE_MEMSLOT_OVERLAP);
+	assert_int_equal(got.last.result, -EEXIST);
+}
+
+static void what_does_not_fit_is_lost_and_counted(void **state)
+{
+	drain_all(0, false);
+	for (uint64_t i = 0; i < NR_PLACES + 10; i++)
+		obs_count(OBS_PUNCH, 100, i, 0);
+	drain_all(0, false);
+	assert_int_equal(got.nr, NR_PLACES);
+	assert_int_equal(got.lost, 10);
+	assert_int_equal(got.last.b, NR_PLACES - 1);
+	assert_int_equal(counter_of(OBS_PUNCH).nr, NR_PLACES + 10);
+	obs_count(OBS_PUNCH, 100, 1000, 0);
+	drain_all(0, false);
+	assert_int_equal(got.nr, NR_PLACES + 1);
+	assert_int_equal(got.lost, 10);
+}
+
+static void the_ring_goes_round(void **state)
+{
+	for (uint64_t i = 0; i < 10 * NR_PLACES; i++) {
+		obs_count(OBS_PUNCH, 100, i, 0);
+		drain_all(0, false);
+		assert_int_equal(got.last.b, i);
+	}
+	assert_int_equal(got.nr, 10 * NR_PLACES);
+	assert_int_equal(got.lost, 0);
+}
+
+static void nobody_reads_and_there_are_counters_alone(void **state)
+{
+	region->wants_records = 0;
+	drain_all(0, false);
+	obs_count(OBS_PUNCH, 100, 1, 0);
+	drain_all(0, false);
+	assert_int_equal(got.nr, 0);
+	assert_int_equal(counter_of(OBS_PUNCH).nr, 1);
+}
+
+/* As if a writer was killed between taking its place and filling it. */
+static void a_place_that_is_never_filled_is_given_up(void **state)
+{
+	drain_all(0, false);
+	atomic_fetch_add(&region->ring.head, 1);
+	obs_count(OBS_PUNCH, 100, 1, 0);
+	drain_all(1000, false);
+	drain_all(1000000000, false);
+	assert_int_equal(got.nr, 0);
+	drain_all(4000000000, false);
+	assert_int_equal(got.nr, 1);
+	assert_int_equal(got.lost, 1);
+	atomic_fetch_add(&region->ring.head, 1);
+	drain_all(0, true);
+	assert_int_equal(got.lost, 2);
+}
+
+static void lengths_are_counted_by_their_logarithm(void **state)
+{
+	struct obs_counter c;
+	uint64_t nr = 0;
+
+	obs_span(OBS_SHOOTDOWN, os_tsc() - (1ull << 30), -EINTR, 0, 0, 0);
+	obs_span(OBS_SHOOTDOWN, os_tsc() - (1ull << 36), 0, 0, 0, 0);
+	obs_count(OBS_SHOOTDOWN, 0, 0, 0);
+	c = counter_of(OBS_SHOOTDOWN);
+	assert_int_equal(c.nr, 3);
+	assert_int_equal(c.failed, 1);
+	assert_true(c.ticks >= (1ull << 36) + (1ull << 30));
+	for (uint32_t b = 30; b < OBS_NR_BUCKETS; b++)
+		nr += c.buckets[b];
+	assert_int_equal(nr, 2);
+	for (uint32_t b = 36; b < OBS_NR_BUCKETS; b++)
+		nr -= c.buckets[b];
+	assert_int_equal(nr, 1);
+}
+
+static void long_times_keep_their_length(void **state)
+{
+	static const uint64_t ticks[] = { 0, 1, 0x7fffffff, 0x80000000, 1ull << 40, 1ull << 62 };
+	struct obs_record r = { 0 };
+
+	for (size_t i = 0; i < 5; i++) {
+		r.ticks = obs_ticks_pack(ticks[i]);
+		assert_true(obs_record_ticks(&r) <= ticks[i]);
+		assert_true(ticks[i] - obs_record_ticks(&r) < 1u << OBS_TICKS_SHIFT);
+	}
+	r.ticks = obs_ticks_pack(ticks[5]);
+	assert_int_equal(obs_record_ticks(&r), 0x7fffffffull << OBS_TICKS_SHIFT);
+}
+
+static void a_child_of_a_fork_has_a_place_of_its_own(void **state)
+{
+	struct obs_self child = { .pid = 8, .parent = 7, .name = "program" };
+
+	obs_after_fork(&child);
+	obs_count(OBS_PUNCH, 100, 1, 0);
+	drain_all(0, false);
+	assert_int_equal(got.last.process, 1);
+	assert_int_equal(region->nr_processes, 2);
+}
+
+static void code_is_told_once(void **state)
+{
+	struct obs_code code = { 0x1000, 0x2000, 0x800, "/lib/code", NULL, 0 };
+
+	assert_false(obs_knows_caller(0x1800));
+	obs_add_code(&code);
+	assert_true(obs_knows_caller(0x1800));
+	assert_false(obs_knows_caller(0x2000));
+	assert_int_equal(region->nr_modules, 1);
+	assert_string_equal(obs_module_at(region, 0)->path, "/lib/code");
+	assert_int_equal(obs_module_at(region, 0)->process, 1);
+}
+
+static void another_version_is_no_region(void **state)
+{
+	obs_detach();
+	region->version++;
+	assert_false(obs_attach(region, region->size, &self));
+	region->version--;
+	assert_false(obs_attach(region, region->size - 4096, &self));
+	region->ring.nr = 3;
+	assert_false(obs_attach(region, region->size, &self));
+	assert_false(obs_on());
+}
+
+/* ---- many --------------------------------------------------------------------------------------- */
+
+static void *tell_many(void *arg)
+{
+	uint64_t me = (uintptr_t)arg;
+
+	for (uint64_t i = 0; i < NR_EACH; i++)
+		obs_count(OBS_PUNCH, me, i, me ^ i);
+	return NULL;
+}
+
+static void writers_and_the_reader_do_not_disturb_each_other(void **state)
+{
+	pthread_t threads[NR_THREADS];
+
+	for (uintptr_t i = 0; i < NR_THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, tell_many, (void *)i), 0);
+	while (counter_of(OBS_PUNCH).nr < NR_THREADS * NR_EACH)
+		drain_all(0, false);
+	for (uintptr_t i = 0; i < NR_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	drain_all(0, true);
+	assert_false(got.disorder);
+	assert_int_equal(got.nr + got.lost, NR_THREADS * NR_EACH);
+	assert_true(got.nr >= NR_PLACES);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_process_that_attaches_is_in_the_table),
+		TEST(a_record_has_what_was_told_and_the_context),
+		TEST(a_refusal_is_a_record_with_its_rule),
+		TEST(what_does_not_fit_is_lost_and_counted),
+		TEST(the_ring_goes_round),
+		TEST(nobody_reads_and_there_are_counters_alone),
+		TEST(a_place_that_is_never_filled_is_given_up),
+		TEST(lengths_are_counted_by_their_logarithm),
+		TEST(long_times_keep_their_length),
+		TEST(a_child_of_a_fork_has_a_place_of_its_own),
+		TEST(code_is_told_once),
+		TEST(another_version_is_no_region),
+		TEST(writers_and_the_reader_do_not_disturb_each_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
