@@ -14,6 +14,15 @@ static const struct opt *find(const struct opt *opts, const char *name, size_t s
 	return NULL;
 }
 
+static const struct opt *find_letter(const struct opt *opts, char letter)
+{
+	for (const struct opt *o = opts; o && o->name; o++) {
+		if (o->letter == letter)
+			return o;
+	}
+	return NULL;
+}
+
 /* How many arguments it took, or -1. */
 static int take(const struct cmd *cmd, const struct opt *opt, const char *equals, char *next)
 {
@@ -52,6 +61,8 @@ int opts_parse(const struct cmd *cmd, int argc, char **argv)
 		if (argv[i][1] == '-')
 			opt = find(cmd->opts, name,
 				   equals ? (size_t)(equals - name) : strlen(name));
+		else if (!argv[i][2])
+			opt = find_letter(cmd->opts, argv[i][1]);
 		if (!opt) {
 			cmd_usage_error(cmd, "unknown option '%s'", argv[i]);
 			return -1;

@@ -16,6 +16,7 @@ struct opt {
 	const char *help;
 	const char **value; /* set when arg is given */
 	bool *flag; /* set when it is not; with arg, too: "--name" and "--name=VALUE" are both right */
+	char letter; /* "-o" is the same; 0: there is none */
 };
 
 /* The index of the first argument after the options, or -1 when it has complained. */

@@ -19,7 +19,7 @@ static struct launch launch;
 static const char *output, *ring;
 
 static const struct opt record_opts[] = {
-	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE "); -o FILE",
+	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE "); -o FILE", .letter = 'o',
 	  .value = &output },
 	{ "ring", "EVENTS", "how many events wait at most to be written (default: 262144)",
 	  .value = &ring },
@@ -74,16 +74,10 @@ static int record_program(const struct cmd *cmd, char **argv)
 	return ret;
 }
 
-/* -o is what everybody types. */
 static int record(const struct cmd *cmd, int argc, char **argv)
 {
-	int first;
+	int first = opts_parse(cmd, argc, argv);
 
-	for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--"); i++) {
-		if (!strcmp(argv[i], "-o"))
-			argv[i] = (char *)"--output";
-	}
-	first = opts_parse(cmd, argc, argv);
 	if (first < 0 || launch_check(cmd, &launch) != EXIT_OK)
 		return EXIT_USAGE;
 	if (first >= argc)
@@ -113,7 +107,8 @@ static const struct opt show_opts[] = { FILTERS, { 0 } };
 static const struct opt export_opts[] = {
 	{ "json", NULL, "JSON, a line for each event (the default)", .flag = &json },
 	{ "perfetto", NULL, "a trace for https://ui.perfetto.dev", .flag = &perfetto },
-	{ "output", "FILE", "where to write it (default: standard output)", .value = &output },
+	{ "output", "FILE", "where to write it (default: standard output); -o FILE",
+	  .value = &output, .letter = 'o' },
 	FILTERS,
 	{ 0 },
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* JSON lines: the first is of the trace itself, each other has a "kind". Keys are never renamed. */
+/* JSON lines: each has a "kind", the first is of the trace itself. Keys are never renamed. */
 #include <json-c/json.h>
 #include <string.h>
 
@@ -32,7 +32,8 @@ void see_json_begin(struct see_view *v, FILE *to)
 {
 	struct json_object *o = json_object_new_object();
 
-	add_text(o, "trace", "gmem");
+	add_text(o, "kind", "trace");
+	add_text(o, "of", "gmem");
 	add_number(o, "schema", SCHEMA);
 	json_object_object_add(o, "simulated", json_object_new_boolean(true));
 	add_number(o, "start_ns", v->clock.wallclock_ns);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A VMM of few calls, for tests of what is seen of them: the comment @NAME is on the line that an event must have. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gmem/uapi.h"
+
+#define SIZE 0x10000ul
+#define HLT 0xf4
+
+static void must(int ok)
+{
+	if (!ok) {
+		perror("traced");
+		exit(1);
+	}
+}
+
+static int convert(int vm, uint64_t gpa, uint64_t size, uint64_t attributes)
+{
+	struct kvm_memory_attributes a = { .address = gpa, .size = size, .attributes = attributes };
+
+	return ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &a); /* @convert */
+}
+
+static void run(int vm)
+{
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 3); /* @vcpu */
+	struct kvm_sregs sregs;
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_run *r;
+
+	must(vcpu >= 0);
+	r = mmap(NULL, 0x3000, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	must(r != MAP_FAILED && !ioctl(vcpu, KVM_GET_SREGS, &sregs));
+	sregs.cs.base = sregs.cs.selector = 0;
+	must(!ioctl(vcpu, KVM_SET_SREGS, &sregs) && !ioctl(vcpu, KVM_SET_REGS, &regs));
+	must(!ioctl(vcpu, KVM_RUN, 0)); /* @run */
+	must(r->exit_reason == KVM_EXIT_HLT);
+	munmap(r, 0x3000);
+	close(vcpu);
+}
+
+/* As many conversions as are asked for. */
+static void repeat(int vm, long nr)
+{
+	for (long i = 0; i < nr; i++)
+		must(!convert(vm, 0x1000, 0x1000, i % 2 ? 0 : KVM_MEMORY_ATTRIBUTE_PRIVATE));
+}
+
+static void child(void)
+{
+	int pid = fork();
+
+	if (!pid)
+		_exit(0);
+	must(waitpid(pid, NULL, 0) == pid);
+}
+
+int main(int argc, char **argv)
+{
+	int kvm = open("/dev/kvm", O_RDWR), vm, file;
+	struct kvm_create_guest_memfd create = { .size = SIZE };
+	struct kvm_userspace_memory_region2 slot = { .flags = KVM_MEM_GUEST_MEMFD,
+						     .memory_size = SIZE };
+	char *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	vm = ioctl(kvm, KVM_CREATE_VM, 1); /* @vm */
+	must(vm >= 0 && memory != MAP_FAILED);
+	memory[0] = (char)HLT;
+	file = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &create); /* @file */
+	must(file >= 0);
+	slot.guest_memfd = (uint32_t)file;
+	slot.userspace_addr = (uintptr_t)memory;
+	must(!ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &slot)); /* @slot */
+	if (argc > 1) {
+		repeat(vm, atol(argv[1]));
+		return 0;
+	}
+	run(vm);
+	must(!convert(vm, 0x2000, 0x3000, KVM_MEMORY_ATTRIBUTE_PRIVATE));
+	must(convert(vm, 0x2001, 0x3000, 0) < 0);
+	must(!madvise(memory + 0x2000, 0x3000, MADV_DONTNEED));			     /* @discard */
+	must(!fallocate(file, FALLOC_FL_KEEP_SIZE, 0x1000, 0x2000));		     /* @allocate */
+	must(!fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SIZE)); /* @punch */
+	child();
+	close(file);
+	close(vm);
+	close(kvm);
+	return 5;
+}
