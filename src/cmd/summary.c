@@ -53,9 +53,9 @@ static void add_processes(struct text *t, const struct obs_region *r)
 	bool any = false;
 
 	for (uint32_t i = 0; s && i < nr && i < OBS_MAX_PROCESSES; i++) {
-		const struct account_area *a = account_area_find(r, i);
+		const struct account_area *a = obs_account_find(r, i);
 
-		if (!a || !account_read(a, s))
+		if (!a || !obs_account_read(a, s))
 			continue;
 		any = true;
 		add_process(t, obs_process_at(r, i), s);

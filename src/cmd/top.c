@@ -54,12 +54,12 @@ static void discard(struct top *t)
 void top_look(struct top *t)
 {
 	const struct obs_region *r = t->program.region.r;
-	const struct account_area *area = account_area_find(r, t->program.process);
+	const struct account_area *area = obs_account_find(r, t->program.process);
 	struct account_snapshot *older = t->before;
 	struct see_counts *older_counts = t->counts_before;
 
 	t->has_ended = !observed_lives(&t->program);
-	if (!area || !account_read(area, older))
+	if (!area || !obs_account_read(area, older))
 		return;
 	/* Nothing has been published since. */
 	if (t->has_any && older->number == t->now->number && !t->has_ended)
@@ -81,7 +81,7 @@ static void ask(struct top *t)
 
 	os_shared_wake(&r->wants_snapshot);
 	for (unsigned int ms = 0; ms < ANSWER_MS && observed_lives(&t->program); ms += 5) {
-		const struct account_area *a = account_area_find(r, t->program.process);
+		const struct account_area *a = obs_account_find(r, t->program.process);
 
 		if (a && (int32_t)(atomic_load(&a->answered) - wanted) >= 0)
 			break;

@@ -38,14 +38,14 @@ static uint64_t publish(uint32_t wanted)
 	struct account_snapshot *before, *to;
 
 	os_mutex_lock(&account.lock);
-	to = account_begin(account.area, &before);
+	to = obs_account_begin(account.area, &before);
 	account_walk(account.walker, account.vms, account.blind, before, to);
 	os_mutex_unlock(&account.lock);
 	to->flags |= is_last ? ACCOUNT_LAST : 0;
 	to->number = before ? before->number + 1 : 0;
 	to->time_ns = os_clock_ns();
 	to->cost_ns = to->time_ns - start;
-	account_finish(account.area, to);
+	obs_account_finish(account.area, to);
 	atomic_store(&account.looked_ns, to->time_ns);
 	atomic_store(&account.area->answered, wanted);
 	if (atomic_load(&account.waiting))
@@ -78,7 +78,7 @@ static void start_locked(struct obs_region *region)
 		return;
 	account.region = region;
 	if (!account.area)
-		account.area = account_area_take(region, obs_own_process());
+		account.area = obs_account_take(region, obs_own_process());
 	if (!account.area || (!account.walker && account_walker_create(&account.walker)))
 		return;
 	if (os_thread_create(look_for_ever, NULL, "gmem-account", &account.thread))

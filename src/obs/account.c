@@ -5,7 +5,7 @@
 
 #define NR_TRIES 64
 
-struct account_area *account_area_take(struct obs_region *r, uint32_t process)
+struct account_area *obs_account_take(struct obs_region *r, uint32_t process)
 {
 	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
 		struct account_area *a = account_area_at(r, i);
@@ -20,7 +20,7 @@ struct account_area *account_area_take(struct obs_region *r, uint32_t process)
 	return NULL;
 }
 
-const struct account_area *account_area_find(const struct obs_region *r, uint32_t process)
+const struct account_area *obs_account_find(const struct obs_region *r, uint32_t process)
 {
 	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
 		const struct account_area *a = account_area_at(r, i);
@@ -38,7 +38,7 @@ static struct account_snapshot *latest_of(struct account_area *a)
 	return latest == 1 || latest == 2 ? &a->snapshots[latest - 1] : NULL;
 }
 
-struct account_snapshot *account_begin(struct account_area *a, struct account_snapshot **latest)
+struct account_snapshot *obs_account_begin(struct account_area *a, struct account_snapshot **latest)
 {
 	struct account_snapshot *s;
 
@@ -50,7 +50,7 @@ struct account_snapshot *account_begin(struct account_area *a, struct account_sn
 	return s;
 }
 
-void account_finish(struct account_area *a, struct account_snapshot *s)
+void obs_account_finish(struct account_area *a, struct account_snapshot *s)
 {
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_release);
 	atomic_store_explicit(&a->latest, (uint32_t)(s - a->snapshots) + 1, memory_order_release);
@@ -87,7 +87,7 @@ static bool try_read(const struct account_snapshot *s, struct account_snapshot *
 	return atomic_load_explicit(&s->sequence, memory_order_relaxed) == before;
 }
 
-bool account_read(const struct account_area *a, struct account_snapshot *out)
+bool obs_account_read(const struct account_area *a, struct account_snapshot *out)
 {
 	const struct account_snapshot *s;
 

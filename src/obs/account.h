@@ -152,8 +152,8 @@ static inline struct account_area *account_area_at(const struct obs_region *r, u
 	return (struct account_area *)obs_region_at(r, r->snapshot) + i;
 }
 /* That of a process, by its place in the table; the writer takes one if it has none. NULL: there is none (left). */
-struct account_area *account_area_take(struct obs_region *r, uint32_t process);
-const struct account_area *account_area_find(const struct obs_region *r, uint32_t process);
+struct account_area *obs_account_take(struct obs_region *r, uint32_t process);
+const struct account_area *obs_account_find(const struct obs_region *r, uint32_t process);
 
 /* Sums over states. */
 static inline uint64_t account_sum(const struct account_bytes *b, uint32_t mask, uint32_t value)
@@ -204,12 +204,13 @@ static inline uint64_t account_backed(const struct account_bytes *b, bool is_pri
  * The writer: one at a time. begin gives the snapshot to be filled, whose tables may hold anything, and the latest
  * one (NULL: none), to compare with; finish makes it the latest.
  */
-struct account_snapshot *account_begin(struct account_area *a, struct account_snapshot **latest);
-void account_finish(struct account_area *a, struct account_snapshot *s);
+struct account_snapshot *obs_account_begin(struct account_area *a,
+					   struct account_snapshot **latest);
+void obs_account_finish(struct account_area *a, struct account_snapshot *s);
 
 /* A reader, of another process as a rule: copies the latest snapshot out. False: there is none, the area is not of
  * this layout, or it changed at each of many tries. What lies behind the numbers of rows is not copied. Numbers of
  * rows are never more than there is room for, whatever the area says. */
-bool account_read(const struct account_area *a, struct account_snapshot *out);
+bool obs_account_read(const struct account_area *a, struct account_snapshot *out);
 
 #endif

@@ -61,20 +61,20 @@ static bool is_whole(const struct account_snapshot *s)
 
 static void publish(uint64_t number)
 {
-	struct account_snapshot *latest, *s = account_begin(area, &latest);
+	struct account_snapshot *latest, *s = obs_account_begin(area, &latest);
 
 	fill(s, number);
-	account_finish(area, s);
+	obs_account_finish(area, s);
 }
 
 static void nothing_is_read_before_there_is_something(void **state)
 {
-	assert_false(account_read(area, copy));
+	assert_false(obs_account_read(area, copy));
 	publish(7);
-	assert_true(account_read(area, copy));
+	assert_true(obs_account_read(area, copy));
 	assert_int_equal(copy->number, 7);
 	area->version++;
-	assert_false(account_read(area, copy));
+	assert_false(obs_account_read(area, copy));
 }
 
 static void who_dies_while_writing_leaves_the_last_one(void **state)
@@ -83,35 +83,35 @@ static void who_dies_while_writing_leaves_the_last_one(void **state)
 
 	publish(1);
 	publish(2);
-	s = account_begin(area, &latest);
+	s = obs_account_begin(area, &latest);
 	assert_int_equal(latest->number, 2);
 	s->number = 3;
 	s->nr_slots = 1;
-	assert_true(account_read(area, copy));
+	assert_true(obs_account_read(area, copy));
 	assert_int_equal(copy->number, 2);
 	assert_true(is_whole(copy));
 	/* Whoever comes after it finds the half one and writes it anew. */
-	assert_ptr_equal(account_begin(area, &latest), s);
+	assert_ptr_equal(obs_account_begin(area, &latest), s);
 	fill(s, 4);
-	account_finish(area, s);
-	assert_true(account_read(area, copy));
+	obs_account_finish(area, s);
+	assert_true(obs_account_read(area, copy));
 	assert_int_equal(copy->number, 4);
 }
 
 static void numbers_that_are_too_large_are_cut(void **state)
 {
-	struct account_snapshot *latest, *s = account_begin(area, &latest);
+	struct account_snapshot *latest, *s = obs_account_begin(area, &latest);
 
 	s->nr_vms = s->nr_vcpus = s->nr_slots = s->nr_files = s->nr_runs = UINT32_MAX;
-	account_finish(area, s);
-	assert_true(account_read(area, copy));
+	obs_account_finish(area, s);
+	assert_true(obs_account_read(area, copy));
 	assert_int_equal(copy->nr_vms, ACCOUNT_NR_VMS);
 	assert_int_equal(copy->nr_vcpus, ACCOUNT_NR_VCPUS);
 	assert_int_equal(copy->nr_slots, ACCOUNT_NR_SLOTS);
 	assert_int_equal(copy->nr_files, ACCOUNT_NR_FILES);
 	assert_int_equal(copy->nr_runs, ACCOUNT_NR_RUNS);
 	atomic_store(&area->latest, 3);
-	assert_false(account_read(area, copy));
+	assert_false(obs_account_read(area, copy));
 }
 
 /* The sequence is a lock that the thread sanitizer does not know. */
@@ -138,7 +138,7 @@ static void a_reader_never_has_parts_of_two(void **state)
 
 	assert_int_equal(pthread_create(&writer, NULL, publish_many, NULL), 0);
 	while (last < NR_PUBLISHED) {
-		if (!account_read(area, copy))
+		if (!obs_account_read(area, copy))
 			continue;
 		assert_true(is_whole(copy));
 		assert_true(copy->number >= last);
@@ -159,12 +159,12 @@ static void areas_are_given_out_once(void **state)
 	r = memory;
 	obs_region_init(r, 64);
 	assert_true(ACCOUNT_NR_AREAS >= 8);
-	assert_null(account_area_find(r, 0));
+	assert_null(obs_account_find(r, 0));
 	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++)
-		assert_ptr_equal(account_area_take(r, 100 + i), account_area_at(r, i));
-	assert_ptr_equal(account_area_take(r, 103), account_area_at(r, 3));
-	assert_ptr_equal(account_area_find(r, 105), account_area_at(r, 5));
-	assert_null(account_area_take(r, 1));
+		assert_ptr_equal(obs_account_take(r, 100 + i), account_area_at(r, i));
+	assert_ptr_equal(obs_account_take(r, 103), account_area_at(r, 3));
+	assert_ptr_equal(obs_account_find(r, 105), account_area_at(r, 5));
+	assert_null(obs_account_take(r, 1));
 	assert_true((char *)account_area_at(r, ACCOUNT_NR_AREAS) <=
 		    (char *)obs_region_at(r, r->snapshot) + OBS_SNAPSHOT_SIZE);
 	os_unmap(memory, size);
