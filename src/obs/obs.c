@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "obs/obs.h"
 
+#include "obs/probes.h"
 #include "obs/region.h"
 #include "obs/tell.h"
 
@@ -27,47 +28,47 @@ static inline void count(enum obs_event event, uint64_t a, uint64_t b, uint64_t 
 		       (unsigned long long)b, (unsigned long long)c);
 }
 
-void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
+/* Whoever looks from outside is told as well. */
+static inline void tell(const struct obs_told *t)
 {
-	count(event, a, b, c);
+	count(t->kind, t->a, t->b, t->c);
+	if (__builtin_expect(obs_probes_wanted, 0))
+		obs_probe(t);
 	if (obs_on())
-		obs_tell(&(struct obs_told){ .kind = event, .a = a, .b = b, .c = c });
+		obs_tell(t);
 }
 
 void obs_add(enum obs_event event)
 {
-	count(event, 0, 0, 0);
-	if (obs_on())
-		obs_tell(&(struct obs_told){ .kind = event, .only_counts = true });
+	tell(&(struct obs_told){ .kind = event, .only_counts = true });
+}
+
+void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
+{
+	tell(&(struct obs_told){ .kind = event, .a = a, .b = b, .c = c });
 }
 
 void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a, uint64_t b, uint64_t c)
 {
-	count(event, a, b, c);
-	if (obs_on())
-		obs_tell(&(struct obs_told){
-			.kind = event, .start = start, .result = result, .a = a, .b = b, .c = c });
+	tell(&(struct obs_told){
+		.kind = event, .start = start, .result = result, .a = a, .b = b, .c = c });
 }
 
 void obs_count_file(enum obs_event event, uint16_t file, uint64_t a, uint64_t b, uint64_t c)
 {
-	count(event, a, b, c);
-	if (obs_on())
-		obs_tell(&(struct obs_told){ .kind = event, .file = file, .a = a, .b = b, .c = c });
+	tell(&(struct obs_told){ .kind = event, .file = file, .a = a, .b = b, .c = c });
 }
 
 void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long result, uint64_t a,
 		   uint64_t b, uint64_t c)
 {
-	count(event, a, b, c);
-	if (obs_on())
-		obs_tell(&(struct obs_told){ .kind = event,
-					     .file = file,
-					     .start = start,
-					     .result = result,
-					     .a = a,
-					     .b = b,
-					     .c = c });
+	tell(&(struct obs_told){ .kind = event,
+				 .file = file,
+				 .start = start,
+				 .result = result,
+				 .a = a,
+				 .b = b,
+				 .c = c });
 }
 
 uint64_t obs_counter(enum obs_event event)

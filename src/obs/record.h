@@ -15,37 +15,37 @@
  * KIND(id, name, a, b, c): what it is called where it is printed, and what its three numbers are; "" is nothing.
  * What took a time has ticks.
  */
-#define OBS_KINDS(KIND)                                                 \
-	KIND(NONE, "none", "", "", "")                                  \
-	KIND(CONVERT, "convert", "offset", "size", "attributes")        \
-	KIND(PUNCH, "punch", "offset", "size", "")                      \
-	KIND(ALLOCATE, "allocate", "offset", "size", "")                \
-	KIND(BIND, "bind", "offset", "size", "gfn")                     \
-	KIND(UNBIND, "unbind", "offset", "size", "")                    \
-	KIND(RELEASE, "release", "size", "", "")                        \
-	KIND(INVALIDATE, "invalidate", "gfn", "pages", "")              \
-	KIND(SHOOTDOWN, "shootdown", "vcpus", "", "")                 \
-	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")       \
-	KIND(EXIT, "exit", "reason", "b", "c")                          \
-	KIND(REQUEST, "request", "request", "argument", "value")        \
-	KIND(RUN_ENTER, "run enter", "immediate exit", "", "")          \
-	KIND(RUN_EXIT, "run exit", "reason", "gpa", "detail")           \
-	KIND(VM_CONVERT, "convert by gfn", "gpa", "size", "attributes") \
-	KIND(HOST_FAULT, "host fault", "address", "code", "")           \
-	KIND(SLOT, "slot", "slot", "gpa", "size")                       \
-	KIND(SLOT_HOST, "slot memory", "slot", "address", "file offset")     \
-	KIND(DISCARD, "discard", "address", "size", "call")             \
-	KIND(PIN, "pin", "offset", "size", "")                          \
-	KIND(UNPIN, "unpin", "offset", "size", "")                      \
-	KIND(INJECT, "inject", "point", "rule", "")                     \
-	KIND(VM_MADE, "vm made", "type", "vm", "")                        \
-	KIND(VM_GONE, "vm gone", "type", "vm", "")                            \
-	KIND(VCPU_MADE, "vcpu made", "id", "vm", "")                      \
-	KIND(VCPU_GONE, "vcpu gone", "id", "vm", "")                      \
-	KIND(FILE_MADE, "file made", "size", "flags", "")               \
-	KIND(FILE_GONE, "file gone", "size", "", "")                    \
-	KIND(REFUSAL, "refusal", "", "", "")                            \
-	KIND(PROCESS_MADE, "process made", "pid", "parent", "")         \
+#define OBS_KINDS(KIND)                                                  \
+	KIND(NONE, "none", "", "", "")                                   \
+	KIND(CONVERT, "convert", "offset", "size", "attributes")         \
+	KIND(PUNCH, "punch", "offset", "size", "")                       \
+	KIND(ALLOCATE, "allocate", "offset", "size", "")                 \
+	KIND(BIND, "bind", "offset", "size", "gfn")                      \
+	KIND(UNBIND, "unbind", "offset", "size", "")                     \
+	KIND(RELEASE, "release", "size", "", "")                         \
+	KIND(INVALIDATE, "invalidate", "gfn", "pages", "")               \
+	KIND(SHOOTDOWN, "shootdown", "vcpus", "", "")                    \
+	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")        \
+	KIND(EXIT, "exit", "reason", "b", "c")                           \
+	KIND(REQUEST, "request", "request", "argument", "value")         \
+	KIND(RUN_ENTER, "run enter", "immediate exit", "", "")           \
+	KIND(RUN_EXIT, "run exit", "reason", "gpa", "detail")            \
+	KIND(VM_CONVERT, "convert by gfn", "gpa", "size", "attributes")  \
+	KIND(HOST_FAULT, "host fault", "address", "code", "")            \
+	KIND(SLOT, "slot", "slot", "gpa", "size")                        \
+	KIND(SLOT_HOST, "slot memory", "slot", "address", "file offset") \
+	KIND(DISCARD, "discard", "address", "size", "call")              \
+	KIND(PIN, "pin", "offset", "size", "")                           \
+	KIND(UNPIN, "unpin", "offset", "size", "")                       \
+	KIND(INJECT, "inject", "point", "rule", "")                      \
+	KIND(VM_MADE, "vm made", "type", "vm", "")                       \
+	KIND(VM_GONE, "vm gone", "type", "vm", "")                       \
+	KIND(VCPU_MADE, "vcpu made", "id", "vm", "")                     \
+	KIND(VCPU_GONE, "vcpu gone", "id", "vm", "")                     \
+	KIND(FILE_MADE, "file made", "size", "flags", "")                \
+	KIND(FILE_GONE, "file gone", "size", "", "")                     \
+	KIND(REFUSAL, "refusal", "number", "", "")                       \
+	KIND(PROCESS_MADE, "process made", "pid", "parent", "")          \
 	KIND(PROCESS_GONE, "process gone", "pid", "", "")
 
 enum obs_event {

@@ -2,6 +2,7 @@
 /* The writing side of the region: a record in the ring, and the counters of the thread's lane. */
 #include "obs/tell.h"
 
+#include "obs/probes.h"
 #include "obs/region.h"
 
 _Atomic(struct obs_region *) obs_attached;
@@ -126,12 +127,15 @@ void obs_tell(const struct obs_told *t)
 
 void obs_refused(int err, uint16_t rule)
 {
+	struct obs_told told = { .kind = OBS_REFUSAL, .rule = rule, .result = err, .a = rule };
 	struct os_context *me = os_context();
 
 	me->rule = rule;
 	me->result = error_of(err);
+	if (__builtin_expect(obs_probes_wanted, 0))
+		obs_probe(&told);
 	if (obs_on())
-		obs_tell(&(struct obs_told){ .kind = OBS_REFUSAL, .rule = rule, .result = err });
+		obs_tell(&told);
 }
 
 /* ---- processes ------------------------------------------------------------------------------ */
