@@ -110,7 +110,7 @@ long vcpu_create(struct vm *vm, uint64_t id)
 		return obs_refuse(RULE_VCPU_ID);
 	r = kvm_fds->reserve(true, NULL, &fd);
 	if (r)
-		return obs_refuse_as(RULE_NO_DESCRIPTOR, (int)r);
+		return obs_refuse_as(RULE_VCPU_NO_DESCRIPTOR, (int)r);
 	r = vcpu_alloc(vm, (uint32_t)id, &vcpu);
 	if (!r) {
 		account_add_vcpu(vcpu);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "os/fault.h"
+#include "os/os.h"
 
 #define FIRST_FD 100
 #define NR_FDS 4096
@@ -71,6 +73,7 @@ static const struct kvm_fd_ops ops = {
 
 void fixture_start(const char *profile)
 {
+	os_log_set(getenv("GMEM_LOG"));
 	kvm_set_fd_ops(&ops);
 	assert_int_equal(kvm_set_profile(profile), 0);
 }

@@ -112,6 +112,11 @@ def check_page(requests):
             check(f": {rule.id}\n" in page, f"{rule.id} is not in gmem-kvm(7)")
 
 
+def check_never_met(rules):
+    for line in (ROOT / "tests/obs/never-met.txt").read_text().splitlines():
+        check(not line or line.startswith("#") or line in rules, f"never-met.txt: no rule: {line}")
+
+
 def check_bare_errnos():
     for path, text in sources():
         if path.parent.name != "kvm" or path.name == "profile.c":
@@ -133,6 +138,7 @@ def main():
     check_uses({r.id: r for r in rules})
     check_requests(requests)
     check_page(requests)
+    check_never_met({r.id for r in rules})
     check_bare_errnos()
     for failure in failures:
         print(f"FAIL: {failure}")
