@@ -33,15 +33,16 @@ static void zap_binding(void *arg, void *owner, uint64_t offset, uint64_t size)
 	struct memslot *slot = owner;
 	uint64_t gfn = slot->gfn + ((offset - slot->file_offset) >> OS_PAGE_SHIFT);
 	uint64_t nr = size >> OS_PAGE_SHIFT;
+	bool hit;
 
 	if (slot->mmu != b->mmu || slot->as_id != 0)
 		return;
-	if (!table_zap(b->mmu, gfn, gfn + nr, &b->zap.freed)) {
+	hit = table_zap(b->mmu, gfn, gfn + nr, &b->zap.freed);
+	b->zap.hit |= hit;
+	if (hit)
+		obs_count(OBS_INVALIDATE, gfn, nr, 0);
+	else
 		obs_add(OBS_INVALIDATE);
-		return;
-	}
-	b->zap.hit = true;
-	obs_count(OBS_INVALIDATE, gfn, nr, 0);
 }
 
 static int watch_begin(struct gmem_consumer *c, const struct gmem_change *change)

@@ -28,11 +28,15 @@ static inline void count(enum obs_event event, uint64_t a, uint64_t b, uint64_t 
 		       (unsigned long long)b, (unsigned long long)c);
 }
 
-/* Whoever looks from outside is told as well. */
-static inline void tell(const struct obs_told *t)
+static inline bool is_wanted(void)
 {
-	count(t->kind, t->a, t->b, t->c);
-	if (__builtin_expect(obs_probes_wanted, 0))
+	return __builtin_expect(obs_probes_wanted != 0, 0) || obs_on();
+}
+
+/* Whoever looks from outside is told as well. Apart, so that what nobody wants costs nothing to put together. */
+static __attribute__((noinline, cold)) void tell(const struct obs_told *t)
+{
+	if (obs_probes_wanted)
 		obs_probe(t);
 	if (obs_on())
 		obs_tell(t);
@@ -40,35 +44,40 @@ static inline void tell(const struct obs_told *t)
 
 void obs_add(enum obs_event event)
 {
-	tell(&(struct obs_told){ .kind = event, .only_counts = true });
+	count(event, 0, 0, 0);
+	if (is_wanted())
+		tell(&(struct obs_told){ .kind = event, .only_counts = true });
 }
 
 void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
 {
-	tell(&(struct obs_told){ .kind = event, .a = a, .b = b, .c = c });
+	count(event, a, b, c);
+	if (is_wanted())
+		tell(&(struct obs_told){ .kind = event, .a = a, .b = b, .c = c });
 }
 
 void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a, uint64_t b, uint64_t c)
 {
-	tell(&(struct obs_told){
-		.kind = event, .start = start, .result = result, .a = a, .b = b, .c = c });
+	obs_span_file(event, 0, start, result, a, b, c);
 }
 
 void obs_count_file(enum obs_event event, uint16_t file, uint64_t a, uint64_t b, uint64_t c)
 {
-	tell(&(struct obs_told){ .kind = event, .file = file, .a = a, .b = b, .c = c });
+	obs_span_file(event, file, 0, 0, a, b, c);
 }
 
 void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long result, uint64_t a,
 		   uint64_t b, uint64_t c)
 {
-	tell(&(struct obs_told){ .kind = event,
-				 .file = file,
-				 .start = start,
-				 .result = result,
-				 .a = a,
-				 .b = b,
-				 .c = c });
+	count(event, a, b, c);
+	if (is_wanted())
+		tell(&(struct obs_told){ .kind = event,
+					 .file = file,
+					 .start = start,
+					 .result = result,
+					 .a = a,
+					 .b = b,
+					 .c = c });
 }
 
 uint64_t obs_counter(enum obs_event event)

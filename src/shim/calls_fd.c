@@ -411,6 +411,14 @@ long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
 	return os_sys3(SYS_ioctl, fd, cmd, arg);
 }
 
+/* Apart: the way of other descriptors' requests is short. */
+static __attribute__((noinline, cold)) int ioctl_observed(int fd, unsigned int cmd, uint64_t arg,
+							  uint64_t caller)
+{
+	observe_note_caller(caller);
+	return (int)shim_return(calls_ioctl(fd, cmd, arg));
+}
+
 SHIM_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 {
 	va_list args;
@@ -419,6 +427,8 @@ SHIM_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	va_start(args, cmd);
 	arg = va_arg(args, void *);
 	va_end(args);
-	observe_call();
+	if (obs_on())
+		return ioctl_observed(fd, (unsigned int)cmd, (uintptr_t)arg,
+				      (uintptr_t)__builtin_return_address(0));
 	return (int)shim_return(calls_ioctl(fd, (unsigned int)cmd, (uintptr_t)arg));
 }

@@ -102,18 +102,35 @@ long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint6
 	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
 
+static __attribute__((noinline, cold)) long mmap_observed(uint64_t addr, uint64_t size, int prot,
+							  int flags, int fd, uint64_t offset)
+{
+	return calls_mmap(addr, size, prot, flags, fd, offset);
+}
+
+/* Of a mapping that is not observed nothing is kept over the call. */
+static inline __attribute__((always_inline)) void *map_from(uint64_t caller, void *addr,
+							    size_t size, int prot, int flags,
+							    int fd, uint64_t offset)
+{
+	if (obs_on()) {
+		observe_note_caller(caller);
+		return (void *)shim_return(
+			mmap_observed((uintptr_t)addr, size, prot, flags, fd, offset));
+	}
+	return (void *)shim_return(calls_mmap((uintptr_t)addr, size, prot, flags, fd, offset));
+}
+
 SHIM_EXPORT void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 {
-	observe_call();
-	return (void *)shim_return(
-		calls_mmap((uintptr_t)addr, size, prot, flags, fd, (uint64_t)offset));
+	return map_from((uintptr_t)__builtin_return_address(0), addr, size, prot, flags, fd,
+			(uint64_t)offset);
 }
 
 SHIM_EXPORT void *mmap64(void *addr, size_t size, int prot, int flags, int fd, off64_t offset)
 {
-	observe_call();
-	return (void *)shim_return(
-		calls_mmap((uintptr_t)addr, size, prot, flags, fd, (uint64_t)offset));
+	return map_from((uintptr_t)__builtin_return_address(0), addr, size, prot, flags, fd,
+			(uint64_t)offset);
 }
 
 /* ---- munmap, mremap ---------------------------------------------------------------------- */
@@ -135,9 +152,18 @@ long calls_munmap(uint64_t addr, uint64_t size)
 	return change_end(&c, ret);
 }
 
+static __attribute__((noinline, cold)) int munmap_observed(uint64_t addr, uint64_t size,
+							   uint64_t caller)
+{
+	observe_note_caller(caller);
+	return (int)shim_return(calls_munmap(addr, size));
+}
+
 SHIM_EXPORT int munmap(void *addr, size_t size)
 {
-	observe_call();
+	if (obs_on())
+		return munmap_observed((uintptr_t)addr, size,
+				       (uintptr_t)__builtin_return_address(0));
 	return (int)shim_return(calls_munmap((uintptr_t)addr, size));
 }
 
