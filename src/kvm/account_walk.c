@@ -424,6 +424,8 @@ void account_walk(struct account_walker *w, struct vm *vms, bool blind,
 	to->left_files = w->left_files;
 	for (struct vm *vm = vms; vm; vm = vm->account.next)
 		walk_vm(w, vm);
+	if (w->look_at_program && os_resident_was_cut(w->resident))
+		to->flags |= ACCOUNT_SHARED_CUT;
 	for (uint32_t i = 0; i < w->nr_files; i++)
 		tell_file(w, &w->files[i]);
 	let_files(w);

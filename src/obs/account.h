@@ -114,6 +114,8 @@ struct account_run {
 #define ACCOUNT_LAST 1u /* the process is about to end: nothing comes after it */
 #define ACCOUNT_BLIND \
 	2u /* the program filters the system calls of all its threads: what is backed is not asked for */
+/* Of the program's shared memory behind the first 4 GiB only what it has in its page tables is known to be backed. */
+#define ACCOUNT_SHARED_CUT 8u
 #define ACCOUNT_NO_PROGRAM 4u /* the program's memory cannot be looked at here */
 
 struct account_snapshot {

@@ -41,6 +41,8 @@ struct span {
 struct os_resident {
 	int pagemap, maps;
 	bool no_scan;
+	bool cut;
+	uint64_t cache_left; /* bytes that mincore() is still asked about */
 	uint32_t nr_shared;
 	/* What was found last, and how far it goes: [known.start, known.end) has no runs but these. */
 	struct span known;
@@ -148,6 +150,8 @@ int os_resident_refresh(struct os_resident *r)
 	long ret = os_sys3(SYS_lseek, r->maps, 0, 0 /* SEEK_SET */);
 
 	r->nr_shared = 0;
+	r->cache_left = OS_RESIDENT_CACHE_MAX;
+	r->cut = false;
 	r->known = (struct span){ 0, 0 };
 	while (ret >= 0) {
 		/* Longer than any line can be. */
@@ -194,16 +198,17 @@ static void add(struct os_resident *r, uint64_t start, uint64_t end)
 }
 
 /* As far as it came. */
-static int scan(struct os_resident *r, uint64_t start, uint64_t *end)
+static int scan(struct os_resident *r, uint64_t start, uint64_t *end, bool shared)
 {
+	uint64_t neither = shared ? SCAN_ZERO : SCAN_FILE | SCAN_ZERO;
 	struct scan q = {
 		.size = sizeof(q),
 		.start = start,
 		.end = *end,
 		.vec = (uintptr_t)r->regions,
 		.vec_len = NR_REGIONS,
-		.inverted = SCAN_FILE | SCAN_ZERO,
-		.all_of = SCAN_FILE | SCAN_ZERO,
+		.inverted = neither,
+		.all_of = neither,
 		.any_of = SCAN_PRESENT | SCAN_SWAPPED,
 		.wanted = SCAN_PRESENT,
 	};
@@ -217,12 +222,12 @@ static int scan(struct os_resident *r, uint64_t start, uint64_t *end)
 	return 0;
 }
 
-static bool is_own(uint64_t entry)
+static bool counts(uint64_t entry, bool shared)
 {
-	return entry & (ENTRY_PRESENT | ENTRY_SWAPPED) && !(entry & ENTRY_FILE);
+	return entry & (ENTRY_PRESENT | ENTRY_SWAPPED) && (shared || !(entry & ENTRY_FILE));
 }
 
-static int read_entries(struct os_resident *r, uint64_t start, uint64_t *end)
+static int read_entries(struct os_resident *r, uint64_t start, uint64_t *end, bool shared)
 {
 	uint64_t nr = (*end - start) / OS_PAGE_SIZE;
 	long got;
@@ -234,31 +239,32 @@ static int read_entries(struct os_resident *r, uint64_t start, uint64_t *end)
 		return got < 0 ? (int)got : -EFAULT;
 	nr = (uint64_t)got / sizeof(uint64_t);
 	for (uint64_t i = 0; i < nr; i++)
-		if (is_own(r->entries[i]))
+		if (counts(r->entries[i], shared))
 			add(r, start + i * OS_PAGE_SIZE, start + (i + 1) * OS_PAGE_SIZE);
 	*end = start + nr * OS_PAGE_SIZE;
 	return 0;
 }
 
-static int look_private(struct os_resident *r, uint64_t start, uint64_t *end)
+static int look_at_tables(struct os_resident *r, uint64_t start, uint64_t *end, bool shared)
 {
-	int err = r->no_scan ? -ENOTTY : scan(r, start, end);
+	int err = r->no_scan ? -ENOTTY : scan(r, start, end, shared);
 
 	/* An older kernel, or one that refuses the request. */
 	if (err == -ENOTTY || err == -EINVAL) {
 		r->no_scan = true;
-		err = read_entries(r, start, end);
+		err = read_entries(r, start, end, shared);
 	}
 	return err;
 }
 
-static int look_shared(struct os_resident *r, uint64_t start, uint64_t *end)
+static int look_at_cache(struct os_resident *r, uint64_t start, uint64_t *end)
 {
 	uint64_t nr = (*end - start) / OS_PAGE_SIZE;
 	long err;
 
 	nr = nr < NR_ENTRIES ? nr : NR_ENTRIES;
 	*end = start + nr * OS_PAGE_SIZE;
+	r->cache_left -= nr * OS_PAGE_SIZE < r->cache_left ? nr * OS_PAGE_SIZE : r->cache_left;
 	err = os_sys3(SYS_mincore, start, nr * OS_PAGE_SIZE, r->in_cache);
 	for (uint64_t i = 0; !err && i < nr; i++)
 		if (r->in_cache[i] & 1)
@@ -275,7 +281,11 @@ static void look(struct os_resident *r, uint64_t start, uint64_t end)
 	int err;
 
 	r->nr_runs = r->at = 0;
-	err = shared ? look_shared(r, start, &to) : look_private(r, start, &to);
+	if (shared && r->cache_left)
+		err = look_at_cache(r, start, &to);
+	else
+		err = look_at_tables(r, start, &to, shared);
+	r->cut = r->cut || (shared && !r->cache_left);
 	r->known = (struct span){ start, err || to <= start ? limit : to };
 }
 
@@ -298,4 +308,9 @@ bool os_resident_next(struct os_resident *r, uint64_t *addr, uint64_t end, uint6
 		*addr = r->known.end;
 	}
 	return false;
+}
+
+bool os_resident_was_cut(const struct os_resident *r)
+{
+	return r->cut;
 }

@@ -29,4 +29,9 @@ int os_resident_refresh(struct os_resident *r);
  * run that goes on behind what could be seen at once may be told in pieces. */
 bool os_resident_next(struct os_resident *r, uint64_t *addr, uint64_t end, uint64_t *size);
 
+/* mincore() looks each page of a file up, some 8 ms a GiB, also where there are none: of more shared memory than this
+ * between two refreshes only what is in this process's page tables is told, and then this is true. */
+#define OS_RESIDENT_CACHE_MAX ((uint64_t)4 << 30)
+bool os_resident_was_cut(const struct os_resident *r);
+
 #endif

@@ -298,6 +298,10 @@ void account_text_notes(struct text *t, const struct account_snapshot *s,
 			"not known.");
 	else if (s->flags & ACCOUNT_NO_PROGRAM)
 		text_add(t, TEXT_ALARM, "The program's own memory could not be looked at.");
+	if (s->flags & ACCOUNT_SHARED_CUT)
+		text_add(
+			t, TEXT_ALARM,
+			"More than 4 GiB of shared memory: of the rest only what is mapped counts as backed.");
 	if (s->left_vms || s->left_slots || s->left_files || s->left_vcpus)
 		text_add(t, TEXT_ALARM,
 			 "Not shown, for want of room: %u VMs, %u slots, %u files, %u vCPUs.",

@@ -193,6 +193,28 @@ static void shared_memory_is_backed_until_it_is_punched(void **state)
 	fixture_end();
 }
 
+/* Behind some GiB only the page tables are asked. */
+static void a_large_piece_of_shared_memory_is_cut(void **state)
+{
+	int vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+	uint64_t size = 6ull << 30;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	assert_true(memory != MAP_FAILED);
+	memory[0] = memory[1ull << 30] = memory[size - PAGE] = 1;
+	assert_int_equal(set_slot(vm, 0, 0, GPA, size, memory, -1, 0), 0);
+	look_at(vm);
+	assert_int_equal(now.flags, ACCOUNT_SHARED_CUT);
+	assert_int_equal(now.slots[0].now.by_state[M], 3 * PAGE);
+	madvise(memory, size, MADV_DONTNEED);
+	look_at(vm);
+	assert_int_equal(now.slots[0].now.by_state[M], 2 * PAGE);
+	fixture_close(vm);
+	munmap(memory, size);
+	fixture_end();
+}
+
 static void what_is_punched_unmapped_or_only_allocated_has_nothing(void **state)
 {
 	int vm = make_vm(KVM_X86_SW_PROTECTED_VM), gmem = make_gmem(vm, NR * PAGE, 0);
@@ -378,6 +400,7 @@ int main(void)
 		cmocka_unit_test(each_state_over_a_memfd),
 		cmocka_unit_test(each_state_over_a_private_mapping_of_a_file),
 		cmocka_unit_test(shared_memory_is_backed_until_it_is_punched),
+		cmocka_unit_test(a_large_piece_of_shared_memory_is_cut),
 		cmocka_unit_test(what_is_punched_unmapped_or_only_allocated_has_nothing),
 		cmocka_unit_test(in_place_all_is_in_the_file),
 		cmocka_unit_test(peaks_and_what_is_gone_go_on),
