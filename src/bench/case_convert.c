@@ -262,8 +262,8 @@ const struct bench_case bench_convert_cases[] = {
 	     .touched = true, .nr_others = 1),
 	BOTH("all/with-4", "all of --size, which four others have mapped, too", NO_GOAL, 1, .shape = CONVERT_ALL,
 	     .touched = true, .nr_others = 4),
-	OBSERVED("convert/4K/observed/to-private", true),
-	OBSERVED("convert/4K/observed/to-shared", false),
+	OBSERVED("observed/4K/to-private", true),
+	OBSERVED("observed/4K/to-shared", false),
 	{ 0 },
 };
 /* clang-format on */
