@@ -58,6 +58,18 @@ static int libc_madvise(void *addr, uint64_t size, int advice)
 	return (int)result(madvise(addr, size, advice));
 }
 
+static int libc_move(void *addr, uint64_t size, void *to)
+{
+	void *at = mremap(addr, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+
+	return at == MAP_FAILED ? -errno : 0;
+}
+
+static int libc_dup(int fd)
+{
+	return (int)result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static int libc_close(int fd)
 {
 	return (int)result(close(fd));
@@ -72,5 +84,7 @@ const struct uapi uapi_libc = {
 	.map_at = libc_map_at,
 	.fallocate = libc_fallocate,
 	.madvise = libc_madvise,
+	.move = libc_move,
+	.dup = libc_dup,
 	.close = libc_close,
 };

@@ -43,14 +43,18 @@ struct rules {
 	bool cap_gmem_flags;
 	int bind_overlap;   /* errno */
 	bool offset_signed; /* the end of a binding is compared as a signed number: 6.18's mistake */
-	bool in_place;	    /* each file says what its pages are, not the VM; and by v7's rules: */
-	bool v7;
+	bool in_place;	    /* each file says what its pages are, not the VM */
+	bool asked;	    /* the same of those VMs that have asked */
+	bool v7;	    /* the same by v7's rules */
 	uint32_t cap_in_place;
 	bool pins_outlive_punch; /* of a page that is punched out; gmem's: docs/deviations.md */
 	/* Where a guest has found no slot, an access to what is private by now is none to private memory: the kernel
 	 * remembers the page as a device's, which it still is as long as no slot has changed. */
 	bool mmio_lingers;
 	bool emulated; /* guests see userspace_addr alone, and a device where nothing is mapped */
+	uint64_t attribute_pages; /* a kernel needs memory for each page of a range; 0: any range */
+	/* The log may have pages that a guest has only read, when they were mapped writable for that. */
+	bool log_has_reads;
 	/* What a host may lack. */
 	bool attributes, prefault, hypercalls;
 	uint32_t spaces; /* address spaces of a VM without private memory */
@@ -69,14 +73,13 @@ struct slot {
 	uint64_t flags, gfn, nr, area, at, offset;
 	int file;	/* an object; NONE: none, or it is closed */
 	bool gmem_only; /* shared pages are the file's, too: it can be mapped */
-	uint8_t dirty[GUEST_PAGES];
+	enum dirty { CLEAN, DIRTY, MAYBE } dirty[GUEST_PAGES];
 };
 
 struct object { /* a guest_memfd */
 	bool used;
-	bool open;   /* has a number */
 	uint64_t vm; /* serial number of its VM */
-	bool protected_vm;
+	bool protected_vm, in_place;
 	uint64_t size, flags;
 	uint8_t is_private[FILE_PAGES]; /* to the host always; to the guest, in place */
 	struct page pages[FILE_PAGES];
@@ -86,6 +89,7 @@ struct host_page {
 	enum { NOBODY, ANONYMOUS, OF_FILE } kind;
 	int file;
 	uint64_t pgoff;
+	uint64_t mapping; /* made by the same call */
 	struct page page; /* ANONYMOUS */
 };
 
@@ -95,9 +99,10 @@ struct vcpu {
 };
 
 struct vm {
-	bool used, has_private;
+	bool used, has_private, in_place;
 	uint64_t serial;
-	uint64_t changes; /* of slots */
+	uint64_t log_protect; /* the argument of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	uint64_t changes;     /* of slots */
 	uint64_t lingers
 		[GUEST_PAGES]; /* changes when the guest found nothing there last; 0: something since */
 	struct slot slots[NR_SLOTS];
@@ -112,6 +117,8 @@ struct model {
 	struct object files[NR_OBJECTS];
 	int numbers[NR_FILES]; /* objects */
 	struct host_page areas[NR_AREAS][AREA_PAGES];
+	uint64_t mappings;	 /* so many were made */
+	bool maybe[GUEST_PAGES]; /* in the log that was told last: either is right */
 	struct {
 		bool used;
 		int file;
@@ -149,7 +156,9 @@ struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int
 void model_release_unheld(struct model *m);
 struct access model_access(struct model *m, struct vm *vm, uint64_t gfn, bool write);
 struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool write, bool runs);
-void model_say_fault(struct answer *out, uint64_t gpa, bool is_private);
+void model_say_exit(const struct access *a, uint64_t gpa, bool write, uint64_t data,
+		    struct answer *out);
+uint64_t model_legal_flags(const struct model *m, const struct vm *vm);
 void model_step_around(struct model *m, const struct op *op, struct answer *a); /* model_around.c */
 int64_t rules_capability(struct model *m, const struct op *op);			/* rules.c */
 
