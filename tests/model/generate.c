@@ -460,7 +460,7 @@ static void make_vm(struct generator *g, struct model *m, struct op *op)
 	op->type = one_in(g, 10) ? below(g, 40) : below(g, 2);
 	if (m->rules.asked && !one_in(g, 3))
 		op->n = one_in(g, 10) ? 2 : 1;
-	else if (m->rules.cap_in_place && one_in(g, 20))
+	else if (one_in(g, 20))
 		op->n = 1;
 }
 

@@ -110,8 +110,8 @@ static int64_t now(void)
 
 static bool go_on(int64_t start)
 {
-	if (options.seconds)
-		return now() - start < (int64_t)options.seconds;
+	if (options.seconds && now() - start >= (int64_t)options.seconds)
+		return false;
 	return progress->calls < options.calls;
 }
 
@@ -293,9 +293,9 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: model [--profile NAME] [--seed N] [--calls N] [--per-program N] [--first N]\n"
-		"             [--patience SECONDS] [--host] [--save FILE] [--print] [PROGRAM...]\n"
+		"             [--seconds N] [--patience N] [--host] [--save FILE] [--print] [PROGRAM...]\n"
 		"--host: a kernel that may lack something; --print: also prints programs; --first: the first program\n"
-		"--patience: how long a call may take\n");
+		"--seconds: no program begins after so many; --patience: how many a call may take\n");
 	return 2;
 }
 
@@ -311,6 +311,8 @@ static bool set(const char *name, const char *value)
 		options.first = number;
 	else if (!strcmp(name, "--calls"))
 		options.calls = number;
+	else if (!strcmp(name, "--seconds"))
+		options.seconds = number;
 	else if (!strcmp(name, "--per-program"))
 		options.per_program = number;
 	else if (!strcmp(name, "--patience"))
@@ -327,8 +329,10 @@ static bool read_options(char **argv)
 	const char *soak = getenv("GMEM_SOAK");
 
 	options.seconds = soak ? strtoull(soak, NULL, 0) : 0;
-	if (options.seconds)
+	if (options.seconds) {
 		options.seed = (uint64_t)time(NULL);
+		options.calls = UINT64_MAX;
+	}
 	for (; *argv && **argv == '-'; argv++) {
 		if (!strcmp(*argv, "--host"))
 			options.limit = true;

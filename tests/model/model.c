@@ -40,29 +40,7 @@ struct slot *model_slot_at(struct vm *vm, uint64_t gfn)
 	return NULL;
 }
 
-/* ---- pages of files and of the program ----------------------------------------------------------- */
-
-/* NULL and an errno in *err: EFAULT for nothing there, EACCES for what is private to the guest or behind the end. */
-struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err)
-{
-	struct host_page *h = index < AREA_PAGES && area < NR_AREAS ? &m->areas[area][index] : NULL;
-	struct object *f;
-
-	*err = EFAULT;
-	if (!h || h->kind == NOBODY)
-		return NULL;
-	if (h->kind == ANONYMOUS)
-		return &h->page;
-	f = &m->files[h->file];
-	*err = EACCES;
-	if (h->pgoff >= f->size / PAGE)
-		return NULL;
-	if (h->pgoff >= FILE_PAGES) {
-		*err = UNDEFINED;
-		return NULL;
-	}
-	return f->is_private[h->pgoff] ? NULL : &f->pages[h->pgoff];
-}
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* The last descriptor and the last mapping are gone: the memory goes, the slots stay with nothing behind them. */
 void model_release_unheld(struct model *m)
@@ -244,13 +222,6 @@ static int64_t check_height(const struct op *op)
 	return op->gpa + op->size > 1ull << 36 || op->size > 1ull << 32 ? UNDEFINED : 0;
 }
 
-/* A log that begins: with nothing in it, or with all. */
-static void begin_log(const struct vm *vm, struct slot *s)
-{
-	for (int i = 0; i < GUEST_PAGES; i++)
-		s->dirty[i] = vm->log_protect & KVM_DIRTY_LOG_INITIALLY_SET ? DIRTY : CLEAN;
-}
-
 static int64_t create_slot(struct model *m, struct vm *vm, struct slot *s, const struct op *op)
 {
 	bool gmem = op->flags & KVM_MEM_GUEST_MEMFD;
@@ -275,7 +246,7 @@ static int64_t create_slot(struct model *m, struct vm *vm, struct slot *s, const
 		s->offset = op->offset;
 		s->gmem_only = m->files[s->file].flags & GUEST_MEMFD_FLAG_MMAP;
 	}
-	begin_log(vm, s);
+	model_log_begin(vm, s);
 	return 0;
 }
 
@@ -296,7 +267,7 @@ static int64_t modify_slot(struct vm *vm, struct slot *s, const struct op *op)
 	}
 	s->gfn = op->gpa / PAGE;
 	if (!(s->flags & KVM_MEM_LOG_DIRTY_PAGES))
-		begin_log(vm, s);
+		model_log_begin(vm, s);
 	s->flags = op->flags;
 	return 0;
 }
@@ -327,54 +298,6 @@ static int64_t set_region(struct model *m, const struct op *op)
 		err = op->size ? create_slot(m, vm, empty, op) : -EINVAL;
 	vm->changes += !err;
 	return err;
-}
-
-/* The slot whose log is asked for, or NULL and an errno. */
-static struct slot *find_logged(struct model *m, struct vm *vm, const struct op *op, int64_t *err)
-{
-	*err = !vm ? -EBADF : !op->id ? UNDEFINED : -ENOENT;
-	if (vm && (op->id >> 16 >= (vm->has_private ? 1 : m->rules.spaces) ||
-		   (op->id & 0xffff) >= USER_SLOTS))
-		*err = -EINVAL;
-	for (int i = 0; *err == -ENOENT && i < NR_SLOTS; i++) {
-		struct slot *s = &vm->slots[i];
-
-		if (!s->used || s->id != op->id || !(s->flags & KVM_MEM_LOG_DIRTY_PAGES))
-			continue;
-		*err = s->nr > GUEST_PAGES ? UNDEFINED : 0;
-		return *err ? NULL : s;
-	}
-	return NULL;
-}
-
-static void get_log(struct model *m, const struct op *op, struct answer *a)
-{
-	struct vm *vm = model_vm(m, op);
-	struct slot *s = find_logged(m, vm, op, &a->ret);
-
-	for (uint64_t i = 0; s && i < s->nr; i++) {
-		a->value += s->dirty[i] == DIRTY ? i * i + 1 : 0;
-		m->maybe[i] = s->dirty[i] == MAYBE;
-		s->dirty[i] = vm->log_protect ? s->dirty[i] : CLEAN;
-	}
-}
-
-static int64_t clear_log(struct model *m, const struct op *op)
-{
-	int64_t err;
-	struct slot *s = find_logged(m, model_vm(m, op), op, &err);
-	uint64_t room = s && op->offset <= s->nr ? s->nr - op->offset : 0;
-
-	if (err == -ENOENT && op->offset & 63)
-		return -EINVAL;
-	if (!s || op->n >> 32)
-		return s ? UNDEFINED : err;
-	if (op->offset & 63 || op->offset > s->nr || op->n > room || (op->n < room && op->n & 63))
-		return -EINVAL;
-	for (uint64_t i = 0; i < op->n; i++)
-		s->dirty[op->offset + i] =
-			op->value >> (i & 63) & 1 ? CLEAN : s->dirty[op->offset + i];
-	return 0;
 }
 
 /* ---- private and shared -------------------------------------------------------------------------- */
@@ -479,14 +402,6 @@ struct access model_access(struct model *m, struct vm *vm, uint64_t gfn, bool wr
 	return a;
 }
 
-static void log_access(const struct model *m, enum dirty *d, bool write)
-{
-	if (write)
-		*d = DIRTY;
-	else if (*d == CLEAN && m->rules.log_has_reads)
-		*d = MAYBE;
-}
-
 /* The same, and what stays of it. */
 struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool write, bool runs)
 {
@@ -499,8 +414,8 @@ struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool wri
 	lingers = &vm->lingers[gfn - GUEST_FIRST];
 	if (m->rules.mmio_lingers && *lingers && a.is_private && runs)
 		return (struct access){ .is = *lingers == vm->changes ? AN_MMIO : A_MEMORY_FAULT };
-	if (a.is == A_PAGE && s->flags & KVM_MEM_LOG_DIRTY_PAGES && gfn - s->gfn < GUEST_PAGES)
-		log_access(m, &s->dirty[gfn - s->gfn], write);
+	if (a.is == A_PAGE)
+		model_log_access(m, s, gfn, write);
 	if (a.is == A_PAGE || (a.is == AN_MMIO && !s))
 		*lingers = s ? 0 : vm->changes;
 	return a;
@@ -574,7 +489,6 @@ static int64_t enable_in_place(struct model *m, struct vm *vm, uint64_t value, b
 static int64_t enable(struct model *m, const struct op *op)
 {
 	struct vm *vm = model_vm(m, op);
-	uint64_t all = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
 
 	if (!vm)
 		return -EBADF;
@@ -582,19 +496,15 @@ static int64_t enable(struct model *m, const struct op *op)
 		return -EINVAL;
 	if (m->rules.cap_in_place && op->n == m->rules.cap_in_place)
 		return enable_in_place(m, vm, op->value, false);
-	if (op->n != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
-		return UNDEFINED;
-	if (op->value & ~all || op->value == KVM_DIRTY_LOG_INITIALLY_SET)
-		return -EINVAL;
-	vm->log_protect = op->value;
-	return 0;
+	return op->n == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 ? model_log_protect(vm, op->value)
+							  : UNDEFINED;
 }
 
 static void create_vm(struct model *m, const struct op *op, struct answer *a)
 {
 	struct vm *vm = &m->vms[op->vm];
 
-	a->ret = op->vm >= NR_VMS || (op->n && !m->rules.cap_in_place) ? UNDEFINED : 0;
+	a->ret = op->vm >= NR_VMS ? UNDEFINED : 0;
 	if (a->ret)
 		return;
 	end_vm(m, op);
@@ -623,14 +533,14 @@ void model_step(struct model *m, const struct op *op, struct answer *a)
 		[OP_ATTR] = set_attributes,
 		[OP_FALLOC] = fallocate_file,
 		[OP_CAP] = rules_capability,
-		[OP_CLEAR] = clear_log,
+		[OP_CLEAR] = model_log_clear,
 		[OP_ENABLE] = enable,
 	};
 	static void (*const others[NR_OPS])(struct model *, const struct op *, struct answer *) = {
 		[OP_VM] = create_vm,
 		[OP_CONVERT] = convert,
 		[OP_PREFAULT] = prefault,
-		[OP_LOG] = get_log,
+		[OP_LOG] = model_log_get,
 	};
 
 	*a = (struct answer){ 0 };

@@ -9,6 +9,28 @@
 
 /* ---- the program's own memory -------------------------------------------------------------------- */
 
+/* NULL and an errno in *err: EFAULT for nothing there, EACCES for what is private to the guest or behind the end. */
+struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err)
+{
+	struct host_page *h = index < AREA_PAGES && area < NR_AREAS ? &m->areas[area][index] : NULL;
+	struct object *f;
+
+	*err = EFAULT;
+	if (!h || h->kind == NOBODY)
+		return NULL;
+	if (h->kind == ANONYMOUS)
+		return &h->page;
+	f = &m->files[h->file];
+	*err = EACCES;
+	if (h->pgoff >= f->size / PAGE)
+		return NULL;
+	if (h->pgoff >= FILE_PAGES) {
+		*err = UNDEFINED;
+		return NULL;
+	}
+	return f->is_private[h->pgoff] ? NULL : &f->pages[h->pgoff];
+}
+
 static int64_t change_mapping(struct model *m, const struct op *op)
 {
 	struct object *f = op->kind == OP_MAP ? model_file(m, op->file) : NULL;
@@ -251,13 +273,14 @@ static bool is_defined(struct model *m, struct vm *vm, const struct vcpu *v)
 {
 	bool crosses = IN_PAGE(v->gpa) == WORD_AT(2) && v->fn <= FN_ADD;
 
-	/* Half of it a device's: not looked into. */
-	if (crosses && m->rules.mmio_lingers && vm->has_private)
-		return false;
 	for (uint64_t i = 0; v->fn <= FN_ADD && i < v->left + crosses; i++) {
 		struct access a = model_access(m, vm, v->gpa / PAGE + i, v->fn != FN_READ);
 		const struct slot *s = model_slot_at(vm, v->gpa / PAGE + i);
 
+		/* Half of it a device's: not looked into. */
+		if (crosses && m->rules.mmio_lingers && a.is_private && a.is != NOT_DEFINED &&
+		    vm->lingers[v->gpa / PAGE + i - GUEST_FIRST])
+			return false;
 		if (a.is == NOT_DEFINED || (crosses && a.is == AN_MMIO) ||
 		    (v->fn == FN_ADD && s && s->flags & KVM_MEM_READONLY))
 			return false;

@@ -45,7 +45,9 @@ int target_open(const struct host *h, const char *profile)
 
 	host = h;
 	u = h->u;
+	/* Asked for also where there is none. */
 	cap_in_place = rules_find(profile)->cap_in_place;
+	cap_in_place = cap_in_place ? cap_in_place : KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES;
 	err = host->start(profile);
 	kvm = err ? err : u->open();
 	if (kvm < 0) {
