@@ -3,6 +3,7 @@
  * Memslots and per-VM attributes: the checks, in the kernel's order, since the order decides which errno a
  * program sees. What is done after them is mmu/'s.
  */
+#include "core/range.h"
 #include "kvm/vm.h"
 
 #include <errno.h>
@@ -66,16 +67,14 @@ static int check_place(struct vm *vm, const struct region *g)
 		return obs_refuse(-EINVAL, "memory_size is not a multiple of the page size");
 	if (r->guest_phys_addr & page)
 		return obs_refuse(-EINVAL, "guest_phys_addr is not page aligned");
-	if (r->userspace_addr & page || r->userspace_addr > USER_END ||
-	    r->memory_size > USER_END - r->userspace_addr)
+	if (r->userspace_addr & page || !range_inside(r->userspace_addr, r->memory_size, USER_END))
 		return obs_refuse(-EINVAL, "userspace_addr is misaligned or no user address");
 	if (g->flags & KVM_MEM_GUEST_MEMFD &&
-	    (r->guest_memfd_offset & page ||
-	     r->guest_memfd_offset + r->memory_size < r->guest_memfd_offset))
+	    (r->guest_memfd_offset & page || range_wraps(r->guest_memfd_offset, r->memory_size)))
 		return obs_refuse(-EINVAL, "guest_memfd_offset is misaligned or wraps");
 	if (g->as_id >= (vm->has_private ? 1 : MEMSLOT_NR_SPACES))
 		return obs_refuse(-EINVAL, "no such address space");
-	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
+	if (range_wraps(r->guest_phys_addr, r->memory_size))
 		return obs_refuse(-EINVAL, "guest_phys_addr + memory_size wraps");
 	if (g->nr > MAX_SLOT_PAGES)
 		return obs_refuse(-EINVAL, "a memslot has at most 2^31 - 1 pages");
@@ -110,7 +109,7 @@ static int find_gmem(struct vm *vm, struct region *g)
 	if (err)
 		return err;
 	file = g->gmem->file;
-	if (r->guest_memfd_offset + r->memory_size > gmem_file_size(file))
+	if (!range_inside(r->guest_memfd_offset, r->memory_size, gmem_file_size(file)))
 		return obs_refuse(-EINVAL, "the range ends behind the guest_memfd");
 	gmem_file_fault_begin(file);
 	gmem_file_for_bindings(file, r->guest_memfd_offset, r->memory_size, note_bound, &bound);
@@ -138,7 +137,7 @@ static int create_slot(struct vm *vm, struct region *g)
 	};
 	int err;
 
-	if (memslot_total_pages(vm->mmu) + g->nr < g->nr)
+	if (range_wraps(memslot_total_pages(vm->mmu), g->nr))
 		return obs_refuse(-EINVAL, "too many pages in all memslots");
 	err = check_overlap(vm, g);
 	if (!err && g->flags & KVM_MEM_GUEST_MEMFD)
@@ -253,7 +252,7 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 	if (a->attributes & ~legal)
 		return obs_refuse(-EINVAL,
 				  "KVM_CAP_MEMORY_ATTRIBUTES of this VM lacks an attribute");
-	if (!a->size || a->address + a->size < a->address)
+	if (!a->size || range_wraps(a->address, a->size))
 		return obs_refuse(-EINVAL, "the range is empty or wraps");
 	if ((a->address | a->size) & (OS_PAGE_SIZE - 1))
 		return obs_refuse(-EINVAL, "the range is not page aligned");
