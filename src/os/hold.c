@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include "os/fault.h"
+#include "os/internal.h"
 #include "os/os.h"
 #include "os/signal.h"
 #include "os/sys.h"
@@ -82,7 +83,7 @@ void os_signals_end(void)
 	compiler_barrier();
 	depth = depth - 1;
 	compiler_barrier();
-	if (depth == 0 && os_signal_pending())
+	if (depth == 0 && os_signal_is_kept())
 		release();
 }
 
