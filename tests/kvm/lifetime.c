@@ -13,8 +13,6 @@
 #include "map/host_file.h"
 #include "os/os.h"
 
-#define PAGE 4096ull
-#define GB (1ull << 30)
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static void a_guest_memfd_keeps_its_vm(void **state)
@@ -92,7 +90,7 @@ static void nobody_changes_memslots_while_a_file_is_released(void **state)
 static void the_slot_outlives_the_guest_memfd(void **state)
 {
 	int vm = make_vm(KVM_X86_SW_PROTECTED_VM), gmem = make_gmem(vm, PAGE, 0);
-	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vcpu = make_vcpu(vm);
 	struct kvm_pre_fault_memory p = { .gpa = GB, .size = PAGE };
 
 	assert_int_equal(set_slot(vm, 0, KVM_MEM_GUEST_MEMFD, GB, PAGE, NULL, gmem, 0), 0);
@@ -108,15 +106,13 @@ static void the_slot_outlives_the_guest_memfd(void **state)
 	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -EFAULT);
 	assert_int_equal(set_private(vm, GB, PAGE, false), 0);
 	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -ENOENT);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 }
 
 static void prefault_fails_or_makes_progress(void **state)
 {
 	static char ram[4 * 4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
 	struct kvm_pre_fault_memory p = { .gpa = GB, .size = 6 * PAGE };
 
 	assert_int_equal(set_slot(vm, 0, 0, GB, 4 * PAGE, ram, -1, 0), 0);
@@ -229,7 +225,7 @@ static void *change_files(void *arg)
 static void *prefault(void *arg)
 {
 	struct shared *s = arg;
-	int vcpu = (int)call_value(s->vm, KVM_CREATE_VCPU, 0), i;
+	int vcpu = make_vcpu(s->vm), i;
 
 	for (i = 0; i < ROUNDS; i++) {
 		struct kvm_pre_fault_memory p = { .gpa = GB, .size = 64 * PAGE };
@@ -345,12 +341,6 @@ static void a_change_of_memory_is_told_to_all_vms_that_stand_there(void **state)
 	fixture_end();
 }
 
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,5 +355,5 @@ int main(void)
 		cmocka_unit_test(slots_files_conversions_in_place_and_faults_race),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }
