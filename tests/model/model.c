@@ -317,7 +317,7 @@ static int64_t set_attributes(struct model *m, const struct op *op)
 		return -EINVAL;
 	if (op->attributes && op->gpa < RAM_SIZE)
 		return UNDEFINED; /* the guest's own code */
-	if (m->rules.attribute_pages && end - first > m->rules.attribute_pages)
+	if (m->rules.range_pages && end - first > m->rules.range_pages)
 		return UNDEFINED;
 	for (uint64_t i = 0; i < GUEST_PAGES; i++) {
 		if (GUEST_FIRST + i >= first && GUEST_FIRST + i < end)
@@ -348,6 +348,8 @@ static void convert(struct model *m, const struct op *op, struct answer *a)
 	uint64_t first = op->offset / PAGE, end = (op->offset + op->size) / PAGE, held = end;
 
 	a->ret = f ? check_convert(m, f, op) : -EBADF;
+	if (!a->ret && m->rules.range_pages && end - first > m->rules.range_pages)
+		a->ret = UNDEFINED;
 	if (a->ret)
 		return;
 	end = end < FILE_PAGES ? end : FILE_PAGES;

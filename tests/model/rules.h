@@ -23,7 +23,8 @@ struct rules {
 	 * remembers the page as a device's, which it still is as long as no slot has changed. */
 	bool mmio_lingers;
 	bool emulated; /* guests see userspace_addr alone, and a device where nothing is mapped */
-	uint64_t attribute_pages; /* a kernel needs memory for each page of a range; 0: any range */
+	uint64_t
+		range_pages; /* a kernel needs memory or time for each page of a range; 0: any range */
 	/* The log may have pages that a guest has only read, when they were mapped writable for that. */
 	bool log_has_reads;
 	/* What a host may lack. */

@@ -82,7 +82,7 @@ void target_limit(struct rules *r)
 	r->pins_outlive_punch = false;
 	r->mmio_lingers = true;
 	r->log_has_reads = true;
-	r->attribute_pages = 1 << 18;
+	r->range_pages = 1 << 18;
 	r->offset_signed = !strcmp(r->name, "linux-6.18");
 	r->spaces = spaces ? (uint32_t)spaces : 1;
 }
