@@ -111,6 +111,7 @@ void model_step_around(struct model *m, const struct op *op, struct answer *a);
 /* model_log.c */
 void model_log_begin(const struct vm *vm, struct slot *s);
 void model_log_access(struct model *m, struct slot *s, uint64_t gfn, bool write);
+void model_log_doubt(struct model *m, struct slot *s, uint64_t gfn);
 int64_t model_log_protect(struct vm *vm, uint64_t value);
 void model_log_get(struct model *m, const struct op *op, struct answer *a);
 int64_t model_log_clear(struct model *m, const struct op *op);

@@ -201,6 +201,8 @@ static bool touch_page(struct model *m, struct vm *vm, struct vcpu *v, struct an
 		gpa += PAGE;
 		a = model_touch(m, vm, gpa / PAGE, write, true);
 	}
+	if (a.is != A_PAGE && first.is == A_PAGE)
+		model_log_doubt(m, model_slot_at(vm, gpa / PAGE - 1), gpa / PAGE - 1);
 	if (a.is != A_PAGE) {
 		stand(v, &a, gpa, v->fn == FN_WRITE, v->value, out);
 		return false;

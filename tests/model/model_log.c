@@ -23,6 +23,14 @@ void model_log_access(struct model *m, struct slot *s, uint64_t gfn, bool write)
 		*d = MAYBE;
 }
 
+/* A write that has not come to be: whether it was in the log by then is the processor's matter. */
+void model_log_doubt(struct model *m, struct slot *s, uint64_t gfn)
+{
+	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES && gfn - s->gfn < GUEST_PAGES &&
+	    m->rules.log_has_reads)
+		s->dirty[gfn - s->gfn] = MAYBE;
+}
+
 /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: reading a log leaves it as it is; and, a log begins with all. */
 int64_t model_log_protect(struct vm *vm, uint64_t value)
 {
