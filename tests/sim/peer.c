@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "peer.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -55,12 +56,17 @@ static struct share_link *make_link(void)
 	return l;
 }
 
-void peer_make(struct peer *p)
+static void adopt(struct peer *p)
 {
 	*p = (struct peer){ .link = make_link() };
 	sim_assert(!host_map_create(&ops, &p->map));
 	adopting = p;
 	sim_assert(!host_file_adopt(p->map, NAME, &p->file));
+}
+
+void peer_make(struct peer *p)
+{
+	adopt(p);
 	p->window = peer_map(p);
 }
 
@@ -101,6 +107,131 @@ void peer_settle(struct peer *p)
 		if (!agent_try_work(p->link))
 			os_yield();
 	}
+}
+
+/* ---- its birth ---------------------------------------------------------------------------------- */
+
+void peer_make_unborn(struct peer *child)
+{
+	struct share_link *l;
+
+	adopt(child);
+	l = child->link;
+	share_set_live(l->share, l->slot, false);
+	atomic_store(&l->has_slot, false);
+	os_fd_close(l->fd);
+	l->fd = -1;
+}
+
+static struct sim_fibre *forker; /* in the middle of it */
+static struct peer *forking;
+
+void __real_host_file_freeze(void);
+void __real_host_file_thaw(void);
+struct host_file *__real_host_file_first(void);
+void __wrap_host_file_freeze(void);
+void __wrap_host_file_thaw(void);
+struct host_file *__wrap_host_file_first(void);
+
+static bool forks_elsewhere(void)
+{
+	return forking && sim_self() == forker;
+}
+
+/* What is at home is not the peer's. */
+void __wrap_host_file_freeze(void)
+{
+	if (!forks_elsewhere())
+		__real_host_file_freeze();
+}
+
+void __wrap_host_file_thaw(void)
+{
+	if (!forks_elsewhere())
+		__real_host_file_thaw();
+}
+
+struct host_file *__wrap_host_file_first(void)
+{
+	return forks_elsewhere() ? NULL : __real_host_file_first();
+}
+
+/* Where nobody is yet. */
+static bool find_place(struct share *s, uint32_t *slot)
+{
+	for (*slot = 0; (*slot = share_next_live(s, *slot)) < SHARE_NR_SLOTS; ++*slot)
+		if (!atomic_load(&s->slots[*slot].pid))
+			return true;
+	return false;
+}
+
+/* Whose description has the place's lock sees none. */
+static int find_description(uint32_t slot)
+{
+	uint64_t size;
+	int fd;
+
+	for (fd = os_fd_next(0); fd >= 0; fd = os_fd_next(fd + 1))
+		if (!os_peer_size(fd, &size) && size >= sizeof(struct share) &&
+		    !os_peer_locked(fd, slot))
+			return fd;
+	return -1;
+}
+
+static void copy_state(struct host_file *from, struct host_file *to)
+{
+	for (uint64_t i = 0; i < NR_PAGES; i++) {
+		sim_assert(!attr_map_reserve(to->state, i, 1));
+		attr_map_set(to->state, i, 1, attr_map_get(from->state, i));
+	}
+	atomic_store(&to->attached, true);
+}
+
+static void copy_process(struct host_file *file, struct peer *child)
+{
+	struct share_link *l = child->link;
+
+	sim_alone_begin();
+	sim_assert(find_place(l->share, &l->slot));
+	l->fd = fcntl(find_description(l->slot), F_DUPFD_CLOEXEC, 0);
+	sim_assert(!os_fd_adopt(&l->fd));
+	copy_state(file, child->file);
+	sim_alone_end();
+}
+
+void peer_fork(struct peer *parent, struct peer *child)
+{
+	struct host_map *map = parent ? parent->map : kvm_host_map();
+	struct share_link *links = atomic_load(&share_links), *next;
+
+	/* Only what is the process's own. */
+	next = parent ? parent->link->next : NULL;
+	if (parent)
+		parent->link->next = NULL;
+	atomic_store(&share_links, parent ? parent->link : NULL);
+	forker = sim_self();
+	forking = parent;
+	share_before_fork(map);
+	copy_process(parent ? parent->file : peer_home_file(), child);
+	share_after_fork_in_parent(map);
+	forking = NULL;
+	if (parent)
+		parent->link->next = next;
+	atomic_store(&share_links, links);
+}
+
+/* As share_after_fork_in_child(). */
+void peer_is_born(struct peer *child)
+{
+	struct share_link *l = child->link;
+
+	os_mutex_lock(&l->apply);
+	atomic_store(&share_link_slot(l)->pid_namespace, os_peer_namespace());
+	atomic_store(&share_link_slot(l)->pid, os_peer_self());
+	sim_assert(!agent_start(l));
+	atomic_store(&l->has_slot, true);
+	child->window = peer_map(child);
+	os_mutex_unlock(&l->apply);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------ */

@@ -5,7 +5,8 @@
  * that the peer lives), a registry of mappings of its own and the replica that the home fills is what another process
  * would be. Both sides are the real ones; messages wait in the share for as long as the schedule likes.
  *
- * What is not: a fork (the copy of a whole process), and the death of the home.
+ * A fork is the real one up to the copy of the process, which is one of what a child goes on with: its place, and the
+ * state. What is not: what a child does with the rest of what it has copied, and the death of the home.
  */
 #ifndef GMEM_TESTS_SIM_PEER_H
 #define GMEM_TESTS_SIM_PEER_H
@@ -34,6 +35,12 @@ int peer_convert(struct peer *p, uint64_t page, uint64_t nr, bool is_private);
 
 /* SIGKILL, in the middle of whatever its thread does, unless that holds what in truth would be another process's. */
 void peer_kill(struct peer *p);
+
+/* In setup: one that has the file, and is nobody yet. */
+void peer_make_unborn(struct peer *child);
+/* Forks parent, NULL: the home. The child has what its parent knows, and a place; peer_is_born() is what it does first. */
+void peer_fork(struct peer *parent, struct peer *child);
+void peer_is_born(struct peer *child);
 
 /* The file of the home; counted by nobody: it is open. */
 struct host_file *peer_home_file(void);

@@ -234,6 +234,205 @@ SIM_SCENARIO(peer_is_late) = {
 	.teardown = teardown,
 };
 
+/* ---- forks ------------------------------------------------------------------------------------- */
+
+static bool forked;
+
+static bool is_forked(void *unused)
+{
+	return forked;
+}
+
+static void forks(void *arg)
+{
+	peer_fork(arg, &other);
+	forked = true;
+}
+
+static void is_child(void *arg)
+{
+	sim_wait_for(is_forked, NULL, "the fork");
+	peer_is_born(&other);
+}
+
+static void setup_forks(struct peer *parent)
+{
+	setup();
+	peer_make_unborn(&other);
+	forked = false;
+	sim_spawn("converter", converts, NULL);
+	sim_spawn("forker", forks, parent);
+	sim_spawn("child", is_child, NULL);
+}
+
+static void setup_home_forks(void)
+{
+	setup_forks(NULL);
+}
+
+SIM_SCENARIO(peer_is_forked_by_the_home) = {
+	.about = "the home forks while it converts: the child has what was shared when it was "
+		 "forked, and is told what becomes of it",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_home_forks,
+	.teardown = teardown,
+};
+
+static void setup_peer_forks(void)
+{
+	setup_forks(&peer);
+}
+
+SIM_SCENARIO(peer_forks_while_converting) = {
+	.about = "a process forks that may not have been told yet: its child is told, and waited "
+		 "for",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_peer_forks,
+	.teardown = teardown,
+};
+
+static void setup_late_peer_forks(void)
+{
+	setup_forks(&peer);
+	atomic_store(&host_file_patience_ms, 1);
+	sim_spawn("late", is_late, NULL);
+}
+
+SIM_SCENARIO(peer_forks_when_it_is_late) = {
+	.about = "a process forks that has missed what it was to be told: its child is told that, "
+		 "too",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_late_peer_forks,
+	.teardown = teardown,
+};
+
+/* ---- pins elsewhere ---------------------------------------------------------------------------- */
+
+static struct sim_fibre *only_converter;
+static long only_answer;
+
+static bool is_answered(void *unused)
+{
+	return sim_fibre_done(only_converter);
+}
+
+/* Holds its page until the conversion has been answered: pinned, it must be refused. */
+static void pins_and_waits(void *arg)
+{
+	struct pin *pin;
+	bool taken;
+
+	sim_assert(!pin_intend(peer.file, 0, PAGE, &pin));
+	sim_point();
+	taken = readable(peer.window);
+	pin_settle(pin, taken ? PAGE : 0);
+	if (!taken)
+		return;
+	sim_wait_for(is_answered, NULL, "the conversion");
+	if (only_answer != -EAGAIN)
+		sim_fail("host: a page becomes private, which is pinned elsewhere");
+	pin_drop(pin);
+}
+
+static void converts_once(void *arg)
+{
+	only_answer = kw_convert(0, 1, true);
+	sim_assert(!only_answer || only_answer == -EAGAIN);
+}
+
+static void setup_pins(void)
+{
+	setup();
+	only_converter = sim_spawn("converter", converts_once, NULL);
+	sim_spawn("pinner", pins_and_waits, NULL);
+}
+
+SIM_SCENARIO(peer_pins_before_it_hides) = {
+	.about = "a process pins a page that the home converts: one of the two is refused",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_pins,
+	.teardown = teardown,
+};
+
+/* ---- punches from elsewhere -------------------------------------------------------------------- */
+
+#define BEFORE 5u
+#define AFTER 7u
+
+static uint64_t word_of(uint64_t page)
+{
+	uint64_t word = 0;
+
+	sim_assert(!os_copy_in(&word, window + page * PAGE, sizeof(word)));
+	return word;
+}
+
+static void set_word(uint64_t at, uint64_t word)
+{
+	sim_assert(!os_copy_out(at, &word, sizeof(word)));
+}
+
+/* What is written after it is not freed by it. */
+static void punches_and_writes(void *arg)
+{
+	int ret = host_file_punch(peer.file, PAGE, PAGE);
+
+	sim_note("punch: %d", ret);
+	sim_assert(!ret || ret == -EAGAIN);
+	if (!ret && word_of(1) != 0)
+		sim_fail("contents: a page is not zero, which was punched from elsewhere");
+	set_word(peer.window + PAGE, AFTER);
+}
+
+static void holds_the_file(void *arg)
+{
+	struct host_file *f = peer_home_file();
+
+	host_file_hold(f);
+	pause_for(2 * LATE_NS);
+	host_file_let(f);
+}
+
+/* Until what was asked for is done or never will be: what comes after it is answered after it. */
+static void settle_requests(void)
+{
+	struct gmem_run run;
+	uint32_t nr;
+
+	while (host_file_query(peer.file, 0, PAGE, &run, 1, &nr) || !nr)
+		os_yield();
+}
+
+static void teardown_punched(void)
+{
+	settle_requests();
+	if (word_of(1) != AFTER)
+		sim_fail("contents: what was written after a punch is gone");
+	teardown();
+}
+
+static void setup_punches(void)
+{
+	setup();
+	atomic_store(&host_file_patience_ms, 1);
+	set_word(window + PAGE, BEFORE);
+	sim_spawn("puncher", punches_and_writes, NULL);
+	sim_spawn("holder", holds_the_file, NULL);
+}
+
+SIM_SCENARIO(peer_punches_and_writes) = {
+	.about = "a process asks a slow home for a punch, and writes to the page when it is "
+		 "answered",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_punches,
+	.teardown = teardown_punched,
+};
+
 /* ---- what is taken back -------------------------------------------------------------------------- */
 
 static int answer;
@@ -246,24 +445,11 @@ static void asks_once(void *arg)
 	sim_assert(!answer || answer == -EAGAIN);
 }
 
-static void holds_the_file(void *arg)
-{
-	struct host_file *f = peer_home_file();
-
-	host_file_hold(f);
-	pause_for(2 * LATE_NS);
-	host_file_let(f);
-}
-
 static void teardown_taken_back(void)
 {
 	struct host_file *f = peer_home_file();
-	struct gmem_run run;
-	uint32_t nr;
 
-	/* What comes after it is answered after it. */
-	while (host_file_query(peer.file, 0, PAGE, &run, 1, &nr) || !nr)
-		os_yield();
+	settle_requests();
 	if (gmem_file_is_private(f->file, 0) != !answer)
 		sim_fail("conversion: answered with %d, and page 0 is %s", answer,
 			 answer ? "private" : "shared");
