@@ -11,6 +11,7 @@
 #include "core/store.h"
 #include "kvm/vm.h"
 #include "map/host_file.h"
+#include "mmu/memslot.h"
 #include "os/os.h"
 
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
@@ -84,6 +85,63 @@ static void nobody_changes_memslots_while_a_file_is_released(void **state)
 	assert_int_equal(pthread_join(r.thread, NULL), 0);
 	assert_true(r.waited);
 	fixture_close(r.vm);
+	fixture_end();
+}
+
+/* ---- the slots lock ------------------------------------------------------------------------------ */
+
+static struct vm *watched;
+static int nr_changes, nr_held;
+
+static void look_at_the_lock(void)
+{
+	if (!watched)
+		return;
+	nr_changes++;
+	if (os_mutex_trylock(&watched->slots_lock))
+		os_mutex_unlock(&watched->slots_lock);
+	else
+		nr_held++;
+}
+
+int __real_mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes);
+int __real_memslot_create(struct mmu *mmu, const struct memslot *what, bool dirty_all);
+void __real_memslot_delete(struct mmu *mmu, struct memslot *slot);
+int __wrap_mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes);
+int __wrap_memslot_create(struct mmu *mmu, const struct memslot *what, bool dirty_all);
+void __wrap_memslot_delete(struct mmu *mmu, struct memslot *slot);
+
+int __wrap_mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes)
+{
+	look_at_the_lock();
+	return __real_mmu_set_attributes(mmu, gfn, nr, attributes);
+}
+
+int __wrap_memslot_create(struct mmu *mmu, const struct memslot *what, bool dirty_all)
+{
+	look_at_the_lock();
+	return __real_memslot_create(mmu, what, dirty_all);
+}
+
+void __wrap_memslot_delete(struct mmu *mmu, struct memslot *slot)
+{
+	look_at_the_lock();
+	__real_memslot_delete(mmu, slot);
+}
+
+static void slots_and_attributes_change_under_the_slots_lock(void **state)
+{
+	int vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+
+	nr_changes = nr_held = 0;
+	watched = (struct vm *)object_of(vm);
+	assert_int_equal(set_slot(vm, 0, 0, GB, PAGE, beside, -1, 0), 0);
+	assert_int_equal(set_private(vm, GB, PAGE, true), 0);
+	assert_int_equal(set_slot(vm, 0, 0, 0, 0, NULL, -1, 0), 0);
+	watched = NULL;
+	assert_int_equal(nr_changes, 3);
+	assert_int_equal(nr_held, 3);
+	fixture_close(vm);
 	fixture_end();
 }
 
@@ -346,6 +404,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_memfd_keeps_its_vm),
 		cmocka_unit_test(nobody_changes_memslots_while_a_file_is_released),
+		cmocka_unit_test(slots_and_attributes_change_under_the_slots_lock),
 		cmocka_unit_test(the_slot_outlives_the_guest_memfd),
 		cmocka_unit_test(prefault_fails_or_makes_progress),
 		cmocka_unit_test(fallocate_rules),
