@@ -31,6 +31,10 @@ struct uapi {
 	int (*map_at)(void *addr, int fd, uint64_t offset, uint64_t size);
 	int (*fallocate)(int fd, int mode, int64_t offset, int64_t size);
 	int (*madvise)(void *addr, uint64_t size, int advice);
+	/* One mapping, or a part of one, goes in place of whatever is at to; where it was is nothing then. A failure
+	 * may have taken away what was at to. */
+	int (*move)(void *addr, uint64_t size, void *to);
+	int (*dup)(int fd);
 	int (*close)(int fd);
 };
 

@@ -316,6 +316,61 @@ static int linked_madvise(void *addr, uint64_t size, int advice)
 	return (int)ret;
 }
 
+/* A window that moves has the owner it had; owners at the new place go as clear_begun() says. */
+static long move_begun(uint64_t addr, uint64_t size, uint64_t to)
+{
+	const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	struct host_map_range r;
+	uint64_t first = addr < to ? addr : to, all = (addr < to ? to - addr : addr - to) + size;
+	uint64_t cookie;
+	bool meets;
+	long ret = all < 2 * size ? 0 : clear_begun(to, size); /* onto itself: refused below */
+
+	if (os_sys_failed(ret))
+		return ret;
+	meets = host_map_find(kvm_host_map(), addr, size, &r);
+	cookie = kvm_hva_change_begin(first, all);
+	ret = meets ? host_map_mremap(kvm_host_map(), addr, size, size, flags, to)
+		    : os_sys5(SYS_mremap, addr, size, size, flags, to);
+	/* Before anything is allocated, which would come to that place. */
+	if (!os_sys_failed(ret))
+		os_sys6(SYS_mmap, addr, size, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (cookie)
+		kvm_hva_change_end(first, all, cookie);
+	if (meets)
+		kvm_object_put(r.owner);
+	return os_sys_failed(ret) ? ret : 0;
+}
+
+static int linked_move(void *addr, uint64_t size, void *to)
+{
+	long ret;
+
+	os_signals_begin();
+	os_mutex_lock(&map_lock);
+	ret = move_begun((uintptr_t)addr, os_page_up(size), (uintptr_t)to);
+	os_mutex_unlock(&map_lock);
+	os_signals_end();
+	return (int)ret;
+}
+
+/* One more number, and one more count for it. */
+static int linked_dup(int fd)
+{
+	struct kvm_object *o;
+	int copy, err = begin(fd, &o);
+
+	if (err)
+		return err;
+	err = linked_reserve(true, NULL, &copy);
+	if (!err) {
+		kvm_object_get(o);
+		linked_commit(copy, o);
+	}
+	return (int)end(o, err ? err : copy);
+}
+
 static int linked_close(int fd)
 {
 	_Atomic(struct kvm_object *) *place = place_of(fd);
@@ -340,5 +395,7 @@ const struct uapi uapi_linked = {
 	.map_at = linked_map_at,
 	.fallocate = linked_fallocate,
 	.madvise = linked_madvise,
+	.move = linked_move,
+	.dup = linked_dup,
 	.close = linked_close,
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "core/range.h"
 #include "os/os.h"
 
 static uint64_t binding_end(const struct gmem_binding *b)
@@ -23,7 +24,7 @@ static uint64_t next_priority(struct binding_tree *tree)
 static bool meets(const struct gmem_binding *b, uint64_t offset, uint64_t end)
 {
 	for (; b; b = b->offset >= end ? b->left : b->right) {
-		if (b->offset < end && offset < binding_end(b))
+		if (ranges_meet(b->offset, binding_end(b), offset, end))
 			return true;
 	}
 	return false;

@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "core/file_private.h"
+#include "core/range.h"
 #include "obs/obs.h"
 
 /* From here on a conversion is long enough to look for signals. */
@@ -135,7 +136,7 @@ int gmem_file_convert(struct gmem_file *f, struct gmem_conversion *c)
 
 	os_assert(f->flags & GMEM_FILE_IN_PLACE);
 	os_assert(c->size && !((c->offset | c->size) & (OS_PAGE_SIZE - 1)));
-	os_assert(c->offset < f->size && c->size <= f->size - c->offset);
+	os_assert(range_inside(c->offset, c->size, f->size));
 	c->nr_refused = 0;
 	os_rwlock_write_lock(&f->invalidate);
 	err = convert_locked(f, &ch);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "core/file_private.h"
+#include "core/range.h"
 #include "obs/obs.h"
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -185,7 +186,7 @@ int gmem_file_bind(struct gmem_file *f, uint64_t offset, uint64_t size, void *ow
 	int err;
 
 	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
-	os_assert(offset < f->size && size <= f->size - offset);
+	os_assert(range_inside(offset, size, f->size));
 	b = os_alloc(sizeof(*b));
 	if (!b)
 		return -ENOMEM;
@@ -222,8 +223,8 @@ struct part {
 static void call_with_part(void *arg, struct gmem_binding *b)
 {
 	const struct part *p = arg;
-	uint64_t offset = b->offset > p->offset ? b->offset : p->offset;
-	uint64_t end = b->offset + b->size < p->end ? b->offset + b->size : p->end;
+	uint64_t offset = max_u64(b->offset, p->offset);
+	uint64_t end = min_u64(b->offset + b->size, p->end);
 
 	p->fn(p->arg, b->owner, offset, end - offset);
 }
@@ -322,8 +323,7 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	os_assert(size && !((offset | size) & (OS_PAGE_SIZE - 1)));
 	if (offset >= f->size)
 		return 0;
-	if (ch.size > f->size - offset)
-		ch.size = f->size - offset;
+	ch.size = min_u64(size, f->size - offset);
 	os_rwlock_write_lock(&f->invalidate);
 	err = bracket_begin(f, &ch);
 	os_assert(!err);

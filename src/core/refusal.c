@@ -6,17 +6,13 @@
 #include <errno.h>
 
 #include "core/file_private.h"
+#include "core/range.h"
 
 #define REFUSED 1u
 
 bool gmem_change_wants_all(const struct gmem_change *ch)
 {
 	return ch->conversion->refused;
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 static int keep(struct refusals *r, uint64_t page, uint64_t nr)
@@ -37,14 +33,13 @@ static int keep(struct refusals *r, uint64_t page, uint64_t nr)
 void gmem_change_refuse(const struct gmem_change *ch, uint64_t offset, uint64_t size)
 {
 	struct refusals *r = &ch->file->refusals;
-	uint64_t page = offset >> OS_PAGE_SHIFT;
 	uint64_t first = ch->offset >> OS_PAGE_SHIFT;
 	uint64_t end = first + (ch->size >> OS_PAGE_SHIFT);
+	uint64_t page = max_u64(first, offset >> OS_PAGE_SHIFT);
 
 	os_assert(ch->kind == GMEM_CHANGE_CONVERT);
-	if (size && offset + size - 1 >= offset)
-		end = min_u64(end, ((offset + size - 1) >> OS_PAGE_SHIFT) + 1);
-	page = page > first ? page : first;
+	if (size)
+		end = min_u64(end, range_page_end(offset, size));
 	if (!size || page >= end)
 		return;
 	if (!r->any || page << OS_PAGE_SHIFT < r->lowest)

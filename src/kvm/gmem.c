@@ -3,6 +3,7 @@
  * guest_memfd: the descriptor. Creation, fallocate, what stat tells, and the end: the last descriptor and
  * mapping gone releases the file, the memslots that were bound to it stay and have nothing behind them.
  */
+#include "core/range.h"
 #include "kvm/vm.h"
 #include "map/host_map.h"
 
@@ -265,7 +266,8 @@ static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t si
 		return obs_refuse(RULE_FALLOCATE_GMEM_MODE);
 	if ((offset | size) & (int64_t)(OS_PAGE_SIZE - 1))
 		return obs_refuse(RULE_FALLOCATE_UNALIGNED);
-	if (!(mode & FALLOC_FL_PUNCH_HOLE) && (uint64_t)offset + (uint64_t)size > g->host->size)
+	if (!(mode & FALLOC_FL_PUNCH_HOLE) &&
+	    !range_inside((uint64_t)offset, (uint64_t)size, g->host->size))
 		return obs_refuse(RULE_FALLOCATE_PAST_END);
 	return 0;
 }

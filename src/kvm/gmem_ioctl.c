@@ -3,6 +3,7 @@
  * Requests to a guest_memfd: conversion in place as the series has it, and two of our own (gmem/ioctl.h).
  * They need no VM, no memslot and no mapping, and work in every process: host_file.h knows the way to the file.
  */
+#include "core/range.h"
 #include "kvm/vm.h"
 
 #include <gmem/ioctl.h>
@@ -30,13 +31,11 @@ static int check_attributes(const struct request *r)
 
 static int check_range(const struct request *r)
 {
-	uint64_t end = r->offset + r->size;
-
-	if (!r->size || end < r->offset)
+	if (!r->size || range_wraps(r->offset, r->size))
 		return obs_refuse(RULE_CONVERT_RANGE);
 	if ((r->offset | r->size) & (OS_PAGE_SIZE - 1))
 		return obs_refuse(RULE_CONVERT_UNALIGNED);
-	if (r->offset >= r->file->size || end > r->file->size)
+	if (!range_inside(r->offset, r->size, r->file->size))
 		return obs_refuse(RULE_CONVERT_PAST_END);
 	return 0;
 }

@@ -7,6 +7,7 @@
  * The lock is held from begin to end, so that both see the same VMs. The cookie is the array of those that were
  * hit. A slot that is made beside a change is as good as made behind it.
  */
+#include "core/range.h"
 #include "kvm/vm.h"
 
 static struct os_rwlock lock;
@@ -29,7 +30,7 @@ static void grow(struct vm *vm, uint64_t hva, uint64_t end)
 	else
 		atomic_fetch_add(&nr_ranges, 1);
 	vm->hva.start = any && vm->hva.start < hva ? vm->hva.start : hva;
-	vm->hva.end = vm->hva.end > end ? vm->hva.end : end;
+	vm->hva.end = max_u64(vm->hva.end, end);
 	interval_insert(&ranges, &vm->hva);
 }
 
@@ -127,7 +128,7 @@ static bool begin_one(void *arg, struct interval *node)
 
 static struct hva_change *begin_all(uint64_t addr, uint64_t size)
 {
-	uint64_t end = addr + size < addr ? UINT64_MAX : addr + size;
+	uint64_t end = range_top(addr, size);
 	struct hva_change *change;
 	unsigned int max = 0;
 

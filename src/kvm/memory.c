@@ -3,6 +3,7 @@
  * Memslots and per-VM attributes: the checks, in the kernel's order, since the order decides which errno a
  * program sees. What is done after them is mmu/'s.
  */
+#include "core/range.h"
 #include "kvm/vm.h"
 
 #include <errno.h>
@@ -65,16 +66,14 @@ static int check_place(struct vm *vm, const struct region *g)
 		return obs_refuse(RULE_MEMSLOT_SIZE_UNALIGNED);
 	if (r->guest_phys_addr & page)
 		return obs_refuse(RULE_MEMSLOT_GPA_UNALIGNED);
-	if (r->userspace_addr & page || r->userspace_addr > USER_END ||
-	    r->memory_size > USER_END - r->userspace_addr)
+	if (r->userspace_addr & page || !range_inside(r->userspace_addr, r->memory_size, USER_END))
 		return obs_refuse(RULE_MEMSLOT_HVA);
 	if (g->flags & KVM_MEM_GUEST_MEMFD &&
-	    (r->guest_memfd_offset & page ||
-	     r->guest_memfd_offset + r->memory_size < r->guest_memfd_offset))
+	    (r->guest_memfd_offset & page || range_wraps(r->guest_memfd_offset, r->memory_size)))
 		return obs_refuse(RULE_MEMSLOT_GMEM_OFFSET);
 	if (g->as_id >= (vm->has_private ? 1 : MEMSLOT_NR_SPACES))
 		return obs_refuse(RULE_MEMSLOT_SPACE);
-	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
+	if (range_wraps(r->guest_phys_addr, r->memory_size))
 		return obs_refuse(RULE_MEMSLOT_GPA_WRAPS);
 	if (g->nr > MAX_SLOT_PAGES)
 		return obs_refuse(RULE_MEMSLOT_TOO_LONG);
@@ -109,7 +108,7 @@ static int find_gmem(struct vm *vm, struct region *g)
 	if (err)
 		return err;
 	file = g->gmem->file;
-	if (r->guest_memfd_offset + r->memory_size > gmem_file_size(file))
+	if (!range_inside(r->guest_memfd_offset, r->memory_size, gmem_file_size(file)))
 		return obs_refuse(RULE_MEMSLOT_GMEM_RANGE);
 	gmem_file_fault_begin(file);
 	gmem_file_for_bindings(file, r->guest_memfd_offset, r->memory_size, note_bound, &bound);
@@ -136,7 +135,7 @@ static int create_slot(struct vm *vm, struct region *g)
 	};
 	int err;
 
-	if (memslot_total_pages(vm->mmu) + g->nr < g->nr)
+	if (range_wraps(memslot_total_pages(vm->mmu), g->nr))
 		return obs_refuse(RULE_MEMSLOT_TOTAL);
 	err = check_overlap(vm, g);
 	if (!err && g->flags & KVM_MEM_GUEST_MEMFD)
@@ -260,7 +259,7 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 		return obs_refuse(RULE_ATTRIBUTES_FLAGS);
 	if (a->attributes & ~legal)
 		return obs_refuse(RULE_ATTRIBUTES_ILLEGAL);
-	if (!a->size || a->address + a->size < a->address)
+	if (!a->size || range_wraps(a->address, a->size))
 		return obs_refuse(RULE_ATTRIBUTES_RANGE);
 	if ((a->address | a->size) & (OS_PAGE_SIZE - 1))
 		return obs_refuse(RULE_ATTRIBUTES_UNALIGNED);

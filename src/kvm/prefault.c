@@ -3,6 +3,7 @@
  * KVM_PRE_FAULT_MEMORY: guest faults made by the program. As much as was done is told in the structure, so
  * that a call either failed or made progress, never both.
  */
+#include "core/range.h"
 #include "kvm/exit.h"
 #include "kvm/state.h"
 
@@ -12,7 +13,7 @@ static int check(const struct kvm_pre_fault_memory *p)
 {
 	if (p->flags)
 		return obs_refuse(RULE_PREFAULT_FLAGS);
-	if ((p->gpa | p->size) & (OS_PAGE_SIZE - 1) || p->gpa + p->size <= p->gpa)
+	if ((p->gpa | p->size) & (OS_PAGE_SIZE - 1) || !p->size || range_wraps(p->gpa, p->size))
 		return obs_refuse(RULE_PREFAULT_RANGE);
 	return 0;
 }
@@ -50,7 +51,7 @@ static int fault_in(struct vcpu *vcpu, struct kvm_pre_fault_memory *p)
 		err = step(vcpu, p->gpa, &end);
 		if (err)
 			break;
-		end = end - p->gpa < p->size ? end : p->gpa + p->size;
+		end = range_done(p->gpa, p->size, end);
 		p->size -= end - p->gpa;
 		p->gpa = end;
 	}

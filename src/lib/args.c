@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/range.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 
@@ -69,7 +70,7 @@ int lib_check_range(uint64_t offset, uint64_t size)
 {
 	if (!size)
 		return obs_refuse(RULE_LIB_SIZE_ZERO);
-	if (offset > LIB_OFFSET_MAX || size > LIB_OFFSET_MAX - offset)
+	if (!range_inside(offset, size, LIB_OFFSET_MAX))
 		return obs_refuse(RULE_LIB_RANGE_TOO_FAR);
 	if (!lib_is_aligned(offset) || !lib_is_aligned(size))
 		return obs_refuse(RULE_LIB_RANGE_UNALIGNED);
@@ -82,7 +83,7 @@ int lib_check_inside(const struct gmem *g, uint64_t offset, uint64_t size)
 
 	if (err)
 		return err;
-	if (offset >= g->file->size || size > g->file->size - offset)
+	if (!range_inside(offset, size, g->file->size))
 		return obs_refuse(RULE_LIB_RANGE_PAST_END);
 	return 0;
 }

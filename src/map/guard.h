@@ -71,7 +71,7 @@ void guard_destroy(struct guard *g);
 /* Makes what the first window needs: the empty file. -ENOMEM, -EMFILE. */
 int guard_ready(struct guard *g);
 /* The only chance of a process that will be kept from making descriptors: opens what there is, and
- * nothing later. */
+ * nothing later. May be called again when it fails. */
 int guard_last_call(struct guard *g);
 /* In a forked child: nothing is hidden that it knows of, and no window counted. */
 void guard_forked(struct guard *g);

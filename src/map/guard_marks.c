@@ -50,8 +50,10 @@ static int open_marks(struct guard *g)
 
 int guard_last_call(struct guard *g)
 {
-	int err = guard_ready(g), no_marks = open_marks(g);
+	int err = guard_ready(g), no_marks;
 
+	g->no_new_fds = false;
+	no_marks = open_marks(g);
 	g->no_new_fds = true;
 	return err ? err : no_marks;
 }

@@ -2,6 +2,7 @@
 /* The home's service thread: what peers ask for. */
 #include <errno.h>
 
+#include "core/range.h"
 #include "map/share_layout.h"
 #include "os/signal.h"
 
@@ -44,8 +45,8 @@ void share_service_after_fork(void)
 /* Of values that are loaded once: a process that has gone wrong may still be writing there. */
 static bool fits(const struct host_file *f, uint64_t offset, uint64_t size)
 {
-	return size && !((offset | size) & (OS_PAGE_SIZE - 1)) && offset < f->size &&
-	       size <= f->size - offset;
+	return size && !((offset | size) & (OS_PAGE_SIZE - 1)) &&
+	       range_inside(offset, size, f->size);
 }
 
 static void forget(struct kept *k)

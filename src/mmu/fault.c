@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "core/range.h"
 #include "mmu/mmu_private.h"
 #include "mmu/probe.h"
 #include "obs/obs.h"
@@ -184,25 +185,18 @@ static int leaf_level(struct fault *f)
 	return level;
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Maps what may be mapped as gfn is, as if it were one leaf, of the aligned run around it. What comes from a file
  * stays in 2 MiB of it: that much is the page that gmem_file_page() has looked at. */
 static void map_run(struct fault *f, bool writable)
 {
-	uint64_t in_run = f->gfn % RUN_PAGES, in_slot = f->gfn - f->slot->gfn;
-	uint64_t before = min_u64(in_run, in_slot);
-	uint64_t after = min_u64(RUN_PAGES - 1 - in_run, f->slot->nr_pages - 1 - in_slot);
-	uint64_t in_block = (f->file_offset >> OS_PAGE_SHIFT) % level_pages(LEVEL_2M);
+	uint64_t before = f->gfn - f->slot->gfn;
+	uint64_t after = f->slot->nr_pages - 1 - before;
 	uint64_t host, size;
 
-	if (f->from_file) {
-		before = min_u64(before, in_block);
-		after = min_u64(after, level_pages(LEVEL_2M) - 1 - in_block);
-	}
+	range_keep_to_block(f->gfn, RUN_PAGES, &before, &after);
+	if (f->from_file)
+		range_keep_to_block(f->file_offset >> OS_PAGE_SHIFT, level_pages(LEVEL_2M), &before,
+				    &after);
 	host = f->host - (before << OS_PAGE_SHIFT);
 	size = (before + 1 + after) << OS_PAGE_SHIFT;
 	if ((host + size - 1) & ~ENTRY_ADDRESS & ~(uint64_t)(OS_PAGE_SIZE - 1))

@@ -3,6 +3,7 @@
  * The bracket: open a window so that no fault installs a leaf in the range, zap, shoot down; the caller
  * changes what it will; close the window.
  */
+#include "core/range.h"
 #include "mmu/mmu_private.h"
 #include "obs/obs.h"
 
@@ -60,10 +61,8 @@ static bool far_from_slots(struct mmu *mmu, uint64_t hva, uint64_t hva_end)
 
 bool mmu_hva_invalidate_begin(struct mmu *mmu, uint64_t hva, uint64_t size)
 {
-	struct hva_zap h = { .mmu = mmu, .hva = hva, .hva_end = hva + size };
+	struct hva_zap h = { .mmu = mmu, .hva = hva, .hva_end = range_top(hva, size) };
 
-	if (h.hva_end < hva)
-		h.hva_end = UINT64_MAX;
 	if (!size || far_from_slots(mmu, hva, h.hva_end))
 		return false;
 	os_mutex_lock(&mmu->lock);
@@ -81,7 +80,7 @@ bool mmu_hva_invalidate_begin(struct mmu *mmu, uint64_t hva, uint64_t size)
 
 void mmu_hva_invalidate_end(struct mmu *mmu, uint64_t hva, uint64_t size)
 {
-	uint64_t hva_end = hva + size < hva ? UINT64_MAX : hva + size;
+	uint64_t hva_end = range_top(hva, size);
 
 	os_mutex_lock(&mmu->lock);
 	window_close(&mmu->hva_windows, hva, hva_end);

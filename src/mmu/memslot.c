@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "core/range.h"
 #include "mmu/mmu_private.h"
 #include "obs/obs.h"
 
@@ -131,15 +132,12 @@ static void unindex_slot(struct mmu *mmu, struct memslot *slot)
 bool memslot_hva_part(const struct memslot *slot, uint64_t hva, uint64_t hva_end, uint64_t *gfn,
 		      uint64_t *gfn_end)
 {
-	uint64_t size = slot->nr_pages << OS_PAGE_SHIFT;
-	uint64_t start = hva > slot->hva ? hva - slot->hva : 0;
-	uint64_t end = hva_end > slot->hva ? hva_end - slot->hva : 0;
+	uint64_t first, end;
 
-	end = end < size ? end : size;
-	if (start >= end)
+	if (!range_pages_that_meet(slot->hva, slot->nr_pages, hva, hva_end, &first, &end))
 		return false;
-	*gfn = slot->gfn + (start >> OS_PAGE_SHIFT);
-	*gfn_end = slot->gfn + ((end + OS_PAGE_SIZE - 1) >> OS_PAGE_SHIFT);
+	*gfn = slot->gfn + first;
+	*gfn_end = slot->gfn + end;
 	return true;
 }
 

@@ -3,11 +3,12 @@
 
 #include <stddef.h>
 
+#include "core/range.h"
 #include "os/os.h"
 
 static bool meets(const struct window *w, uint64_t start, uint64_t end)
 {
-	return w->start < end && start < w->end;
+	return ranges_meet(w->start, w->end, start, end);
 }
 
 void window_open(struct window_set *set, uint64_t start, uint64_t end)
@@ -24,8 +25,8 @@ void window_open(struct window_set *set, uint64_t start, uint64_t end)
 			return;
 		}
 	}
-	last->start = start < last->start ? start : last->start;
-	last->end = end > last->end ? end : last->end;
+	last->start = min_u64(start, last->start);
+	last->end = max_u64(end, last->end);
 	last->nr_brackets++;
 }
 

@@ -34,6 +34,8 @@ static const struct {
 	[OS_FAIL_THREAD] = { "thread", { -EAGAIN } },
 	[OS_FAIL_WAIT] = { "wait", { -EINTR } },
 	[OS_FAIL_PEER_LOCK] = { "peer-lock", { -ENOLCK } },
+	[OS_FAIL_SPARE] = { "spare", { -EMFILE } },
+	[OS_FAIL_SIGNAL] = { "signal", { -EINTR } },
 };
 
 /* Written while os_fail_points is 0. */
@@ -58,6 +60,8 @@ int os_fail_now(enum os_fail_point point)
 	if (!(atomic_load_explicit(&os_fail_points, memory_order_acquire) >> point & 1))
 		return 0;
 	call = atomic_fetch_add(&nr_calls, 1);
+	if (!armed.nr && armed.announce)
+		os_log(OS_LOG_ERROR, "can fail: %s", points[point].name);
 	if (call < armed.first || call - armed.first >= armed.nr || atomic_load(&relieved))
 		return 0;
 	err = error_of(point);
@@ -130,16 +134,32 @@ static bool number(const char **text, const char *end, uint64_t *value)
 	return *text > from;
 }
 
-/* "" stands for all of them. 0: no such kind. */
+/* "" stands for all that need no name. 0: no such kind. */
 static uint32_t points_of(const char *word, size_t len)
 {
 	if (!len)
-		return OS_FAIL_ALL;
+		return OS_FAIL_UNNAMED;
 	for (unsigned int i = 0; *word == '-' && i < OS_FAIL_NR; i++)
 		if (strlen(points[i].name) == len - 1 &&
 		    !strncmp(points[i].name, word + 1, len - 1))
 			return 1u << i;
 	return 0;
+}
+
+/* Which calls: "3", "3+", or "?". */
+static int which(const char *at, const char *end, struct os_fail_plan *plan)
+{
+	uint64_t value;
+
+	plan->announce = true;
+	plan->first = plan->nr = 0;
+	if (at < end && *at == '?')
+		return at + 1 == end ? 0 : -EINVAL;
+	if (!number(&at, end, &value) || !value)
+		return -EINVAL;
+	plan->first = value - 1;
+	plan->nr = at < end && *at == '+' ? UINT64_MAX : 1;
+	return at + (plan->nr > 1) == end ? 0 : -EINVAL;
 }
 
 int os_fail_word(const char *word, size_t len)
@@ -160,12 +180,7 @@ int os_fail_word(const char *word, size_t len)
 	while (at < end && *at != '=')
 		at++;
 	plan.points = points_of(kind, (size_t)(at - kind));
-	if (!plan.points || at++ == end || !number(&at, end, &value) || !value)
-		return -EINVAL;
-	plan.first = value - 1;
-	plan.nr = at < end && *at == '+' ? UINT64_MAX : 1;
-	plan.announce = true;
-	if (at + (plan.nr > 1) != end)
+	if (!plan.points || at++ == end || which(at, end, &plan))
 		return -EINVAL;
 	os_fail_arm(&plan);
 	return 0;

@@ -21,6 +21,9 @@
  *	fail-map=3		the third of one kind
  *	fail-map=3+		that one and all after it
  *	fail-alloc=2,fail.1	the second error of those the call has
+ *	fail=?			none fails; each call that could is told in a message
+ *
+ * Looks for a signal are many, and fail only where their kind is named.
  *
  * Where mappings fail from one on, that ends when one is given back: as with a process that has as many as it
  * may have, and gives up some that it held for that.
@@ -58,22 +61,27 @@ enum os_fail_point {
 	OS_FAIL_THREAD,	   /* a thread */
 	OS_FAIL_WAIT,	   /* a futex: a signal came */
 	OS_FAIL_PEER_LOCK, /* a lock that tells processes apart */
+	OS_FAIL_SPARE,	   /* a memfd of the pool, in the jail (spare.h) */
+	OS_FAIL_SIGNAL,	   /* a look for one: it is there, whatever the error */
 	OS_FAIL_NR,
 };
 
 #define OS_FAIL_ALL ((1u << OS_FAIL_NR) - 1)
+/* What a word means that names no kind. */
+#define OS_FAIL_UNNAMED (OS_FAIL_ALL & ~(1u << OS_FAIL_SIGNAL))
 /* What a process runs out of together. */
 #define OS_FAIL_MAPPINGS                                                                        \
 	(1u << OS_FAIL_MAP | 1u << OS_FAIL_UNMAP | 1u << OS_FAIL_MOVE | 1u << OS_FAIL_PROTECT | \
 	 1u << OS_FAIL_LOCK | 1u << OS_FAIL_ADVISE | 1u << OS_FAIL_WATCH)
-#define OS_FAIL_FDS (1u << OS_FAIL_MEMFD | 1u << OS_FAIL_FD | 1u << OS_FAIL_MARKS)
+#define OS_FAIL_FDS \
+	(1u << OS_FAIL_MEMFD | 1u << OS_FAIL_FD | 1u << OS_FAIL_MARKS | 1u << OS_FAIL_SPARE)
 
 struct os_fail_plan {
 	uint32_t points; /* a bit for each kind of call that counts */
 	uint64_t first;	 /* calls that succeed before the first that fails */
 	uint64_t nr;	 /* calls in a row that fail; 0: calls are only counted */
 	unsigned int variant;
-	bool announce;
+	bool announce; /* the first that fails; with nr 0 each that counts */
 };
 
 struct os_fail_seen {

@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include "os/fault.h"
+#include "os/internal.h"
 #include "os/os.h"
 #include "os/signal.h"
 #include "os/sys.h"
@@ -82,31 +83,111 @@ void os_signals_end(void)
 	compiler_barrier();
 	depth = depth - 1;
 	compiler_barrier();
-	if (depth == 0 && os_signal_pending())
+	if (depth == 0 && os_signal_is_kept())
 		release();
 }
 
 /*
- * Signals of the queueing kind keep their order: those that wait behind this one are taken out of the
- * queue and put behind it again.
+ * Signals of the queueing kind keep their order, though what is queued again goes to the end: those that wait behind
+ * are taken out and queued again, too. Others may be sent meanwhile, and then stand in front. So the order is kept
+ * here as well, of all that were queued again and are not delivered yet: what comes takes its place behind them, and
+ * the first of them is delivered (os_signal_in_order). si_errno, which queued signals have no use for, marks what was
+ * queued again. Of one number at a time; with every signal blocked.
  */
 #define NR_BEHIND 16
-THREAD_LOCAL siginfo_t behind[NR_BEHIND];
+#define AGAIN 0x676d656d
+THREAD_LOCAL struct {
+	int signo;
+	unsigned int nr;
+	siginfo_t info[NR_BEHIND + 1];
+} order;
 
-static void requeue_in_order(int signo, const void *siginfo)
+static bool is_waiting(int signo)
+{
+	uint64_t set = 0;
+
+	return !os_sys2(SYS_rt_sigpending, &set, sizeof(set)) && set & SIG_BIT(signo);
+}
+
+static void order_push(const siginfo_t *info)
+{
+	order.info[order.nr] = *info;
+	if (info->si_errno == AGAIN)
+		order.info[order.nr].si_errno = 0;
+	order.nr++;
+}
+
+static void order_pop(siginfo_t *first)
+{
+	*first = order.info[0];
+	order.nr--;
+	__builtin_memmove(&order.info[0], &order.info[1], order.nr * sizeof(order.info[0]));
+}
+
+static void queue_again(int signo, siginfo_t info)
+{
+	info.si_errno = AGAIN;
+	os_signal_requeue(signo, &info);
+}
+
+/* What was queued again is in the order already. */
+static void take(const siginfo_t *info, unsigned int known)
+{
+	if (info->si_errno != AGAIN || !known)
+		order_push(info);
+}
+
+static void requeue_in_order(int signo, const siginfo_t *info)
 {
 	static const struct {
 		long sec, nsec;
 	} at_once;
 	uint64_t set = SIG_BIT(signo);
-	unsigned int nr = 0;
+	unsigned int known, at, taken = 0;
+	siginfo_t next = *info;
 
-	while (nr < NR_BEHIND &&
-	       os_sys4(SYS_rt_sigtimedwait, &set, &behind[nr], &at_once, sizeof(set)) == signo)
-		nr++;
-	os_signal_requeue(signo, siginfo);
-	for (unsigned int i = 0; i < nr; i++)
-		os_signal_requeue(signo, &behind[i]);
+	if (order.nr && !is_waiting(order.signo) && next.si_errno != AGAIN)
+		order.nr = 0;
+	if (order.nr && (order.signo != signo || order.nr >= NR_BEHIND)) {
+		os_signal_requeue(signo, info);
+		return;
+	}
+	order.signo = signo;
+	known = order.nr;
+	do {
+		take(&next, known);
+		taken++;
+	} while (order.nr < NR_BEHIND &&
+		 os_sys4(SYS_rt_sigtimedwait, &set, &next, &at_once, sizeof(set)) == signo);
+	/* Each is to bring one of the order; which of them it carries is seen by sigwaitinfo() alone. */
+	for (at = order.nr > taken ? order.nr - taken : 0; at < order.nr; at++)
+		queue_again(signo, order.info[at]);
+}
+
+static void next_in_order(int signo, siginfo_t *info)
+{
+	bool again = info->si_errno == AGAIN, more = is_waiting(signo);
+
+	if (order.signo == signo && (more ? order.nr > 0 : order.nr == again)) {
+		if (!again)
+			order_push(info);
+		order_pop(info);
+	} else if (order.signo == signo) {
+		order.nr = 0;
+	}
+	if (info->si_errno == AGAIN)
+		info->si_errno = 0;
+}
+
+void os_signal_in_order(int signo, void *siginfo)
+{
+	uint64_t all = ~(uint64_t)0, mask;
+
+	if (signo < FIRST_QUEUED || (!order.nr && ((siginfo_t *)siginfo)->si_errno != AGAIN))
+		return;
+	change_mask(SIG_BLOCK, &all, &mask);
+	next_in_order(signo, siginfo);
+	change_mask(SIG_SETMASK, &mask, NULL);
 }
 
 static void keep(unsigned int which, const siginfo_t *info)
@@ -131,12 +212,14 @@ void os_signal_hold(int signo, const void *siginfo, void *ucontext)
 		__builtin_memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
 		/* This handler runs with the signal blocked, unless the program asked for
 		 * SA_NODEFER. */
-		mask = SIG_BIT(signo);
-		change_mask(SIG_BLOCK, &mask, NULL);
+		mask = ~(uint64_t)0;
+		change_mask(SIG_BLOCK, &mask, &mask);
 		if (signo >= FIRST_QUEUED)
 			requeue_in_order(signo, siginfo);
 		else
 			os_signal_requeue(signo, siginfo);
+		mask |= SIG_BIT(signo);
+		change_mask(SIG_SETMASK, &mask, NULL);
 	}
 	os_signal_set_pending(true);
 }

@@ -3,6 +3,7 @@
 #ifndef GMEM_OS_INTERNAL_H
 #define GMEM_OS_INTERNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The form rt_sigaction takes; the handler is an address, 0 and 1 being default and ignore. */
@@ -16,6 +17,8 @@ struct os_kernel_sigaction {
 /* The child of a fork has one thread: locks that others held are free. */
 void os_alloc_after_fork(void);
 void os_spare_after_fork(void);
+/* What os_signal_pending() says when nothing fails. */
+bool os_signal_is_kept(void);
 /* How many numbers there are for descriptors of ours. */
 unsigned int os_fd_room(void);
 

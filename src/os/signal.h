@@ -43,6 +43,10 @@ void os_signals_resume(uint32_t depth);
  */
 int os_signal_mask_swap(uint64_t mask, uint64_t *old);
 
+/* In a signal handler, before the signal is handed to the program: of signals of a number that queues, some of which
+ * were held, siginfo becomes that of the one that was sent first. */
+void os_signal_in_order(int signo, void *siginfo);
+
 /* Sends the signal to this thread again, with the same siginfo; it stays pending while blocked. */
 void os_signal_requeue(int signo, const void *siginfo);
 

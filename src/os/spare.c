@@ -24,7 +24,7 @@ static struct os_mutex making = OS_MUTEX_INIT;
 static _Atomic bool jailed;
 
 static struct os_mutex pool_lock = OS_MUTEX_INIT;
-static struct spare *pool; /* made with the first filter, kept */
+static struct spare pool[POOL_MAX];
 static unsigned int nr_spare;
 
 bool os_jailed(void)
@@ -87,6 +87,12 @@ static bool pool_add(const char *name)
 	return true;
 }
 
+/* What is missing in the jail is missing for good: what fails is tried once more. */
+static bool pool_make(const char *name)
+{
+	return pool_add(name) || pool_add(name);
+}
+
 unsigned int os_jail_prepare(os_spare_name name_of, unsigned int nr_named)
 {
 	unsigned int max = os_fd_room() / 2;
@@ -94,16 +100,12 @@ unsigned int os_jail_prepare(os_spare_name name_of, unsigned int nr_named)
 	max = max < POOL_MAX ? max : POOL_MAX;
 	nr_named = nr_named < max / 4 ? nr_named : max / 4;
 	os_mutex_lock(&pool_lock);
-	if (!pool)
-		pool = os_alloc(POOL_MAX * sizeof(*pool));
-	if (pool) {
-		pool_drop();
-		for (unsigned int i = 0; i < nr_named; i++)
-			if (!name_of(i, pool[nr_spare].name) || !pool_add(pool[nr_spare].name))
-				break;
-		while (nr_spare < max && pool_add(""))
-			;
-	}
+	pool_drop();
+	for (unsigned int i = 0; i < nr_named; i++)
+		if (!name_of(i, pool[nr_spare].name) || !pool_make(pool[nr_spare].name))
+			break;
+	while (nr_spare < max && pool_make(""))
+		;
 	max = nr_spare;
 	os_mutex_unlock(&pool_lock);
 	return max;
@@ -115,6 +117,8 @@ int os_spare_take(const char *name, int *fd)
 
 	name = name ? name : "";
 	*fd = -1;
+	if (os_fail(OS_FAIL_SPARE))
+		return -EMFILE;
 	os_mutex_lock(&pool_lock);
 	for (i = nr_spare; i > 0 && *fd < 0; i--) {
 		if (strcmp(pool[i - 1].name, name))

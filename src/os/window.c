@@ -11,6 +11,7 @@
 #include "os/fail.h"
 #include "os/os.h"
 #include "os/sanitize.h"
+#include "os/spare.h"
 #include "os/sys.h"
 
 /* Newer than the headers we build with. */
@@ -127,23 +128,34 @@ long os_window_advise(uint64_t addr, uint64_t size, int advice)
 
 /* ---- the empty file, the limit --------------------------------------------------------------- */
 
-int os_window_empty(int *fd)
+static int make_empty(int *fd)
 {
-	long ret = os_fail(OS_FAIL_MEMFD);
-	int err;
+	long ret;
 
+	if (!os_jail_hold())
+		return os_spare_take(NULL, fd);
+	ret = os_fail(OS_FAIL_MEMFD);
 	if (!ret)
 		ret = os_sys2(SYS_memfd_create, "gmem-empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	os_jail_let();
 	if (ret < 0)
 		return (int)ret;
 	*fd = (int)ret;
+	return os_fd_adopt(fd);
+}
+
+int os_window_empty(int *fd)
+{
+	int err = make_empty(fd);
+
+	if (err)
+		return err;
 	err = (int)os_sys3(SYS_fcntl, *fd, F_ADD_SEALS, SEALS);
 	if (err) {
-		os_sys1(SYS_close, *fd);
+		os_fd_close(*fd);
 		*fd = -1;
-		return err;
 	}
-	return os_fd_adopt(fd);
+	return err;
 }
 
 uint64_t os_window_max(void)

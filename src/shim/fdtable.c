@@ -65,9 +65,10 @@ struct handle *fdtable_get_slow(int fd)
 	return NULL;
 }
 
-static void take_out(struct handle *_Atomic *slot)
+/* In one step: of two who set one number, the later puts away what the earlier has put there. */
+static void put_in(struct handle *_Atomic *slot, struct handle *next)
 {
-	struct handle *h = atomic_exchange(slot, NULL);
+	struct handle *h = atomic_exchange(slot, next);
 	bool kept;
 
 	if (!h)
@@ -88,9 +89,8 @@ int fdtable_set(int fd, struct handle *h)
 	shim_enter();
 	slot = slot_of(fd);
 	if (slot) {
-		take_out(slot);
 		handle_number_new(h);
-		atomic_store_explicit(slot, h, memory_order_release);
+		put_in(slot, h);
 	}
 	shim_leave();
 	return slot ? 0 : -ENOMEM;
@@ -101,7 +101,7 @@ void fdtable_clear(int fd)
 	if (!fdtable_peek(fd))
 		return;
 	shim_enter();
-	take_out(slot_of(fd));
+	put_in(slot_of(fd), NULL);
 	shim_leave();
 }
 

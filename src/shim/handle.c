@@ -395,11 +395,15 @@ static void start_watcher(void)
 	       "no thread to watch for last closes: they are seen with the next request");
 }
 
-void handle_start_watcher(void)
+int handle_start_watcher(void)
 {
+	bool runs;
+
 	os_mutex_lock(&list_lock);
 	start_watcher();
+	runs = watcher_runs;
 	os_mutex_unlock(&list_lock);
+	return runs ? 0 : -EAGAIN;
 }
 
 void handle_abandon(struct handle *h)

@@ -60,8 +60,8 @@ struct handle {
  * processes know it; NULL: they need not. */
 int handle_create(bool cloexec, const char *name, struct handle **out, int *fd);
 /* The thread that watches for last closes, for who must have it early; it stays once no other can be made
- * (os/spare.h). */
-void handle_start_watcher(void);
+ * (os/spare.h). -EAGAIN: there is none. */
+int handle_start_watcher(void);
 
 /* One for a descriptor that came from another process and is a guest_memfd of its, not yet in the table, with
  * one more user.

@@ -33,9 +33,22 @@ static bool name_of(unsigned int i, char name[OS_SPARE_NAME_MAX])
 	return !host_file_next_name(i, name);
 }
 
+static int get_guard_ready(void)
+{
+	return host_map_get_ready(kvm_host_map());
+}
+
+/* What is missing behind the filter is missing for good: what fails is tried once more. */
+static int try_twice(int (*make)(void))
+{
+	int err = make();
+
+	return err ? make() : 0;
+}
+
 static void prepare(void)
 {
-	int no_share = share_start();
+	int no_share = try_twice(share_start);
 	unsigned int nr;
 	int err;
 
@@ -44,9 +57,9 @@ static void prepare(void)
 		       "no share before the filter of system calls (%d): other "
 		       "processes will find no guest_memfd made from here on",
 		       -no_share);
-	handle_start_watcher();
+	try_twice(handle_start_watcher);
 	account_get_ready();
-	err = host_map_get_ready(kvm_host_map());
+	err = try_twice(get_guard_ready);
 	if (err)
 		os_log(OS_LOG_WARN, "the guard of private pages is not complete (%d)", -err);
 	nr = os_jail_prepare(name_of, no_share ? 0 : NR_NAMED);

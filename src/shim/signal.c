@@ -218,6 +218,7 @@ __attribute__((no_sanitize_address)) static void trampoline(int signo, siginfo_t
 			kvm_kick(running);
 		return;
 	}
+	os_signal_in_order(signo, info);
 	a = wanted_get(signo);
 	if (!is_function(&a) || !take_once(signo, &a)) {
 		without_handler(signo, info, &a);

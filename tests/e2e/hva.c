@@ -212,6 +212,25 @@ static void with_fault_signals_blocked(void **state)
 
 static _Atomic int stop;
 
+/* After an exit the guest goes on with what has come there meanwhile, from its first instruction on. */
+static void replaced_between_two_runs(void **state)
+{
+	uint8_t *mem = guest_memory(2 * PAGE);
+	struct guest g;
+
+	guest_make(&g, KVM_X86_DEFAULT_VM);
+	guest_set_slot(&g, 1, DATA, PAGE, mem);
+	GUEST_CODE(&g, LOAD_AL, OUT_AL, LOAD_AL, OUT_AL, HLT);
+	mem[0] = 0x11;
+	mem[PAGE] = 0x22;
+	expect_out(&g, 0x11);
+	guest_set_slot(&g, 1, DATA, 0, mem);
+	guest_set_slot(&g, 1, DATA, PAGE, mem + PAGE);
+	expect_out(&g, 0x22);
+	guest_free(&g);
+	munmap(mem, 2 * PAGE);
+}
+
 static void *spin_in_guest(void *arg)
 {
 	struct guest *g = arg;
@@ -250,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_that_goes_away),
 		cmocka_unit_test(with_fault_signals_blocked),
+		cmocka_unit_test(replaced_between_two_runs),
 		cmocka_unit_test(unmapped_under_a_running_guest),
 	};
 

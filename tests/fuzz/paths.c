@@ -5,29 +5,22 @@
  * The same guest on two engines, one with every fast path off, one with some off, some forced, others as it
  * comes: random code that mostly makes sense, in all modes, must stop in the same places with the same
  * registers and the same memory. A budget is no such place: where it ends one of them, nothing is compared.
- *
- * The clock is the test's own. The guest's page tables lie where it cannot write; a program that
- * changes to others is left, since what a processor remembers of them may be seen then.
+ * A program that changes to other page tables is left.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
-#include "cpu/cpu.h"
-#include "mmu/memslot.h"
+#include "engines.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "os/paths.h"
 
 #define RAM_SIZE 0x40000u
-#define TABLES 0x1000u /* to 0x4fff: not in the guest's own addresses */
-#define GDT 0x8000u
 #define IDT 0x9000u
 #define HANDLERS 0xa000u
-#define CODE 0x10000u
 #define CODE_SIZE 0x2000u
 #define DATA 0x20000u
 #define STACK 0x30000u
@@ -35,20 +28,7 @@
 #define MAX_EXITS 8
 #define PROGRAMS 40 /* of a pair of engines */
 
-enum mode { REAL, PROTECTED, LONG };
-
-struct side {
-	uint32_t off, always;
-	struct mmu *mmu;
-	struct mmu_vcpu *vcpu;
-	struct cpu *cpu;
-	struct cpu_state *s;
-	uint8_t *ram;
-	uint64_t tsc;
-	struct cpu_exit exit;
-};
-
-static struct side sides[2], *current;
+static struct side sides[2];
 static uint64_t rng_state;
 
 static uint64_t rnd(void)
@@ -63,47 +43,6 @@ static uint64_t rnd(void)
 static unsigned int below(unsigned int limit)
 {
 	return (unsigned int)(rnd() % limit);
-}
-
-uint64_t __wrap_os_tsc(void);
-uint64_t __wrap_os_tsc(void)
-{
-	return current->tsc += 1000;
-}
-
-/* ---- engines ----------------------------------------------------------------------------------- */
-
-static void enter(struct side *s)
-{
-	current = s;
-	os_paths_off = s->off;
-	os_paths_always = s->always;
-}
-
-static void make(struct side *s)
-{
-	struct mmu_config config = { .gpa_bits = 48 };
-	struct memslot slot = { .nr_pages = RAM_SIZE >> OS_PAGE_SHIFT };
-
-	enter(s);
-	s->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	os_assert(s->ram != MAP_FAILED);
-	slot.hva = (uintptr_t)s->ram;
-	os_assert(mmu_create(&config, &s->mmu) == 0);
-	os_assert(memslot_create(s->mmu, &slot, false) == 0);
-	os_assert(mmu_vcpu_create(s->mmu, &s->vcpu) == 0);
-	os_assert(cpu_soft_ops.create(s->mmu, s->vcpu, &s->cpu) == 0);
-	s->s = cpu_soft_ops.state(s->cpu);
-}
-
-static void unmake(struct side *s)
-{
-	enter(s);
-	cpu_soft_ops.destroy(s->cpu);
-	mmu_vcpu_destroy(s->vcpu);
-	memslot_delete(s->mmu, memslot_any(s->mmu));
-	mmu_destroy(s->mmu);
-	munmap(s->ram, RAM_SIZE);
 }
 
 /* ---- programs ---------------------------------------------------------------------------------- */
@@ -355,24 +294,10 @@ static uint64_t value(void)
 
 /* ---- a start that is the same for both --------------------------------------------------------- */
 
-static void put64(uint8_t *ram, unsigned int at, uint64_t v)
+/* A few pages can be missing, or not be written. */
+static unsigned int flags_of(unsigned int page)
 {
-	memcpy(ram + at, &v, sizeof(v));
-}
-
-/* 4 KiB pages, each where it is, but for the tables themselves. A few can be missing, or not be written. */
-static void make_tables(uint8_t *ram)
-{
-	put64(ram, TABLES, (TABLES + 0x1000) | 7);
-	put64(ram, TABLES + 0x1000, (TABLES + 0x2000) | 7);
-	put64(ram, TABLES + 0x2000, (TABLES + 0x3000) | 7);
-	for (unsigned int n = 0; n < 512; n++) {
-		uint64_t at = (uint64_t)n << OS_PAGE_SHIFT;
-		bool is_table = at >= TABLES && at < TABLES + 0x4000;
-		unsigned int flags = n > 0x20 && below(16) == 0 ? below(8) : 7;
-
-		put64(ram, TABLES + 0x3000 + 8 * n, is_table ? 0 : at | flags);
-	}
+	return page > 0x20 && below(16) == 0 ? below(8) : 7;
 }
 
 static void make_gate(uint8_t *ram, enum mode mode, unsigned int n)
@@ -393,14 +318,7 @@ static void make_gate(uint8_t *ram, enum mode mode, unsigned int n)
 /* Every exception ends in a HLT, with its number. */
 static void make_handlers(uint8_t *ram, enum mode mode)
 {
-	static const uint64_t gdt[] = {
-		0,
-		0x00af9b000000ffff,
-		0x00cf93000000ffff,
-		0x00cf9b000000ffff,
-	};
-
-	memcpy(ram + GDT, gdt, sizeof(gdt));
+	make_gdt(ram);
 	for (unsigned int n = 0; n < 32; n++)
 		make_gate(ram, mode, n);
 }
@@ -414,99 +332,34 @@ static void make_ram(uint8_t *ram, enum mode mode)
 		put64(ram, at, value());
 	make_handlers(ram, mode);
 	if (mode == LONG)
-		make_tables(ram);
+		make_tables(ram, flags_of);
 	make_code(ram + CODE, below(8) ? 0x200 : CODE_SIZE, mode);
-}
-
-static void set_segments(struct cpu_state *s, enum mode mode)
-{
-	struct cpu_seg data = {
-		.limit = 0xffffffff, .sel = 0x10, .type = 3, .s = 1, .p = 1, .db = 1, .g = 1
-	};
-
-	if (mode == REAL)
-		data = (struct cpu_seg){ .limit = 0xffff, .type = 3, .s = 1, .p = 1 };
-	for (int n = 0; n < CPU_NR_SEGS; n++)
-		s->seg[n] = data;
-	s->seg[CPU_CS].type = 11;
-	s->seg[CPU_CS].sel = mode == REAL ? CODE >> 4 : mode == LONG ? 8 : 24;
-	s->seg[CPU_CS].base = mode == REAL ? CODE : 0;
-	s->seg[CPU_CS].l = mode == LONG;
-	s->seg[CPU_CS].db = mode == PROTECTED;
-	if (mode == REAL)
-		s->seg[CPU_DS].base = s->seg[CPU_ES].base = DATA;
 }
 
 static void set_state(struct cpu_state *s, enum mode mode)
 {
-	set_segments(s, mode);
+	set_mode(s, mode);
+	if (mode == REAL)
+		s->seg[CPU_DS].base = s->seg[CPU_ES].base = DATA;
 	for (int n = 0; n < 16; n++)
 		s->gpr[n] = value();
 	s->gpr[CPU_RSP] = mode == REAL ? 0x7000 : STACK;
 	s->gpr[CPU_RSI] = mode == REAL ? below(0x800) : below(16) ? DATA + below(0x800) : value();
 	for (int n = 0; n < 16; n++)
 		s->xmm[n].u64[0] = s->xmm[n].u64[1] = rnd() >> below(64);
-	s->rip = mode == REAL ? 0 : CODE;
 	s->rflags = 2 | (rnd() & 0x8d5);
-	s->gdt = (struct cpu_table){ GDT, 31 };
 	s->idt = (struct cpu_table){ mode == REAL ? 0 : IDT, mode == LONG ? 511 : 255 };
-	s->cr0 = 0x30 | (mode != REAL);
-	s->cr2 = 0;
-	s->cr3 = TABLES;
-	s->cr4 = 0x600;
-	s->efer = 0;
-	s->mxcsr = 0x1f80;
-	s->halted = false;
-	s->interrupt_shadow = 0;
-	s->exception = s->interrupt = (struct cpu_event){ 0 };
-	s->tsc_offset = s->tsc_adjust = 0;
-	if (mode == LONG) {
-		s->cr0 |= 0x80010000u; /* PG WP */
-		s->cr4 |= 0x20;
-		s->efer = 0xd01;
-	}
 }
 
 static void start(enum mode mode)
 {
-	struct side *a = &sides[0], *b = &sides[1];
-
-	make_ram(a->ram, mode);
-	memcpy(b->ram, a->ram, RAM_SIZE);
-	set_state(a->s, mode);
-	*b->s = *a->s;
-	for (int n = 0; n < 2; n++) {
-		enter(&sides[n]);
-		sides[n].tsc = 0;
-		cpu_soft_ops.state_changed(sides[n].cpu);
-	}
+	make_ram(sides[0].ram, mode);
+	set_state(sides[0].s, mode);
+	for (int n = 0; n < 2; n++)
+		side_start_as(&sides[n], &sides[0]);
 }
 
 /* ---- running and comparing --------------------------------------------------------------------- */
-
-static const char *differs(void)
-{
-	const struct cpu_state *a = sides[0].s, *b = sides[1].s;
-
-	if (sides[0].exit.reason != sides[1].exit.reason)
-		return "reason of the exit";
-	if (memcmp(a->gpr, b->gpr, sizeof(a->gpr)))
-		return "registers";
-	if (a->rip != b->rip)
-		return "RIP";
-	if (a->rflags != b->rflags)
-		return "RFLAGS";
-	if (memcmp(a->xmm, b->xmm, sizeof(a->xmm)) || a->mxcsr != b->mxcsr)
-		return "XMM registers";
-	if (a->cr0 != b->cr0 || a->cr2 != b->cr2 || a->cr4 != b->cr4 || a->efer != b->efer)
-		return "control registers";
-	for (int n = 0; n < CPU_NR_SEGS; n++)
-		if (a->seg[n].base != b->seg[n].base || a->seg[n].sel != b->seg[n].sel)
-			return "segments";
-	if (a->halted != b->halted || a->interrupt_shadow != b->interrupt_shadow)
-		return "what stands still";
-	return memcmp(sides[0].ram, sides[1].ram, RAM_SIZE) ? "memory" : NULL;
-}
 
 static void show(void)
 {
@@ -526,34 +379,17 @@ static void show(void)
 	}
 }
 
-static void run_both(void)
-{
-	for (int n = 0; n < 2; n++) {
-		enter(&sides[n]);
-		cpu_soft_ops.run(sides[n].cpu, BUDGET, &sides[n].exit);
-		cpu_soft_ops.state(sides[n].cpu);
-	}
-}
-
 /* The owner's part; false: nobody can go on from there. */
 static bool answer(void)
 {
 	uint8_t data[4096];
 
-	switch (sides[0].exit.reason) {
-	case CPU_EXIT_IO:
-	case CPU_EXIT_MMIO:
-	case CPU_EXIT_HYPERCALL:
-		break;
-	default:
+	if (!side_asks(&sides[0]))
 		return false;
-	}
 	for (unsigned int k = 0; k < sizeof(data); k += 8)
 		memcpy(data + k, &(uint64_t){ rnd() }, 8);
-	for (int n = 0; n < 2; n++) {
-		enter(&sides[n]);
-		cpu_soft_ops.complete(sides[n].cpu, data);
-	}
+	for (int n = 0; n < 2; n++)
+		side_complete(&sides[n], data);
 	return true;
 }
 
@@ -576,7 +412,8 @@ static bool program(enum mode mode)
 	start(mode);
 	cr0 = sides[0].s->cr0;
 	for (int n = 0; n < MAX_EXITS; n++) {
-		run_both();
+		side_run(&sides[0], BUDGET);
+		side_run(&sides[1], BUDGET);
 		if (sides[0].exit.reason == CPU_EXIT_KICK ||
 		    sides[1].exit.reason == CPU_EXIT_KICK) {
 			nr_kicked++;
@@ -584,7 +421,7 @@ static bool program(enum mode mode)
 		}
 		if (!keeps_its_tables(cr0))
 			return true;
-		what = differs();
+		what = sides_differ(&sides[0], &sides[1]);
 		if (what) {
 			printf("mode %d, exit %d: %s\n", mode, n, what);
 			show();
@@ -614,12 +451,15 @@ static bool run_pair(uint64_t seed)
 
 	rng_state = seed;
 	choose_paths();
-	make(&sides[0]);
-	make(&sides[1]);
+	for (int n = 0; n < 2; n++) {
+		sides[n].ram_size = RAM_SIZE;
+		side_make(&sides[n]);
+		side_make_cpu(&sides[n]);
+	}
 	for (unsigned int n = 0; same && n < PROGRAMS; n++)
 		same = program(below(2) ? LONG : (enum mode)below(3));
-	unmake(&sides[1]);
-	unmake(&sides[0]);
+	side_unmake(&sides[1]);
+	side_unmake(&sides[0]);
 	if (!same)
 		printf("repeat with: paths 0 %lu\n", seed);
 	return same;

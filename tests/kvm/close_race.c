@@ -12,8 +12,6 @@
 
 #include "os/os.h"
 
-#define PAGE 4096ull
-#define GB (1ull << 30)
 #define RUN_NS 700000000ull
 
 struct race {
@@ -101,12 +99,6 @@ static void a_close_and_a_slot_that_is_made(void **state)
 	run(make, false);
 }
 
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,5 +106,5 @@ int main(void)
 		cmocka_unit_test(a_close_and_a_slot_that_is_made),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

@@ -10,10 +10,8 @@
 #include "core/gmem_file.h"
 #include "map/host_file.h"
 
-#define PAGE 4096ull
 #define NR 8u
 #define PRIVATE KVM_MEMORY_ATTRIBUTE_PRIVATE
-#define SHARED_FILE (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 #define POISON 0x5a5a5a5a5aull /* what error_offset holds before a call */
 
 struct gmem_file *file_of(int gmem);

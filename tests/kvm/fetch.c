@@ -14,10 +14,7 @@
 #include "map/host_file.h"
 #include "os/os.h"
 
-#define PAGE 4096ull
-#define GB (1ull << 30)
 #define PRIVATE KVM_MEMORY_ATTRIBUTE_PRIVATE
-#define SHARED_FILE (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
 /* The structure whose first reading is followed by the change. */
 static void *watched;
@@ -160,7 +157,7 @@ static void a_prefault(void **state)
 
 	fixture_start(NULL);
 	vm = make_vm(KVM_X86_DEFAULT_VM);
-	vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	vcpu = make_vcpu(vm);
 	assert_int_equal(set_slot(vm, 0, 0, GB, 4 * PAGE, ram, -1, 0), 0);
 	assert_int_equal(CALL_CHANGED(vcpu, KVM_PRE_FAULT_MEMORY, p, to), 0);
 	assert_int_equal(p.gpa, GB + 4 * PAGE);

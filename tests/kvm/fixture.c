@@ -78,6 +78,12 @@ void fixture_start(const char *profile)
 	assert_int_equal(kvm_set_profile(profile), 0);
 }
 
+int fixture_setup(void **state)
+{
+	fixture_start(NULL);
+	return 0;
+}
+
 int fixture_install(struct kvm_object *o)
 {
 	int fd;
@@ -162,6 +168,31 @@ int make_vm(unsigned int type)
 	assert_true(vm >= 0);
 	fixture_close(kvm);
 	return (int)vm;
+}
+
+int make_vcpu(int vm)
+{
+	return (int)call_value(vm, KVM_CREATE_VCPU, 0);
+}
+
+void make_loop(int vm, int vcpu, char *ram)
+{
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	memcpy(ram, "\xeb\xfe", 2);
+	assert_int_equal(set_slot(vm, 0, 0, 0, PAGE, ram, -1, 0), 0);
+	assert_int_equal(call(vcpu, KVM_GET_SREGS, &sregs), 0);
+	sregs.cs.base = sregs.cs.selector = 0;
+	assert_int_equal(call(vcpu, KVM_SET_SREGS, &sregs), 0);
+	assert_int_equal(call(vcpu, KVM_SET_REGS, &regs), 0);
+}
+
+void end_vm(int vm, int vcpu)
+{
+	fixture_close(vcpu);
+	fixture_close(vm);
+	fixture_end();
 }
 
 int make_gmem(int vm, uint64_t size, uint64_t flags)

@@ -199,7 +199,7 @@ static void only_a_guest_memfd_knows_the_request(void **state)
 	fixture_start("in-place");
 	kvm = fixture_open();
 	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
-	vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	vcpu = make_vcpu(vm);
 	assert_int_equal(call(vm, KVM_SET_MEMORY_ATTRIBUTES2, &a), -ENOTTY);
 	assert_int_equal(call(vcpu, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EINVAL);
 	assert_int_equal(call(kvm, KVM_SET_MEMORY_ATTRIBUTES2, &a), -EINVAL);

@@ -6,12 +6,9 @@
 #include "fixture.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "kvm/object.h"
 #include "os/os.h"
-
-#define PAGE 4096ull
 
 static struct vcpu *interrupted; /* NULL: nobody is */
 static int looks_before;	 /* the signal comes behind so many */
@@ -30,54 +27,36 @@ bool __wrap_os_signal_pending(void)
 	return pending;
 }
 
-/* At 0, in real mode: a jump to itself. */
-static int make_loop(int vm, char *ram)
-{
-	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
-	struct kvm_regs regs = { .rflags = 2 };
-	struct kvm_sregs sregs;
-
-	memcpy(ram, "\xeb\xfe", 2);
-	assert_int_equal(set_slot(vm, 0, 0, 0, PAGE, ram, -1, 0), 0);
-	assert_int_equal(call(vcpu, KVM_GET_SREGS, &sregs), 0);
-	sregs.cs.base = sregs.cs.selector = 0;
-	assert_int_equal(call(vcpu, KVM_SET_SREGS, &sregs), 0);
-	assert_int_equal(call(vcpu, KVM_SET_REGS, &regs), 0);
-	return vcpu;
-}
-
 static void a_signal_behind_the_look_ends_the_run(void **state)
 {
 	static char ram[4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_loop(vm, ram);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
 
+	make_loop(vm, vcpu, ram);
 	interrupted = vcpu_of(object_of(vcpu));
 	looks_before = 0;
 	assert_int_equal(call_value(vcpu, KVM_RUN, 0), -EINTR);
 	os_signal_set_pending(false);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 }
 
 /* With the signal there from the beginning the guest does not run at all. */
 static void a_signal_before_the_run_ends_it(void **state)
 {
 	static char ram[4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_loop(vm, ram);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
 
+	make_loop(vm, vcpu, ram);
 	os_signal_set_pending(true);
 	assert_int_equal(call_value(vcpu, KVM_RUN, 0), -EINTR);
 	os_signal_set_pending(false);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 }
 
 static void a_prefault_stops_for_a_signal(void **state)
 {
 	static char ram[8 * 4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
 	struct kvm_pre_fault_memory p = { .gpa = PAGE, .size = 8 * PAGE };
 
 	assert_int_equal(set_slot(vm, 0, 0, PAGE, 8 * PAGE, ram, -1, 0), 0);
@@ -92,15 +71,7 @@ static void a_prefault_stops_for_a_signal(void **state)
 	assert_int_equal(p.size, 5 * PAGE);
 	assert_int_equal(p.gpa, 4 * PAGE);
 	os_signal_set_pending(false);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
-}
-
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
+	end_vm(vm, vcpu);
 }
 
 int main(void)
@@ -111,5 +82,5 @@ int main(void)
 		cmocka_unit_test(a_prefault_stops_for_a_signal),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

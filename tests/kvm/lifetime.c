@@ -11,10 +11,9 @@
 #include "core/store.h"
 #include "kvm/vm.h"
 #include "map/host_file.h"
+#include "mmu/memslot.h"
 #include "os/os.h"
 
-#define PAGE 4096ull
-#define GB (1ull << 30)
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static void a_guest_memfd_keeps_its_vm(void **state)
@@ -89,10 +88,67 @@ static void nobody_changes_memslots_while_a_file_is_released(void **state)
 	fixture_end();
 }
 
+/* ---- the slots lock ------------------------------------------------------------------------------ */
+
+static struct vm *watched;
+static int nr_changes, nr_held;
+
+static void look_at_the_lock(void)
+{
+	if (!watched)
+		return;
+	nr_changes++;
+	if (os_mutex_trylock(&watched->slots_lock))
+		os_mutex_unlock(&watched->slots_lock);
+	else
+		nr_held++;
+}
+
+int __real_mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes);
+int __real_memslot_create(struct mmu *mmu, const struct memslot *what, bool dirty_all);
+void __real_memslot_delete(struct mmu *mmu, struct memslot *slot);
+int __wrap_mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes);
+int __wrap_memslot_create(struct mmu *mmu, const struct memslot *what, bool dirty_all);
+void __wrap_memslot_delete(struct mmu *mmu, struct memslot *slot);
+
+int __wrap_mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes)
+{
+	look_at_the_lock();
+	return __real_mmu_set_attributes(mmu, gfn, nr, attributes);
+}
+
+int __wrap_memslot_create(struct mmu *mmu, const struct memslot *what, bool dirty_all)
+{
+	look_at_the_lock();
+	return __real_memslot_create(mmu, what, dirty_all);
+}
+
+void __wrap_memslot_delete(struct mmu *mmu, struct memslot *slot)
+{
+	look_at_the_lock();
+	__real_memslot_delete(mmu, slot);
+}
+
+static void slots_and_attributes_change_under_the_slots_lock(void **state)
+{
+	int vm = make_vm(KVM_X86_SW_PROTECTED_VM);
+
+	nr_changes = nr_held = 0;
+	watched = (struct vm *)object_of(vm);
+	assert_int_equal(set_slot(vm, 0, 0, GB, PAGE, beside, -1, 0), 0);
+	assert_int_equal(set_private(vm, GB, PAGE, true), 0);
+	assert_int_equal(set_slot(vm, 0, 0, 0, 0, NULL, -1, 0), 0);
+	watched = NULL;
+	assert_int_equal(nr_changes, 3);
+	assert_int_equal(nr_held, 3);
+	fixture_close(vm);
+	fixture_end();
+}
+
 static void the_slot_outlives_the_guest_memfd(void **state)
 {
 	int vm = make_vm(KVM_X86_SW_PROTECTED_VM), gmem = make_gmem(vm, PAGE, 0);
-	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vcpu = make_vcpu(vm);
 	struct kvm_pre_fault_memory p = { .gpa = GB, .size = PAGE };
 
 	assert_int_equal(set_slot(vm, 0, KVM_MEM_GUEST_MEMFD, GB, PAGE, NULL, gmem, 0), 0);
@@ -108,15 +164,13 @@ static void the_slot_outlives_the_guest_memfd(void **state)
 	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -EFAULT);
 	assert_int_equal(set_private(vm, GB, PAGE, false), 0);
 	assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), -ENOENT);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 }
 
 static void prefault_fails_or_makes_progress(void **state)
 {
 	static char ram[4 * 4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
 	struct kvm_pre_fault_memory p = { .gpa = GB, .size = 6 * PAGE };
 
 	assert_int_equal(set_slot(vm, 0, 0, GB, 4 * PAGE, ram, -1, 0), 0);
@@ -229,7 +283,7 @@ static void *change_files(void *arg)
 static void *prefault(void *arg)
 {
 	struct shared *s = arg;
-	int vcpu = (int)call_value(s->vm, KVM_CREATE_VCPU, 0), i;
+	int vcpu = make_vcpu(s->vm), i;
 
 	for (i = 0; i < ROUNDS; i++) {
 		struct kvm_pre_fault_memory p = { .gpa = GB, .size = 64 * PAGE };
@@ -345,17 +399,12 @@ static void a_change_of_memory_is_told_to_all_vms_that_stand_there(void **state)
 	fixture_end();
 }
 
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_memfd_keeps_its_vm),
 		cmocka_unit_test(nobody_changes_memslots_while_a_file_is_released),
+		cmocka_unit_test(slots_and_attributes_change_under_the_slots_lock),
 		cmocka_unit_test(the_slot_outlives_the_guest_memfd),
 		cmocka_unit_test(prefault_fails_or_makes_progress),
 		cmocka_unit_test(fallocate_rules),
@@ -365,5 +414,5 @@ int main(void)
 		cmocka_unit_test(slots_files_conversions_in_place_and_faults_race),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

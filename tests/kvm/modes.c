@@ -7,7 +7,6 @@
 #include "core/gmem_file.h"
 #include "kvm/object.h"
 
-#define PAGE 4096ull
 #define PRIVATE KVM_MEMORY_ATTRIBUTE_PRIVATE
 #define MMAP GUEST_MEMFD_FLAG_MMAP
 #define BOTH (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
@@ -147,7 +146,7 @@ static void asking_comes_first(void **state)
 	assert_int_equal(ask_in_place(vm, 1), 0);
 	fixture_close(vm);
 	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
-	it = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	it = make_vcpu(vm);
 	assert_int_equal(ask_in_place(vm, 1), -EBUSY);
 	fixture_close(it);
 	fixture_close(vm);

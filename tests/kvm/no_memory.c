@@ -9,10 +9,8 @@
 
 #include "map/host_file.h"
 
-#define PAGE 4096ull
 #define NR 4096u /* more pages than a leaf of the attribute map has */
 #define PRIVATE KVM_MEMORY_ATTRIBUTE_PRIVATE
-#define GB (1ull << 30)
 
 void *__real_os_alloc(size_t size);
 void *__wrap_os_alloc(size_t size);
@@ -47,7 +45,7 @@ static void an_unmapping_is_told_to_every_vm(void **state)
 	/* Every bracket was closed again: a fault gets through. */
 	for (i = 0; i < 3; i++) {
 		struct kvm_pre_fault_memory p = { .gpa = GB, .size = PAGE };
-		int vcpu = (int)call_value(vm[i], KVM_CREATE_VCPU, 0);
+		int vcpu = make_vcpu(vm[i]);
 
 		assert_int_equal(call(vcpu, KVM_PRE_FAULT_MEMORY, &p), 0);
 		fixture_close(vcpu);
@@ -153,12 +151,6 @@ static void a_creation_that_finds_none(void **state)
 	fixture_end();
 }
 
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,5 +160,5 @@ int main(void)
 		cmocka_unit_test(a_creation_that_finds_none),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

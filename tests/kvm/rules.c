@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#define PAGE 4096ull
-#define GB (1ull << 30)
 #define GMEM KVM_MEM_GUEST_MEMFD
 
 static void *const hva = (void *)0x10000000;
@@ -221,7 +219,7 @@ static void enabling_capabilities(void **state)
 static void foreign_requests_have_the_errno_of_the_descriptor(void **state)
 {
 	int kvm = fixture_open(), vm = make_vm(KVM_X86_DEFAULT_VM);
-	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0), gmem = make_gmem(vm, PAGE, 0);
+	int vcpu = make_vcpu(vm), gmem = make_gmem(vm, PAGE, 0);
 
 	assert_int_equal(call_value(kvm, KVM_RUN, 0), -EINVAL);
 	assert_int_equal(call_value(vm, KVM_RUN, 0), -ENOTTY);
@@ -243,7 +241,7 @@ static void cpuid_without_entries(void **state)
 {
 	struct kvm_cpuid old = { 0 };
 	struct kvm_cpuid2 none = { 0 };
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
 	int i;
 
 	for (i = 0; i < 3; i++) {
@@ -256,12 +254,6 @@ static void cpuid_without_entries(void **state)
 	assert_int_equal(call(vcpu, KVM_SET_CPUID2, &none), -E2BIG);
 	fixture_close(vcpu);
 	fixture_close(vm);
-}
-
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
 }
 
 int main(void)
@@ -282,5 +274,5 @@ int main(void)
 		cmocka_unit_test(foreign_requests_have_the_errno_of_the_descriptor),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

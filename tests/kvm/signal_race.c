@@ -10,18 +10,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 
 #include "kvm/object.h"
 #include "os/os.h"
 
-#define PAGE 4096ull
-#define GB (1ull << 30)
 #define RUN_NS 700000000ull
 #define LOST_NS 8000000000ull
-#define SHARED_FILE (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
 static struct mmu_vcpu *kicked;
 
@@ -38,26 +34,12 @@ static void handle(int signo)
 	assert_int_equal(sigaction(signo, &act, NULL), 0);
 }
 
-static int make_vcpu(int vm)
+static int make_kicked(int vm)
 {
-	int vcpu = (int)call_value(vm, KVM_CREATE_VCPU, 0);
+	int vcpu = make_vcpu(vm);
 
 	kicked = vcpu_of(object_of(vcpu))->mmu;
 	return vcpu;
-}
-
-/* At 0, in real mode: a jump to itself. */
-static void make_loop(int vm, int vcpu, char *ram)
-{
-	struct kvm_regs regs = { .rflags = 2 };
-	struct kvm_sregs sregs;
-
-	memcpy(ram, "\xeb\xfe", 2);
-	assert_int_equal(set_slot(vm, 0, 0, 0, PAGE, ram, -1, 0), 0);
-	assert_int_equal(call(vcpu, KVM_GET_SREGS, &sregs), 0);
-	sregs.cs.base = sregs.cs.selector = 0;
-	assert_int_equal(call(vcpu, KVM_SET_SREGS, &sregs), 0);
-	assert_int_equal(call(vcpu, KVM_SET_REGS, &regs), 0);
 }
 
 /* ---- one signal for one run ----------------------------------------------------------------------- */
@@ -102,7 +84,7 @@ static void *send(void *arg)
 static void a_run_ends_with_its_signal(void **state)
 {
 	static char ram[4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_kicked(vm);
 	struct run r = { .runner = pthread_self() };
 	uint64_t start = os_clock_ns();
 	pthread_t sender;
@@ -120,9 +102,7 @@ static void a_run_ends_with_its_signal(void **state)
 	}
 	atomic_store(&r.stop, true);
 	assert_int_equal(pthread_join(sender, NULL), 0);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 }
 
 /* By the processor time of the call itself, however busy the machine is. */
@@ -130,7 +110,7 @@ static void a_long_prefault_gives_way(void **state)
 {
 	const uint64_t size = 16 * GB;
 	void *ram = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_kicked(vm);
 	struct kvm_pre_fault_memory p = { .gpa = GB, .size = size };
 	struct itimerval timer = { .it_value = { .tv_usec = 2000 } };
 	long r;
@@ -156,7 +136,7 @@ static void a_long_prefault_gives_way(void **state)
 static void a_run_that_cannot_go_on_ends_with_its_signal(void **state)
 {
 	static char ram[4096] __attribute__((aligned(4096)));
-	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_vcpu(vm);
+	int vm = make_vm(KVM_X86_DEFAULT_VM), vcpu = make_kicked(vm);
 	struct itimerval timer = { .it_value = { .tv_usec = 5000 } };
 	uint64_t cookie;
 
@@ -168,9 +148,7 @@ static void a_run_that_cannot_go_on_ends_with_its_signal(void **state)
 	assert_int_equal(call_value(vcpu, KVM_RUN, 0), -EINTR);
 	kvm_hva_change_end((uintptr_t)ram, PAGE, cookie);
 	os_signal_set_pending(false);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 }
 
 /* In either direction: to private the host would look for signals, too. */
@@ -182,7 +160,7 @@ static void a_long_conversion_gives_way(void **state)
 
 	fixture_start("in-place");
 	vm = make_vm(KVM_X86_SW_PROTECTED_VM);
-	vcpu = make_vcpu(vm);
+	vcpu = make_kicked(vm);
 	gmem = make_gmem(vm, 64 * GB, SHARED_FILE);
 	handle(SIGALRM);
 	for (int i = 0; i < 4; i++) {
@@ -195,9 +173,7 @@ static void a_long_conversion_gives_way(void **state)
 		assert_int_equal(call(gmem, KVM_SET_MEMORY_ATTRIBUTES2, &a), 0);
 	}
 	fixture_close(gmem);
-	fixture_close(vcpu);
-	fixture_close(vm);
-	fixture_end();
+	end_vm(vm, vcpu);
 	fixture_start(NULL);
 }
 
@@ -245,12 +221,6 @@ static void a_request_that_changes_while_it_is_made(void **state)
 	fixture_start(NULL);
 }
 
-static int start(void **state)
-{
-	fixture_start(NULL);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,5 +231,5 @@ int main(void)
 		cmocka_unit_test(a_request_that_changes_while_it_is_made),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

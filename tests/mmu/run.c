@@ -274,6 +274,24 @@ static void a_slot_that_came_in_the_place_of_the_last_one_is_found(void **state)
 	mmu_check(f->w.mmu);
 }
 
+/* Where it lay lies something else that looks as it did. */
+static void a_slot_that_was_deleted_is_not_that_of_the_next_fault(void **state)
+{
+	struct fixture *f = *state;
+	struct mmu_fault_info info;
+	struct memslot was = *f->slot, *place;
+
+	touch_page(f, 3, MMU_WRITE);
+	memslot_delete(f->w.mmu, f->slot);
+	place = os_alloc(sizeof(*place));
+	assert_non_null(place);
+	*place = was;
+	assert_int_equal(mmu_fault(f->w.v, BASE + 3 * PAGE, MMU_WRITE, false, &info),
+			 MMU_FAULT_MMIO);
+	os_free(place, sizeof(*place));
+	assert_false(is_mapped(f, 3));
+}
+
 static void between_two_slots_each_fault_finds_its_own(void **state)
 {
 	struct fixture *f = *state;
@@ -310,6 +328,7 @@ int main(void)
 		T(a_conversion_in_place_drops_its_page_of_a_run),
 		T(pages_that_must_be_prepared_are_mapped_one_by_one),
 		T(a_slot_that_came_in_the_place_of_the_last_one_is_found),
+		T(a_slot_that_was_deleted_is_not_that_of_the_next_fault),
 		T(between_two_slots_each_fault_finds_its_own),
 	};
 

@@ -36,6 +36,7 @@ int compare_open(const struct setting *s)
 	if (err)
 		return err;
 	rules = *r;
+	target_ignore(model.maybe);
 	if (s->limit)
 		target_limit(&rules);
 	return 0;
@@ -47,6 +48,7 @@ const struct rules *compare_rules(void)
 }
 
 struct counts *compare_counts;
+struct pace *compare_pace;
 
 static void count(enum op_kind kind, const struct answer *a)
 {
@@ -60,6 +62,18 @@ static void count(enum op_kind kind, const struct answer *a)
 
 /* ---- one program ------------------------------------------------------------------------------- */
 
+static bool make_call(const struct program *p, size_t at, struct answer *a)
+{
+	bool ok;
+
+	if (!compare_pace)
+		return target_step(&p->ops[at], a);
+	watch_begin(compare_pace, at, &p->ops[at]);
+	ok = target_step(&p->ops[at], a);
+	watch_end(compare_pace);
+	return ok;
+}
+
 static enum verdict compare_calls(const struct program *p, struct difference *d)
 {
 	for (size_t i = 0; i < p->nr; i++) {
@@ -68,7 +82,7 @@ static enum verdict compare_calls(const struct program *p, struct difference *d)
 		model_step(&model, &p->ops[i], &d->model);
 		if (d->model.ret == ANSWER_UNDEFINED)
 			return NO_PROGRAM;
-		if (!target_step(&p->ops[i], &d->host))
+		if (!make_call(p, i, &d->host))
 			return CANNOT;
 		if (memcmp(&d->model, &d->host, sizeof(d->model)))
 			return DIFFERS;
@@ -144,6 +158,7 @@ void compare_generate(const struct rules *r, uint64_t seed, uint64_t nr, struct 
 struct told {
 	enum verdict verdict;
 	struct difference d;
+	struct pace pace;
 };
 
 static void child(const struct setting *s, const struct program *p, struct told *told)
@@ -151,6 +166,7 @@ static void child(const struct setting *s, const struct program *p, struct told 
 	/* What it has to say, it says by its answer. */
 	if (!freopen("/dev/null", "w", stderr) || compare_open(s))
 		_exit(1);
+	compare_pace = &told->pace;
 	told->verdict = compare_program(p, &told->d);
 	_exit(0);
 }
@@ -170,10 +186,14 @@ enum verdict compare_alone(const struct setting *s, const struct program *p, str
 	pid = fork();
 	if (pid == 0)
 		child(s, p, told);
-	if (pid < 0 || waitpid(pid, status, 0) != pid)
+	if (pid < 0)
 		abort();
+	v = !watch(pid, &told->pace, s->patience, status) ? NO_ANSWER
+	    : *status					  ? CANNOT
+							  : told->verdict;
 	*d = told->d;
-	v = *status ? CANNOT : told->verdict;
+	if (v == NO_ANSWER)
+		d->at = told->pace.at;
 	munmap(told, sizeof(*told));
 	return v;
 }

@@ -8,14 +8,16 @@
 
 #include "generate.h"
 #include "target.h"
+#include "watch.h"
 
 struct setting {
 	const struct host *host;
 	const char *profile;
-	bool limit; /* by what the host offers: it is a kernel, not gmem */
+	bool limit;	   /* by what the host offers: it is a kernel, not gmem */
+	uint64_t patience; /* seconds that a call may take */
 };
 
-enum verdict { SAME, DIFFERS, NO_PROGRAM, CANNOT };
+enum verdict { SAME, DIFFERS, NO_PROGRAM, CANNOT, NO_ANSWER };
 
 struct difference {
 	size_t at; /* index of the call */
@@ -28,6 +30,7 @@ struct counts {
 	uint64_t made[NR_OPS], worked[NR_OPS];
 };
 extern struct counts *compare_counts; /* NULL: nobody counts */
+extern struct pace *compare_pace;     /* NULL: nobody waits */
 
 /* In this process: 0 or -errno. */
 int compare_open(const struct setting *s);
@@ -38,7 +41,8 @@ enum verdict compare_program(const struct program *p, struct difference *d);
 /* The calls that a seed gives: random ones, then looks at everything there is. NULL: only counted. */
 void compare_generate(const struct rules *r, uint64_t seed, uint64_t nr, struct program *p);
 
-/* In a child. status as waitpid() has it when the child did not end by itself (a signal): CANNOT. */
+/* In a child. status as waitpid() has it when the child did not end by itself (a signal): CANNOT. NO_ANSWER: a call,
+ * d->at, took too long. */
 enum verdict compare_alone(const struct setting *s, const struct program *p, struct difference *d,
 			   int *status);
 

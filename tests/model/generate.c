@@ -10,7 +10,8 @@ static const unsigned int usual[NR_OPS] = {
 	[OP_MAP] = 100,	     [OP_UNMAP] = 40,  [OP_DISCARD] = 60,  [OP_PEEK] = 400,
 	[OP_POKE] = 600,     [OP_DIGEST] = 80, [OP_RUN] = 2600,	   [OP_RESUME] = 600,
 	[OP_PREFAULT] = 300, [OP_LOG] = 100,   [OP_CAP] = 10,	   [OP_PIN] = 100,
-	[OP_UNPIN] = 100,
+	[OP_UNPIN] = 100,    [OP_DUP] = 40,    [OP_MOVE] = 60,	   [OP_CLEAR] = 100,
+	[OP_ENABLE] = 20,
 };
 
 /* ---- random numbers ---------------------------------------------------------------------------- */
@@ -184,9 +185,9 @@ static void make_file(struct generator *g, struct model *m, struct op *op)
 	op->file = below(g, NR_FILES);
 	op->size = sizes[below(g, 8)] * PAGE;
 	op->flags = below(g, 4);
-	if (vm->has_private && !m->rules.in_place)
+	if (vm->has_private && !vm->in_place)
 		op->flags &= GUEST_MEMFD_FLAG_MMAP;
-	if (m->rules.in_place && !one_in(g, 3))
+	if (vm->in_place && !one_in(g, 3))
 		op->flags |= GUEST_MEMFD_FLAG_MMAP;
 	if (one_in(g, 20))
 		op->size = 1ull << (12 + below(g, 52));
@@ -225,7 +226,7 @@ static void make_slot(struct generator *g, struct model *m, struct vm *vm, struc
 	op->size = nr * PAGE;
 	if (!one_in(g, 3))
 		op->flags = KVM_MEM_GUEST_MEMFD;
-	else if (one_in(g, 3))
+	else if (one_in(g, 2))
 		op->flags = below(g, 4);
 	if (op->flags & KVM_MEM_GUEST_MEMFD) {
 		for (unsigned int i = 0; i < 6 && (!f || f->vm != vm->serial); i++)
@@ -402,13 +403,90 @@ static void make_touch(struct generator *g, struct model *m, struct op *op)
 		op->n = 1;
 }
 
+/* A slot, mostly one with a log. */
+static const struct slot *pick_logged(struct generator *g, struct model *m, struct op *op)
+{
+	const struct vm *vm = pick_vm(g, m, op);
+	const struct slot *s = &vm->slots[below(g, NR_SLOTS)];
+	unsigned int tries = one_in(g, 6) ? 0 : NR_SLOTS;
+
+	while (tries-- && !(s->used && s->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		s = &vm->slots[(s - vm->slots + 1) % NR_SLOTS];
+	return s;
+}
+
 static void make_log(struct generator *g, struct model *m, struct op *op)
 {
-	const struct slot *s = &pick_vm(g, m, op)->slots[below(g, NR_SLOTS)];
+	const struct slot *s = pick_logged(g, m, op);
 
 	op->id = s->used ? s->id : 1 + below(g, 5);
 	spoil(g, &op->id);
 	op->id = (uint32_t)op->id;
+}
+
+/* Half of the bits mostly; the end of the slot now and then, in which only some of the last word count. */
+static void make_clear(struct generator *g, struct model *m, struct op *op)
+{
+	const struct slot *s = pick_logged(g, m, op);
+	uint64_t nr = s->used && s->nr <= GUEST_PAGES ? s->nr : 64;
+	op->id = s->used ? s->id : 1 + below(g, 5);
+	op->offset = one_in(g, 2) ? 0 : below(g, nr / 64 + 1) * 64;
+	op->n = one_in(g, 2) ? nr - op->offset : below(g, nr / 64 + 1) * 64;
+	op->value = one_in(g, 4) ? ~0ull : next(g);
+	if (one_in(g, 20))
+		op->n += 1 + below(g, 64);
+	if (one_in(g, 20))
+		op->offset += 1 + below(g, 130);
+	spoil(g, &op->id);
+	spoil(g, &op->offset);
+	op->id = (uint32_t)op->id;
+	op->n = (uint32_t)op->n;
+}
+
+static void make_enable(struct generator *g, struct model *m, struct op *op)
+{
+	bool in_place = m->rules.cap_in_place && one_in(g, 4);
+
+	pick_vm(g, m, op);
+	op->n = in_place ? m->rules.cap_in_place : KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+	op->value = in_place && !one_in(g, 4) ? 1 : below(g, 4);
+	if (one_in(g, 20))
+		op->value = strange(g);
+	op->flags = one_in(g, 20);
+}
+
+static void make_vm(struct generator *g, struct model *m, struct op *op)
+{
+	op->type = one_in(g, 10) ? below(g, 40) : below(g, 2);
+	if (m->rules.asked && !one_in(g, 3))
+		op->n = one_in(g, 10) ? 2 : 1;
+	else if (one_in(g, 20))
+		op->n = 1;
+}
+
+static void make_copy(struct generator *g, struct model *m, struct op *op)
+{
+	pick_file(g, m, op);
+	op->n = op->file;
+	op->file = below(g, NR_FILES);
+	if (one_in(g, 20))
+		op->n = BAD_FILE;
+}
+
+/* As much as is one mapping, mostly. */
+static void make_move(struct generator *g, struct model *m, struct op *op)
+{
+	const struct host_page *h;
+	uint64_t most = 1;
+
+	pick_touched(g, m, op);
+	h = &m->areas[op->area][op->at / PAGE];
+	while (most < area_room(op) && h[most].mapping == h->mapping)
+		most++;
+	op->n = one_in(g, 4) ? most : some(g, most);
+	op->to_area = below(g, NR_AREAS);
+	op->to = below(g, one_in(g, 2) ? AREA_PAGES - op->n + 1 : 1 + (AREA_PAGES - op->n) % 32) *
+		 PAGE;
 }
 
 static void make_cap(struct generator *g, struct model *m, struct op *op)
@@ -434,7 +512,7 @@ void generate_begin(struct generator *g, const struct rules *r, uint64_t seed)
 		if (usual[i] >= 300 && !g->weights[i])
 			g->weights[i] = usual[i] / 8;
 		/* Where it only fails, now and then is enough. */
-		if (i == (r->in_place ? OP_ATTR : OP_CONVERT))
+		if (!r->asked && i == (r->in_place ? OP_ATTR : OP_CONVERT))
 			g->weights[i] = g->weights[i] / 20 + 1;
 		g->sum += g->weights[i];
 	}
@@ -447,6 +525,7 @@ static bool make_beginning(struct generator *g, struct model *m, struct op *op)
 		op->kind = OP_VM;
 		op->vm = g->nr;
 		op->type = g->nr ? below(g, 2) : m->rules.vm_types >> 1 & 1;
+		op->n = m->rules.asked && below(g, 2);
 		return true;
 	}
 	if (g->nr < 4) {
@@ -487,7 +566,19 @@ static void make(struct generator *g, struct model *m, struct op *op)
 	switch (op->kind) {
 	case OP_VM:
 		op->vm = below(g, NR_VMS);
-		op->type = one_in(g, 10) ? below(g, 40) : below(g, 2);
+		make_vm(g, m, op);
+		break;
+	case OP_DUP:
+		make_copy(g, m, op);
+		break;
+	case OP_MOVE:
+		make_move(g, m, op);
+		break;
+	case OP_CLEAR:
+		make_clear(g, m, op);
+		break;
+	case OP_ENABLE:
+		make_enable(g, m, op);
 		break;
 	case OP_FILE:
 		make_file(g, m, op);

@@ -186,22 +186,31 @@ static long add_ram(struct guest_vm *g)
 		.memory_size = RAM_SIZE,
 		.userspace_addr = (uintptr_t)g->ram,
 	};
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_HYPERCALL };
 
-	cap.args[0] = 1 << KVM_HC_MAP_GPA_RANGE;
-	uapi_ioctl(g->u, g->vm, KVM_ENABLE_CAP, &cap); /* who lacks it is not asked for it */
+	/* Who lacks it is not asked for it. */
+	guest_enable(g, KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE, 0);
 	return uapi_ioctl(g->u, g->vm, KVM_SET_USER_MEMORY_REGION, &r);
 }
 
-bool guest_begin(struct guest_vm *g, uint64_t type, int64_t *ret)
+int64_t guest_enable(struct guest_vm *g, uint64_t cap, uint64_t value, uint64_t flags)
+{
+	struct kvm_enable_cap args = { .cap = (uint32_t)cap, .flags = (uint32_t)flags };
+
+	args.args[0] = value;
+	return uapi_ioctl(g->u, g->vm, KVM_ENABLE_CAP, &args);
+}
+
+bool guest_begin(struct guest_vm *g, const struct op *op, uint32_t in_place, struct answer *a)
 {
 	long err;
 
-	*ret = g->u->ioctl(g->kvm, KVM_CREATE_VM, type);
-	if (*ret < 0)
+	a->ret = g->u->ioctl(g->kvm, KVM_CREATE_VM, op->type);
+	if (a->ret < 0)
 		return true;
-	g->vm = (int)*ret;
-	*ret = 0;
+	g->vm = (int)a->ret;
+	a->ret = 0;
+	if (op->n)
+		a->value = (uint64_t)guest_enable(g, in_place, op->n, 0);
 	for (unsigned int i = 0; i < NR_VCPUS; i++)
 		g->vcpus[i].fd = -1;
 	err = add_ram(g);

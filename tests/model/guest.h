@@ -26,8 +26,9 @@ struct guest_vm {
 };
 
 int guest_prepare(struct guest_vm *g, const struct uapi *u, int kvm);
-/* What KVM_CREATE_VM says goes to *ret. False, after a message: no guest can be made. */
-bool guest_begin(struct guest_vm *g, uint64_t type, int64_t *ret);
+/* OP_VM; in_place: the number of that capability. False, after a message: no guest can be made. */
+bool guest_begin(struct guest_vm *g, const struct op *op, uint32_t in_place, struct answer *a);
+int64_t guest_enable(struct guest_vm *g, uint64_t cap, uint64_t value, uint64_t flags);
 void guest_end(struct guest_vm *g);
 /* OP_RUN, OP_RESUME; false after a message. */
 bool guest_run(struct guest_vm *g, const struct op *op, struct answer *a);

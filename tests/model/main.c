@@ -19,13 +19,14 @@ static struct options {
 	const char *profile;
 	const char *save; /* where the program of a difference goes */
 	bool limit, print;
-	uint64_t seed, first, calls, per_program, seconds;
+	uint64_t seed, first, calls, per_program, patience, seconds;
 	char **files;
 } options = {
 	.profile = "linux-7.2",
 	.save = "model-difference.txt",
 	.calls = 100000,
 	.per_program = 2000,
+	.patience = 300,
 };
 
 /* What a child tells while it goes. */
@@ -33,6 +34,7 @@ static struct progress {
 	uint64_t programs, calls;
 	uint64_t seed; /* of the program under way */
 	struct counts counts;
+	struct pace pace;
 } * progress;
 
 /* ---- reports ----------------------------------------------------------------------------------- */
@@ -55,6 +57,7 @@ static struct setting setting(void)
 #endif
 		.profile = options.profile,
 		.limit = options.limit,
+		.patience = options.patience,
 	};
 }
 
@@ -107,8 +110,8 @@ static int64_t now(void)
 
 static bool go_on(int64_t start)
 {
-	if (options.seconds)
-		return now() - start < (int64_t)options.seconds;
+	if (options.seconds && now() - start >= (int64_t)options.seconds)
+		return false;
 	return progress->calls < options.calls;
 }
 
@@ -136,6 +139,7 @@ static void make_programs(void)
 	if (compare_open(&s))
 		_exit(SKIPPED);
 	compare_counts = &progress->counts;
+	compare_pace = &progress->pace;
 	while (go_on(start)) {
 		next_program(&p);
 		if (compare_program(&p, &d) != SAME) {
@@ -159,6 +163,31 @@ static void say_counts(void)
 		       (unsigned long long)c->made[i]);
 	printf("\n%llu programs, %llu calls, 0 differences\n",
 	       (unsigned long long)progress->programs, (unsigned long long)progress->calls);
+}
+
+static void say_slowest(void)
+{
+	char text[OP_TEXT];
+
+	printf("slowest call: %s: %lld ms\n", op_text(&progress->pace.slowest, text),
+	       (long long)(progress->pace.slowest_ns / 1000000));
+}
+
+/* The calls up to the one that is not answered are kept as they are: each try to make them fewer would take as long. */
+static int report_no_answer(struct program *p)
+{
+	const uint64_t at = progress->pace.at;
+	char text[OP_TEXT], head[200];
+
+	printf("program %llu, call %llu has no answer after %llu s: %s\n",
+	       (unsigned long long)(options.first + progress->programs), (unsigned long long)at,
+	       (unsigned long long)options.patience, op_text(&progress->pace.op, text));
+	p->nr = at < p->nr ? at + 1 : p->nr;
+	snprintf(head, sizeof(head), "# %s; seed 0x%llx\n", options.profile,
+		 (unsigned long long)progress->seed);
+	if (program_write(p, options.save, head))
+		printf("the program is in %s\n", options.save);
+	return 1;
 }
 
 /* What the rules are on this host: a child asks, so that this process never has a guest_memfd. */
@@ -190,6 +219,7 @@ static int random_programs(void)
 	struct program p = { 0 };
 	struct rules r;
 	int status;
+	bool ended;
 	pid_t pid;
 
 	printf("seed %llu, %s\n", (unsigned long long)options.seed, options.profile);
@@ -197,14 +227,16 @@ static int random_programs(void)
 	pid = fork();
 	if (pid == 0)
 		make_programs();
-	if (waitpid(pid, &status, 0) != pid)
+	if (pid < 0)
 		return 1;
+	ended = watch(pid, &progress->pace, options.patience, &status);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
 		printf("there is no such KVM to hold against the model\n");
 		return SKIPPED;
 	}
 	if (!status) {
 		say_counts();
+		say_slowest();
 		return 0;
 	}
 	printf("FAILED, status 0x%x; again with --profile %s --seed %llu --first %llu\n", status,
@@ -213,7 +245,7 @@ static int random_programs(void)
 	if (!limited_rules(&r))
 		return 1;
 	compare_generate(&r, progress->seed, options.per_program, &p);
-	return report(&p);
+	return ended ? report(&p) : report_no_answer(&p);
 }
 
 /* ---- programs of files ------------------------------------------------------------------------- */
@@ -223,6 +255,7 @@ static bool replay(const char *path)
 	struct setting s = setting();
 	struct program p = { 0 };
 	struct difference d;
+	char text[OP_TEXT];
 	int status;
 	enum verdict v;
 
@@ -233,9 +266,12 @@ static bool replay(const char *path)
 	       v == SAME	 ? "as the model says"
 	       : v == DIFFERS	 ? "DIFFERS"
 	       : v == NO_PROGRAM ? "not defined by the model"
+	       : v == NO_ANSWER	 ? "NO ANSWER"
 				 : "KILLED, or no KVM");
 	if (v == DIFFERS || v == NO_PROGRAM)
 		say_difference(&p, &d);
+	if (v == NO_ANSWER)
+		printf("call %zu: %s\n", d.at, op_text(&p.ops[d.at], text));
 	program_free(&p);
 	/* What a host lacks makes parts of a program undefined there. */
 	return v == SAME || (v == NO_PROGRAM && options.limit);
@@ -257,8 +293,9 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: model [--profile NAME] [--seed N] [--calls N] [--per-program N] [--first N]\n"
-		"             [--host] [--save FILE] [--print] [PROGRAM...]\n"
-		"--host: a kernel that may lack something; --print: also prints programs; --first: the first program\n");
+		"             [--seconds N] [--patience N] [--host] [--save FILE] [--print] [PROGRAM...]\n"
+		"--host: a kernel that may lack something; --print: also prints programs; --first: the first program\n"
+		"--seconds: no program begins after so many; --patience: how many a call may take\n");
 	return 2;
 }
 
@@ -274,8 +311,12 @@ static bool set(const char *name, const char *value)
 		options.first = number;
 	else if (!strcmp(name, "--calls"))
 		options.calls = number;
+	else if (!strcmp(name, "--seconds"))
+		options.seconds = number;
 	else if (!strcmp(name, "--per-program"))
 		options.per_program = number;
+	else if (!strcmp(name, "--patience"))
+		options.patience = number;
 	else if (!strcmp(name, "--save"))
 		options.save = value;
 	else
@@ -288,8 +329,10 @@ static bool read_options(char **argv)
 	const char *soak = getenv("GMEM_SOAK");
 
 	options.seconds = soak ? strtoull(soak, NULL, 0) : 0;
-	if (options.seconds)
+	if (options.seconds) {
 		options.seed = (uint64_t)time(NULL);
+		options.calls = UINT64_MAX;
+	}
 	for (; *argv && **argv == '-'; argv++) {
 		if (!strcmp(*argv, "--host"))
 			options.limit = true;

@@ -40,41 +40,23 @@ struct slot *model_slot_at(struct vm *vm, uint64_t gfn)
 	return NULL;
 }
 
-/* ---- pages of files and of the program ----------------------------------------------------------- */
-
-/* NULL and an errno in *err: EFAULT for nothing there, EACCES for what is private to the guest or behind the end. */
-struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err)
-{
-	struct host_page *h = index < AREA_PAGES && area < NR_AREAS ? &m->areas[area][index] : NULL;
-	struct object *f;
-
-	*err = EFAULT;
-	if (!h || h->kind == NOBODY)
-		return NULL;
-	if (h->kind == ANONYMOUS)
-		return &h->page;
-	f = &m->files[h->file];
-	*err = EACCES;
-	if (h->pgoff >= f->size / PAGE)
-		return NULL;
-	if (h->pgoff >= FILE_PAGES) {
-		*err = UNDEFINED;
-		return NULL;
-	}
-	return f->is_private[h->pgoff] ? NULL : &f->pages[h->pgoff];
-}
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* The last descriptor and the last mapping are gone: the memory goes, the slots stay with nothing behind them. */
 void model_release_unheld(struct model *m)
 {
 	bool held[NR_OBJECTS] = { 0 };
 
+	for (int i = 0; i < NR_FILES; i++) {
+		if (m->numbers[i] != NONE)
+			held[m->numbers[i]] = true;
+	}
 	for (int i = 0; i < NR_AREAS * AREA_PAGES; i++) {
 		if (m->areas[i / AREA_PAGES][i % AREA_PAGES].kind == OF_FILE)
 			held[m->areas[i / AREA_PAGES][i % AREA_PAGES].file] = true;
 	}
 	for (int f = 0; f < NR_OBJECTS; f++) {
-		if (!m->files[f].used || m->files[f].open || held[f])
+		if (!m->files[f].used || held[f])
 			continue;
 		memset(&m->files[f], 0, sizeof(m->files[f]));
 		for (int i = 0; i < NR_VMS * NR_SLOTS; i++) {
@@ -90,14 +72,27 @@ void model_release_unheld(struct model *m)
 
 static int64_t close_file(struct model *m, const struct op *op)
 {
-	struct object *f = model_file(m, op->file);
-
-	if (!f)
+	if (!model_file(m, op->file))
 		return -EBADF;
-	f->open = false;
 	m->numbers[op->file] = NONE;
 	model_release_unheld(m);
 	return 0;
+}
+
+static int64_t copy_number(struct model *m, const struct op *op)
+{
+	if (op->file >= NR_FILES)
+		return UNDEFINED;
+	if (!model_file(m, op->n))
+		return -EBADF;
+	m->numbers[op->file] = m->numbers[op->n];
+	model_release_unheld(m);
+	return 0;
+}
+
+uint64_t model_legal_flags(const struct model *m, const struct vm *vm)
+{
+	return vm->has_private && !vm->in_place ? m->rules.gmem_flags_private : m->rules.gmem_flags;
 }
 
 static int64_t create_file(struct model *m, const struct op *op)
@@ -112,16 +107,16 @@ static int64_t create_file(struct model *m, const struct op *op)
 	close_file(m, op);
 	if (!vm)
 		return -EBADF;
-	if (op->flags & ~(vm->has_private ? m->rules.gmem_flags_private : m->rules.gmem_flags))
+	if (op->flags & ~model_legal_flags(m, vm))
 		return -EINVAL;
 	if ((int64_t)op->size <= 0 || IN_PAGE(op->size))
 		return -EINVAL;
 	*f = (struct object){ .used = true,
-			      .open = true,
 			      .vm = vm->serial,
 			      .size = op->size,
 			      .flags = op->flags,
-			      .protected_vm = vm->has_private };
+			      .protected_vm = vm->has_private,
+			      .in_place = vm->in_place };
 	memset(f->is_private, !(op->flags & GUEST_MEMFD_FLAG_INIT_SHARED), sizeof(f->is_private));
 	m->numbers[op->file] = (int)(f - m->files);
 	return 0;
@@ -251,6 +246,7 @@ static int64_t create_slot(struct model *m, struct vm *vm, struct slot *s, const
 		s->offset = op->offset;
 		s->gmem_only = m->files[s->file].flags & GUEST_MEMFD_FLAG_MMAP;
 	}
+	model_log_begin(vm, s);
 	return 0;
 }
 
@@ -270,9 +266,9 @@ static int64_t modify_slot(struct vm *vm, struct slot *s, const struct op *op)
 			return err;
 	}
 	s->gfn = op->gpa / PAGE;
-	s->flags = op->flags;
 	if (!(s->flags & KVM_MEM_LOG_DIRTY_PAGES))
-		memset(s->dirty, 0, sizeof(s->dirty));
+		model_log_begin(vm, s);
+	s->flags = op->flags;
 	return 0;
 }
 
@@ -304,29 +300,6 @@ static int64_t set_region(struct model *m, const struct op *op)
 	return err;
 }
 
-static void dirty_log(struct model *m, const struct op *op, struct answer *a)
-{
-	struct vm *vm = model_vm(m, op);
-	struct slot *s;
-
-	a->ret = vm ? -ENOENT : -EBADF;
-	if (!vm)
-		return;
-	if (!op->id)
-		a->ret = UNDEFINED;
-	if (op->id >> 16 >= (vm->has_private ? 1 : m->rules.spaces) ||
-	    (op->id & 0xffff) >= USER_SLOTS)
-		a->ret = -EINVAL;
-	for (s = vm->slots; a->ret == -ENOENT && s < vm->slots + NR_SLOTS; s++) {
-		if (!s->used || s->id != op->id || !(s->flags & KVM_MEM_LOG_DIRTY_PAGES))
-			continue;
-		a->ret = s->nr > GUEST_PAGES ? UNDEFINED : 0;
-		for (uint64_t i = 0; !a->ret && i < s->nr; i++)
-			a->value += s->dirty[i] * (i * i + 1);
-		memset(s->dirty, 0, sizeof(s->dirty));
-	}
-}
-
 /* ---- private and shared -------------------------------------------------------------------------- */
 
 static int64_t set_attributes(struct model *m, const struct op *op)
@@ -336,14 +309,16 @@ static int64_t set_attributes(struct model *m, const struct op *op)
 
 	if (!vm)
 		return -EBADF;
-	if (!m->rules.attributes || (m->rules.in_place && m->rules.v7))
+	if (!m->rules.attributes || m->rules.v7)
 		return -ENOTTY;
-	if (op->flags || op->attributes & ~(vm->has_private && !m->rules.in_place ? PRIVATE : 0))
+	if (op->flags || op->attributes & ~(vm->has_private && !vm->in_place ? PRIVATE : 0))
 		return -EINVAL;
 	if (!op->size || op->gpa + op->size < op->gpa || IN_PAGE(op->gpa | op->size))
 		return -EINVAL;
 	if (op->attributes && op->gpa < RAM_SIZE)
 		return UNDEFINED; /* the guest's own code */
+	if (m->rules.range_pages && end - first > m->rules.range_pages)
+		return UNDEFINED;
 	for (uint64_t i = 0; i < GUEST_PAGES; i++) {
 		if (GUEST_FIRST + i >= first && GUEST_FIRST + i < end)
 			vm->is_private[i] = op->attributes == PRIVATE;
@@ -353,7 +328,7 @@ static int64_t set_attributes(struct model *m, const struct op *op)
 
 static int64_t check_convert(const struct model *m, const struct object *f, const struct op *op)
 {
-	if (!m->rules.in_place)
+	if (!f->in_place)
 		return -ENOTTY;
 	if (op->flags || op->n)
 		return -EINVAL;
@@ -373,6 +348,8 @@ static void convert(struct model *m, const struct op *op, struct answer *a)
 	uint64_t first = op->offset / PAGE, end = (op->offset + op->size) / PAGE, held = end;
 
 	a->ret = f ? check_convert(m, f, op) : -EBADF;
+	if (!a->ret && m->rules.range_pages && end - first > m->rules.range_pages)
+		a->ret = UNDEFINED;
 	if (a->ret)
 		return;
 	end = end < FILE_PAGES ? end : FILE_PAGES;
@@ -402,8 +379,7 @@ struct access model_access(struct model *m, struct vm *vm, uint64_t gfn, bool wr
 
 	if (gfn - GUEST_FIRST >= GUEST_PAGES || (f && pgoff >= FILE_PAGES))
 		return (struct access){ .is = NOT_DEFINED };
-	a.is_private =
-		m->rules.in_place ? f && f->is_private[pgoff] : vm->is_private[gfn - GUEST_FIRST];
+	a.is_private = vm->in_place ? f && f->is_private[pgoff] : vm->is_private[gfn - GUEST_FIRST];
 	if (!s) {
 		a.is = a.is_private ? A_MEMORY_FAULT : AN_MMIO;
 		return a;
@@ -440,19 +416,29 @@ struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool wri
 	lingers = &vm->lingers[gfn - GUEST_FIRST];
 	if (m->rules.mmio_lingers && *lingers && a.is_private && runs)
 		return (struct access){ .is = *lingers == vm->changes ? AN_MMIO : A_MEMORY_FAULT };
-	if (a.is == A_PAGE && write && gfn - s->gfn < GUEST_PAGES)
-		s->dirty[gfn - s->gfn] = s->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	if (a.is == A_PAGE)
+		model_log_access(m, s, gfn, write);
 	if (a.is == A_PAGE || (a.is == AN_MMIO && !s))
 		*lingers = s ? 0 : vm->changes;
 	return a;
 }
 
-void model_say_fault(struct answer *out, uint64_t gpa, bool is_private)
+/* What the program is told of an access, of 8 bytes, that came to no page. */
+void model_say_exit(const struct access *a, uint64_t gpa, bool write, uint64_t data,
+		    struct answer *out)
 {
-	out->exit = KVM_EXIT_MEMORY_FAULT;
-	out->a = gpa & ~(PAGE - 1);
-	out->b = PAGE;
-	out->c = is_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
+	*out = (struct answer){ .ret = a->is == AN_MMIO ? 0 : -EFAULT };
+	if (a->is == AN_MMIO) {
+		out->exit = KVM_EXIT_MMIO;
+		out->a = gpa;
+		out->b = 8 | (uint64_t)write << 8;
+		out->c = write ? data : 0;
+	} else if (a->is == A_MEMORY_FAULT) {
+		out->exit = KVM_EXIT_MEMORY_FAULT;
+		out->a = gpa & ~(PAGE - 1);
+		out->b = PAGE;
+		out->c = a->is_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
+	}
 }
 
 /* As a guest that reads. That it made progress hides why it went no further. */
@@ -471,12 +457,10 @@ static void prefault(struct model *m, const struct op *op, struct answer *out)
 		out->ret = -EINVAL;
 	for (; !out->ret && at < end; at += out->ret ? 0 : PAGE) {
 		a = model_touch(m, vm, at / PAGE, false, false);
-		out->ret = a.is == A_PAGE	 ? 0
-			   : a.is == NOT_DEFINED ? UNDEFINED
-			   : a.is == AN_MMIO	 ? -ENOENT
-						 : -EFAULT;
-		if (a.is == A_MEMORY_FAULT)
-			model_say_fault(out, at, a.is_private);
+		if (a.is == NOT_DEFINED || a.is == AN_MMIO)
+			out->ret = a.is == AN_MMIO ? -ENOENT : UNDEFINED;
+		else if (a.is != A_PAGE)
+			model_say_exit(&a, at, false, 0, out);
 	}
 	if (out->ret != UNDEFINED && at != op->gpa)
 		out->ret = 0;
@@ -495,37 +479,70 @@ static int64_t end_vm(struct model *m, const struct op *op)
 	return vm ? 0 : -EBADF;
 }
 
-static int64_t create_vm(struct model *m, const struct op *op)
+/* Before the first file, vCPU and attribute; and then for good. */
+static int64_t enable_in_place(struct model *m, struct vm *vm, uint64_t value, bool is_new)
+{
+	if (!m->rules.asked || !vm->has_private || value != 1)
+		return -EINVAL;
+	vm->in_place |= is_new;
+	return vm->in_place ? 0 : -EBUSY;
+}
+
+static int64_t enable(struct model *m, const struct op *op)
+{
+	struct vm *vm = model_vm(m, op);
+
+	if (!vm)
+		return -EBADF;
+	if (op->flags)
+		return -EINVAL;
+	if (m->rules.cap_in_place && op->n == m->rules.cap_in_place)
+		return enable_in_place(m, vm, op->value, false);
+	return op->n == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 ? model_log_protect(vm, op->value)
+							  : UNDEFINED;
+}
+
+static void create_vm(struct model *m, const struct op *op, struct answer *a)
 {
 	struct vm *vm = &m->vms[op->vm];
 
-	if (op->vm >= NR_VMS)
-		return UNDEFINED;
+	a->ret = op->vm >= NR_VMS ? UNDEFINED : 0;
+	if (a->ret)
+		return;
 	end_vm(m, op);
 	if (op->type >= 32 || !(m->rules.vm_types >> op->type & 1))
-		return -EINVAL;
-	memset(vm, 0, sizeof(*vm));
-	vm->used = true;
-	vm->serial = ++m->serial;
-	vm->changes = 1;
-	vm->has_private = op->type == KVM_X86_SW_PROTECTED_VM;
+		a->ret = -EINVAL;
+	if (a->ret)
+		return;
+	*vm = (struct vm){ .used = true,
+			   .serial = ++m->serial,
+			   .changes = 1,
+			   .has_private = op->type == KVM_X86_SW_PROTECTED_VM,
+			   .in_place = m->rules.in_place };
 	for (int i = 0; i < NR_VCPUS; i++)
 		vm->vcpus[i].pending = STANDS;
-	return 0;
+	a->value = op->n ? (uint64_t)enable_in_place(m, vm, op->n, true) : 0;
 }
 
 void model_step(struct model *m, const struct op *op, struct answer *a)
 {
 	static int64_t (*const steps[NR_OPS])(struct model *, const struct op *) = {
-		[OP_VM] = create_vm,	      [OP_END] = end_vm,
-		[OP_FILE] = create_file,      [OP_CLOSE] = close_file,
-		[OP_SLOT] = set_region,	      [OP_ATTR] = set_attributes,
-		[OP_FALLOC] = fallocate_file, [OP_CAP] = rules_capability,
+		[OP_END] = end_vm,
+		[OP_FILE] = create_file,
+		[OP_CLOSE] = close_file,
+		[OP_DUP] = copy_number,
+		[OP_SLOT] = set_region,
+		[OP_ATTR] = set_attributes,
+		[OP_FALLOC] = fallocate_file,
+		[OP_CAP] = rules_capability,
+		[OP_CLEAR] = model_log_clear,
+		[OP_ENABLE] = enable,
 	};
 	static void (*const others[NR_OPS])(struct model *, const struct op *, struct answer *) = {
+		[OP_VM] = create_vm,
 		[OP_CONVERT] = convert,
 		[OP_PREFAULT] = prefault,
-		[OP_LOG] = dirty_log,
+		[OP_LOG] = model_log_get,
 	};
 
 	*a = (struct answer){ 0 };

@@ -13,7 +13,9 @@
 
 #include <gmem/uapi.h>
 
+#include "model_around.h"
 #include "op.h"
+#include "rules.h"
 
 #define NR_VMS 2
 #define NR_VCPUS 2
@@ -23,45 +25,10 @@
 #define BAD_FILE 14   /* no open descriptor */
 #define NR_OBJECTS 10 /* files that exist, also those that only mappings hold */
 #define FILE_PAGES 1024
-#define NR_AREAS 3
 #define AREA_RAW 3 /* in a call: no area, "at" is the address */
-#define AREA_PAGES 1024
-#define GUARD_PAGES 16384 /* behind each area nothing is mapped for so long */
-#define NR_PINS 3
 #define GUEST_BASE 0xbfe00000ull
 #define GUEST_PAGES 1536
 #define RAM_SIZE 0x10000ull /* slot 0 of each VM, at 0: the guest's code; no business of programs */
-#define MMIO_VALUE 0x6d6d696f6d6d696full /* what a guest reads where the program answers */
-#define PORT 0x10
-
-/* Where kernels differ. */
-struct rules {
-	const char *name;
-	uint32_t vm_types;
-	bool gmem_any_vm; /* a VM without private memory can bind a guest_memfd, too */
-	uint64_t gmem_flags, gmem_flags_private; /* of creation; with private memory */
-	bool cap_gmem_flags;
-	int bind_overlap;   /* errno */
-	bool offset_signed; /* the end of a binding is compared as a signed number: 6.18's mistake */
-	bool in_place;	    /* each file says what its pages are, not the VM; and by v7's rules: */
-	bool v7;
-	uint32_t cap_in_place;
-	bool pins_outlive_punch; /* of a page that is punched out; gmem's: docs/deviations.md */
-	/* Where a guest has found no slot, an access to what is private by now is none to private memory: the kernel
-	 * remembers the page as a device's, which it still is as long as no slot has changed. */
-	bool mmio_lingers;
-	bool emulated; /* guests see userspace_addr alone, and a device where nothing is mapped */
-	/* What a host may lack. */
-	bool attributes, prefault, hypercalls;
-	uint32_t spaces; /* address spaces of a VM without private memory */
-};
-
-/* NULL: no such rules. */
-const struct rules *rules_find(const char *name);
-
-struct page {
-	uint64_t word[2];
-};
 
 struct slot {
 	bool used;
@@ -69,35 +36,23 @@ struct slot {
 	uint64_t flags, gfn, nr, area, at, offset;
 	int file;	/* an object; NONE: none, or it is closed */
 	bool gmem_only; /* shared pages are the file's, too: it can be mapped */
-	uint8_t dirty[GUEST_PAGES];
+	enum dirty { CLEAN, DIRTY, MAYBE } dirty[GUEST_PAGES];
 };
 
 struct object { /* a guest_memfd */
 	bool used;
-	bool open;   /* has a number */
 	uint64_t vm; /* serial number of its VM */
-	bool protected_vm;
+	bool protected_vm, in_place;
 	uint64_t size, flags;
 	uint8_t is_private[FILE_PAGES]; /* to the host always; to the guest, in place */
 	struct page pages[FILE_PAGES];
 };
 
-struct host_page {
-	enum { NOBODY, ANONYMOUS, OF_FILE } kind;
-	int file;
-	uint64_t pgoff;
-	struct page page; /* ANONYMOUS */
-};
-
-struct vcpu {
-	uint64_t fn, gpa, left, value, sum;
-	enum { NOTHING, MMIO_READ, MMIO_WRITE, PORT_WRITE, HYPERCALL, STANDS } pending;
-};
-
 struct vm {
-	bool used, has_private;
+	bool used, has_private, in_place;
 	uint64_t serial;
-	uint64_t changes; /* of slots */
+	uint64_t log_protect; /* the argument of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	uint64_t changes;     /* of slots */
 	uint64_t lingers
 		[GUEST_PAGES]; /* changes when the guest found nothing there last; 0: something since */
 	struct slot slots[NR_SLOTS];
@@ -111,30 +66,13 @@ struct model {
 	struct vm vms[NR_VMS];
 	struct object files[NR_OBJECTS];
 	int numbers[NR_FILES]; /* objects */
+	struct pin pins[NR_PINS];
 	struct host_page areas[NR_AREAS][AREA_PAGES];
-	struct {
-		bool used;
-		int file;
-		uint64_t pgoff;
-	} pins[NR_PINS];
+	uint64_t mappings;	 /* so many were made */
+	bool maybe[GUEST_PAGES]; /* in the log that was told last: either is right */
 };
 
 #define NONE (-1)
-
-void model_init(struct model *m, const struct rules *rules);
-/* ANSWER_UNDEFINED: the state is to be thrown away, the program is none. */
-void model_step(struct model *m, const struct op *op, struct answer *a);
-
-/* For who makes programs, and who makes hashes of pages. */
-struct slot *model_slot_at(struct vm *vm, uint64_t gfn);
-uint64_t model_digest(uint64_t digest, const struct page *p); /* NULL: cannot be read */
-
-/* ---- between the files of the model ------------------------------------------------------------- */
-
-#define IN_PAGE(x) ((x) & (PAGE - 1))
-#define GUEST_FIRST (GUEST_BASE / PAGE)
-#define UNDEFINED ANSWER_UNDEFINED
-#define USER_SLOTS 32764
 
 /* What an access of a guest comes to. */
 struct access {
@@ -143,14 +81,40 @@ struct access {
 	bool is_private;
 };
 
+void model_init(struct model *m, const struct rules *rules);
+/* ANSWER_UNDEFINED: the state is to be thrown away, the program is none. */
+void model_step(struct model *m, const struct op *op, struct answer *a);
+
+/* For who makes programs. */
+struct slot *model_slot_at(struct vm *vm, uint64_t gfn);
+
+/* ---- between the files of the model ------------------------------------------------------------- */
+
+#define IN_PAGE(x) ((x) & (PAGE - 1))
+#define GUEST_FIRST (GUEST_BASE / PAGE)
+#define UNDEFINED ANSWER_UNDEFINED
+#define USER_SLOTS 32764
+
 struct vm *model_vm(struct model *m, const struct op *op); /* NULL: there is none */
 struct object *model_file(struct model *m, uint64_t number);
-struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err);
 void model_release_unheld(struct model *m);
 struct access model_access(struct model *m, struct vm *vm, uint64_t gfn, bool write);
 struct access model_touch(struct model *m, struct vm *vm, uint64_t gfn, bool write, bool runs);
-void model_say_fault(struct answer *out, uint64_t gpa, bool is_private);
+void model_say_exit(const struct access *a, uint64_t gpa, bool write, uint64_t data,
+		    struct answer *out);
+uint64_t model_legal_flags(const struct model *m, const struct vm *vm);
 void model_step_around(struct model *m, const struct op *op, struct answer *a); /* model_around.c */
-int64_t rules_capability(struct model *m, const struct op *op);			/* rules.c */
+/* model_around.c */
+struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err);
+uint64_t model_digest(uint64_t digest, const struct page *p); /* NULL: cannot be read */
+void model_step_around(struct model *m, const struct op *op, struct answer *a);
+/* model_log.c */
+void model_log_begin(const struct vm *vm, struct slot *s);
+void model_log_access(struct model *m, struct slot *s, uint64_t gfn, bool write);
+void model_log_doubt(struct model *m, struct slot *s, uint64_t gfn);
+int64_t model_log_protect(struct vm *vm, uint64_t value);
+void model_log_get(struct model *m, const struct op *op, struct answer *a);
+int64_t model_log_clear(struct model *m, const struct op *op);
+int64_t rules_capability(struct model *m, const struct op *op); /* rules.c */
 
 #endif

@@ -9,6 +9,28 @@
 
 /* ---- the program's own memory -------------------------------------------------------------------- */
 
+/* NULL and an errno in *err: EFAULT for nothing there, EACCES for what is private to the guest or behind the end. */
+struct page *model_host_page(struct model *m, uint64_t area, uint64_t index, int64_t *err)
+{
+	struct host_page *h = index < AREA_PAGES && area < NR_AREAS ? &m->areas[area][index] : NULL;
+	struct object *f;
+
+	*err = EFAULT;
+	if (!h || h->kind == NOBODY)
+		return NULL;
+	if (h->kind == ANONYMOUS)
+		return &h->page;
+	f = &m->files[h->file];
+	*err = EACCES;
+	if (h->pgoff >= f->size / PAGE)
+		return NULL;
+	if (h->pgoff >= FILE_PAGES) {
+		*err = UNDEFINED;
+		return NULL;
+	}
+	return f->is_private[h->pgoff] ? NULL : &f->pages[h->pgoff];
+}
+
 static int64_t change_mapping(struct model *m, const struct op *op)
 {
 	struct object *f = op->kind == OP_MAP ? model_file(m, op->file) : NULL;
@@ -22,6 +44,7 @@ static int64_t change_mapping(struct model *m, const struct op *op)
 		return -EBADF;
 	if (f && !(f->flags & GUEST_MEMFD_FLAG_MMAP))
 		err = -ENODEV; /* what was there is gone all the same */
+	m->mappings++;
 	for (struct host_page *h = &m->areas[op->area][first];
 	     h < &m->areas[op->area][first + op->n]; h++) {
 		uint64_t pgoff = op->offset / PAGE + (uint64_t)(h - &m->areas[op->area][first]);
@@ -32,10 +55,45 @@ static int64_t change_mapping(struct model *m, const struct op *op)
 			*h = (struct host_page){ .kind = NOBODY };
 		else
 			*h = (struct host_page){ f ? OF_FILE : ANONYMOUS,
-						 f ? (int)(f - m->files) : NONE, pgoff };
+						 f ? (int)(f - m->files) : NONE, pgoff,
+						 m->mappings };
 	}
 	model_release_unheld(m);
 	return err;
+}
+
+/* A piece of one mapping: what makes two of them one is the system's own matter. */
+static bool is_one_mapping(const struct host_page *h, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		if (h[i].kind == NOBODY || h[i].mapping != h->mapping)
+			return false;
+	}
+	return true;
+}
+
+static int64_t move_mapping(struct model *m, const struct op *op)
+{
+	uint64_t from = op->at / PAGE, to = op->to / PAGE;
+	struct host_page *f, *t;
+
+	if (op->area >= NR_AREAS || op->to_area >= NR_AREAS || IN_PAGE(op->at | op->to) || !op->n ||
+	    op->n > AREA_PAGES || from > AREA_PAGES - op->n || to > AREA_PAGES - op->n)
+		return UNDEFINED;
+	f = &m->areas[op->area][from];
+	t = &m->areas[op->to_area][to];
+	if (!is_one_mapping(f, op->n))
+		return UNDEFINED;
+	if (op->area == op->to_area && from < to + op->n && to < from + op->n)
+		return -EINVAL;
+	m->mappings++;
+	for (uint64_t i = 0; i < op->n; i++) {
+		t[i] = f[i];
+		t[i].mapping = m->mappings;
+		f[i] = (struct host_page){ .kind = NOBODY };
+	}
+	model_release_unheld(m);
+	return 0;
 }
 
 static void touch(struct model *m, const struct op *op, struct answer *a)
@@ -107,13 +165,13 @@ static void step_on(struct vcpu *v)
 	v->left--;
 }
 
-static void mmio(struct vcpu *v, bool write, uint64_t data, struct answer *out)
+/* A memory fault is forgotten: the access is done again. */
+static void stand(struct vcpu *v, const struct access *a, uint64_t gpa, bool write, uint64_t data,
+		  struct answer *out)
 {
-	v->pending = write ? MMIO_WRITE : MMIO_READ;
-	*out = (struct answer){ .exit = KVM_EXIT_MMIO,
-				.a = v->gpa,
-				.b = 8 | (uint64_t)write << 8,
-				.c = write ? data : 0 };
+	if (a->is == AN_MMIO)
+		v->pending = write ? MMIO_WRITE : MMIO_READ;
+	model_say_exit(a, gpa, write, data, out);
 }
 
 /* The word at an access of a guest: word 2 is half of the last of a page, half of the first of the next. */
@@ -143,20 +201,11 @@ static bool touch_page(struct model *m, struct vm *vm, struct vcpu *v, struct an
 		gpa += PAGE;
 		a = model_touch(m, vm, gpa / PAGE, write, true);
 	}
-	switch (a.is) {
-	case AN_MMIO:
-		mmio(v, v->fn == FN_WRITE, v->value, out);
+	if (a.is != A_PAGE && first.is == A_PAGE)
+		model_log_doubt(m, model_slot_at(vm, gpa / PAGE - 1), gpa / PAGE - 1);
+	if (a.is != A_PAGE) {
+		stand(v, &a, gpa, v->fn == FN_WRITE, v->value, out);
 		return false;
-	case A_MEMORY_FAULT:
-		out->ret = -EFAULT;
-		model_say_fault(out, gpa, a.is_private);
-		return false;
-	case AN_ERROR:
-		out->ret = -EFAULT;
-		return false;
-	case NOT_DEFINED:
-	case A_PAGE:
-		break;
 	}
 	do_word(v, first.page, a.page);
 	return true;
@@ -204,7 +253,8 @@ static void resume(struct model *m, struct vm *vm, struct vcpu *v, struct answer
 
 	v->pending = NOTHING;
 	if (was == MMIO_READ && v->fn == FN_ADD) {
-		mmio(v, true, MMIO_VALUE + v->value, out);
+		stand(v, &(struct access){ .is = AN_MMIO }, v->gpa, true, MMIO_VALUE + v->value,
+		      out);
 		return;
 	}
 	if (was == MMIO_READ)
@@ -225,13 +275,14 @@ static bool is_defined(struct model *m, struct vm *vm, const struct vcpu *v)
 {
 	bool crosses = IN_PAGE(v->gpa) == WORD_AT(2) && v->fn <= FN_ADD;
 
-	/* Half of it a device's: not looked into. */
-	if (crosses && m->rules.mmio_lingers && vm->has_private)
-		return false;
 	for (uint64_t i = 0; v->fn <= FN_ADD && i < v->left + crosses; i++) {
 		struct access a = model_access(m, vm, v->gpa / PAGE + i, v->fn != FN_READ);
 		const struct slot *s = model_slot_at(vm, v->gpa / PAGE + i);
 
+		/* Half of it a device's: not looked into. */
+		if (crosses && m->rules.mmio_lingers && a.is_private && a.is != NOT_DEFINED &&
+		    vm->lingers[v->gpa / PAGE + i - GUEST_FIRST])
+			return false;
 		if (a.is == NOT_DEFINED || (crosses && a.is == AN_MMIO) ||
 		    (v->fn == FN_ADD && s && s->flags & KVM_MEM_READONLY))
 			return false;
@@ -285,6 +336,9 @@ void model_step_around(struct model *m, const struct op *op, struct answer *a)
 	case OP_UNMAP:
 	case OP_DISCARD:
 		a->ret = change_mapping(m, op);
+		break;
+	case OP_MOVE:
+		a->ret = move_mapping(m, op);
 		break;
 	case OP_PEEK:
 	case OP_POKE:

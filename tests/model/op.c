@@ -13,22 +13,27 @@ static const struct {
 	const char *name;
 	size_t offset;
 } fields[] = {
-	{ "vm", FIELD(vm) },	 { "vcpu", FIELD(vcpu) },     { "type", FIELD(type) },
-	{ "id", FIELD(id) },	 { "flags", FIELD(flags) },   { "gpa", FIELD(gpa) },
-	{ "size", FIELD(size) }, { "area", FIELD(area) },     { "at", FIELD(at) },
-	{ "file", FIELD(file) }, { "offset", FIELD(offset) }, { "attributes", FIELD(attributes) },
-	{ "mode", FIELD(mode) }, { "fn", FIELD(fn) },	      { "word", FIELD(word) },
-	{ "n", FIELD(n) },	 { "value", FIELD(value) },   { "pin", FIELD(pin) },
+	{ "vm", FIELD(vm) },	       { "vcpu", FIELD(vcpu) },
+	{ "type", FIELD(type) },       { "id", FIELD(id) },
+	{ "flags", FIELD(flags) },     { "gpa", FIELD(gpa) },
+	{ "size", FIELD(size) },       { "area", FIELD(area) },
+	{ "at", FIELD(at) },	       { "file", FIELD(file) },
+	{ "offset", FIELD(offset) },   { "attributes", FIELD(attributes) },
+	{ "mode", FIELD(mode) },       { "fn", FIELD(fn) },
+	{ "word", FIELD(word) },       { "n", FIELD(n) },
+	{ "value", FIELD(value) },     { "pin", FIELD(pin) },
+	{ "to_area", FIELD(to_area) }, { "to", FIELD(to) },
 };
 #define NR_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
 static const struct {
 	const char *name, *fields;
 } kinds[NR_OPS] = {
-	[OP_VM] = { "vm", "vm type" },
+	[OP_VM] = { "vm", "vm type n" },
 	[OP_END] = { "end", "vm" },
 	[OP_FILE] = { "file", "file vm size flags" },
 	[OP_CLOSE] = { "close", "file" },
+	[OP_DUP] = { "dup", "file n" },
 	[OP_SLOT] = { "slot", "vm id flags gpa size area at file offset n" },
 	[OP_ATTR] = { "attr", "vm gpa size attributes flags" },
 	[OP_CONVERT] = { "convert", "file offset size attributes flags n" },
@@ -36,6 +41,7 @@ static const struct {
 	[OP_MAP] = { "map", "area at file offset n" },
 	[OP_UNMAP] = { "unmap", "area at n" },
 	[OP_DISCARD] = { "discard", "area at n" },
+	[OP_MOVE] = { "move", "area at n to_area to" },
 	[OP_PEEK] = { "peek", "area at word" },
 	[OP_POKE] = { "poke", "area at word value" },
 	[OP_DIGEST] = { "digest", "area at n" },
@@ -43,6 +49,8 @@ static const struct {
 	[OP_RESUME] = { "resume", "vm vcpu" },
 	[OP_PREFAULT] = { "prefault", "vm vcpu gpa size flags" },
 	[OP_LOG] = { "log", "vm id" },
+	[OP_CLEAR] = { "clear", "vm id offset n value" },
+	[OP_ENABLE] = { "enable", "vm n value flags" },
 	[OP_CAP] = { "cap", "vm n" },
 	[OP_PIN] = { "pin", "pin area at n" },
 	[OP_UNPIN] = { "unpin", "pin" },

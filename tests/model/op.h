@@ -23,10 +23,12 @@
 #define WORD_AT(word) ((word) == 0 ? 0 : (word) == 1 ? PAGE - 8 : PAGE - 4)
 
 enum op_kind {
-	OP_VM, /* KVM_CREATE_VM with a little RAM and NR_VCPUS vCPUs; one of that number ends first */
+	OP_VM, /* KVM_CREATE_VM with a little RAM and NR_VCPUS vCPUs; one of that number ends first. n not 0:
+		* KVM_ENABLE_CAP with it, of conversion in place, before there is a vCPU */
 	OP_END,	    /* its descriptors are closed */
 	OP_FILE,    /* KVM_CREATE_GUEST_MEMFD; a file of that number is closed first */
 	OP_CLOSE,   /* of a file */
+	OP_DUP,	    /* number n is one more for a file; one of that number is closed first */
 	OP_SLOT,    /* KVM_SET_USER_MEMORY_REGION2; n not 0: KVM_SET_USER_MEMORY_REGION */
 	OP_ATTR,    /* KVM_SET_MEMORY_ATTRIBUTES */
 	OP_CONVERT, /* KVM_SET_MEMORY_ATTRIBUTES2; n: the last reserved word */
@@ -34,6 +36,7 @@ enum op_kind {
 	OP_MAP,	    /* mmap, MAP_FIXED, n pages in an area: of a file, or (file NO_FILE) nobody's */
 	OP_UNMAP,   /* of n pages in an area; PROT_NONE comes there, so that nobody else does */
 	OP_DISCARD, /* MADV_DONTNEED */
+	OP_MOVE,    /* mremap of n pages to another place, PROT_NONE where they were */
 	OP_PEEK,    /* a word is read: word 0 is the first of a page, word 1 its last */
 	OP_POKE,    /* written */
 	OP_DIGEST,  /* n whole pages are read, by system calls */
@@ -41,8 +44,10 @@ enum op_kind {
 	OP_RESUME,  /* KVM_RUN again, with what the last one wanted to know */
 	OP_PREFAULT, /* KVM_PRE_FAULT_MEMORY */
 	OP_LOG,	     /* KVM_GET_DIRTY_LOG */
-	OP_CAP,	     /* KVM_CHECK_EXTENSION n, of a VM */
-	OP_PIN,	     /* n pages are put into a pipe; a pin of that number ends first */
+	OP_CLEAR, /* KVM_CLEAR_DIRTY_LOG of n pages from the offset-th on; value: each word of the bitmap */
+	OP_ENABLE, /* KVM_ENABLE_CAP n, of a VM; value: its argument */
+	OP_CAP,	   /* KVM_CHECK_EXTENSION n, of a VM */
+	OP_PIN,	   /* n pages are put into a pipe; a pin of that number ends first */
 	OP_UNPIN,
 	NR_OPS,
 };
@@ -59,7 +64,7 @@ enum op_fn {
 struct op {
 	enum op_kind kind;
 	uint64_t vm, vcpu, type, id, flags, gpa, size, area, at, file, offset, attributes, mode, fn,
-		word, value, n, pin;
+		word, value, n, pin, to_area, to;
 };
 
 /* What differs from what the model says is a bug, in one or the other. */

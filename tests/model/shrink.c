@@ -111,7 +111,7 @@ enum verdict shrink(const struct setting *s, struct program *p, struct differenc
 
 	x.wanted = compare_alone(s, p, d, status);
 	x.kind = d->kind;
-	if (x.wanted == SAME || x.wanted == NO_PROGRAM)
+	if (x.wanted == SAME || x.wanted == NO_PROGRAM || x.wanted == NO_ANSWER)
 		return x.wanted;
 	if (x.wanted == DIFFERS)
 		p->nr = d->at + 1;

@@ -20,6 +20,8 @@ static int files[NR_FILES];
 static uint8_t *areas;
 static int scratch_fd;
 static struct page *scratch;
+static uint32_t cap_in_place;
+static const bool *ignored;
 
 /* ---- beginning and end --------------------------------------------------------------------------- */
 
@@ -43,6 +45,9 @@ int target_open(const struct host *h, const char *profile)
 
 	host = h;
 	u = h->u;
+	/* Asked for also where there is none. */
+	cap_in_place = rules_find(profile)->cap_in_place;
+	cap_in_place = cap_in_place ? cap_in_place : KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES;
 	err = host->start(profile);
 	kvm = err ? err : u->open();
 	if (kvm < 0) {
@@ -70,12 +75,14 @@ void target_limit(struct rules *r)
 	r->hypercalls &=
 		(ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_HYPERCALL) >> KVM_HC_MAP_GPA_RANGE) & 1;
 	if (r->in_place && ask(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES))
-		r->cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES;
+		r->cap_in_place = cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES;
 	/* Without nested paging (6.18 with PVM) guests are emulated, and no hypercall comes out. */
 	r->hypercalls &= r->prefault;
 	r->emulated = !r->prefault;
 	r->pins_outlive_punch = false;
 	r->mmio_lingers = true;
+	r->log_has_reads = true;
+	r->range_pages = 1 << 18;
 	r->offset_signed = !strcmp(r->name, "linux-6.18");
 	r->spaces = spaces ? (uint32_t)spaces : 1;
 }
@@ -87,6 +94,11 @@ static int64_t close_file(uint64_t number)
 	if (number < NR_FILES)
 		files[number] = -1;
 	return ret;
+}
+
+void target_ignore(const bool *pages)
+{
+	ignored = pages;
 }
 
 void target_reset(void)
@@ -130,6 +142,18 @@ static int64_t create_file(const struct op *op)
 	if (ret >= 0)
 		files[op->file] = (int)ret;
 	return ret < 0 ? ret : 0;
+}
+
+/* As dup2(). */
+static int64_t copy_number(const struct op *op)
+{
+	int copy = op->n < NR_FILES && files[op->n] >= 0 ? u->dup(files[op->n]) : -EBADF;
+
+	if (copy < 0)
+		return copy;
+	close_file(op->file);
+	files[op->file] = copy;
+	return 0;
 }
 
 static int64_t set_region(const struct op *op)
@@ -205,6 +229,13 @@ static int64_t change_mapping(const struct op *op)
 	}
 }
 
+static int64_t move_mapping(const struct op *op)
+{
+	int err = u->move(address(op), op->n * PAGE, areas + op->to_area * AREA_ROOM + op->to);
+
+	return err ? err : u->map_at(address(op), UAPI_NOTHING, 0, op->n * PAGE);
+}
+
 struct touch {
 	volatile uint64_t *word;
 	uint64_t value;
@@ -256,6 +287,20 @@ static void digest(const struct op *op, struct answer *a)
 		a->value = model_digest(a->value, copy_page(address(op) + i * PAGE, &p));
 }
 
+static int64_t clear_log(const struct op *op)
+{
+	uint64_t bits[GUEST_PAGES / 64];
+	struct kvm_clear_dirty_log log = { .slot = (uint32_t)op->id,
+					   .num_pages = (uint32_t)op->n,
+					   .first_page = op->offset,
+					   .dirty_bitmap = bits };
+	struct guest_vm *m = vm_of(op);
+
+	for (unsigned int i = 0; i < GUEST_PAGES / 64; i++)
+		bits[i] = op->value;
+	return m ? uapi_ioctl(u, m->vm, KVM_CLEAR_DIRTY_LOG, &log) : -EBADF;
+}
+
 static void dirty_log(const struct op *op, struct answer *a)
 {
 	uint8_t bits[GUEST_PAGES / 8] = { 0 };
@@ -264,7 +309,7 @@ static void dirty_log(const struct op *op, struct answer *a)
 
 	a->ret = m ? uapi_ioctl(u, m->vm, KVM_GET_DIRTY_LOG, &log) : -EBADF;
 	for (uint64_t i = 0; i < GUEST_PAGES; i++)
-		a->value += (bits[i / 8] >> (i % 8) & 1) * (i * i + 1);
+		a->value += !ignored[i] * (bits[i / 8] >> (i % 8) & 1) * (i * i + 1);
 }
 
 bool target_step(const struct op *op, struct answer *a)
@@ -276,7 +321,7 @@ bool target_step(const struct op *op, struct answer *a)
 	switch (op->kind) {
 	case OP_VM:
 		guest_end(&vms[op->vm]);
-		return guest_begin(&vms[op->vm], op->type, &a->ret);
+		return guest_begin(&vms[op->vm], op, cap_in_place, a);
 	case OP_END:
 		a->ret = m ? 0 : -EBADF;
 		guest_end(&vms[op->vm < NR_VMS ? op->vm : 0]);
@@ -286,6 +331,18 @@ bool target_step(const struct op *op, struct answer *a)
 		break;
 	case OP_CLOSE:
 		a->ret = close_file(op->file);
+		break;
+	case OP_DUP:
+		a->ret = copy_number(op);
+		break;
+	case OP_MOVE:
+		a->ret = move_mapping(op);
+		break;
+	case OP_CLEAR:
+		a->ret = clear_log(op);
+		break;
+	case OP_ENABLE:
+		a->ret = m ? guest_enable(m, op->n, op->value, op->flags) : -EBADF;
 		break;
 	case OP_SLOT:
 		a->ret = set_region(op);

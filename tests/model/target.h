@@ -12,6 +12,8 @@
 int target_open(const struct host *host, const char *profile);
 /* Leaves out of the rules what the host does not offer. */
 void target_limit(struct rules *r);
+/* Pages that no dirty log is looked at for, as said at the time: GUEST_PAGES of them. */
+void target_ignore(const bool *pages);
 /* Everything is gone again, for the next program. */
 void target_reset(void);
 /* False, after a message: the host could not be brought to where the call could be made. */

@@ -130,11 +130,34 @@ static void words_say_which(void **state)
 	assert_true(alloc_works());
 }
 
+static void a_look_for_a_signal_fails_by_its_name_alone(void **state)
+{
+	assert_int_equal(os_paths_set("fail=1+"), 0);
+	assert_false(os_signal_pending());
+	assert_int_equal(os_paths_set("fail-signal=2"), 0);
+	assert_false(os_signal_pending());
+	assert_true(os_signal_pending());
+	assert_false(os_signal_pending());
+}
+
+static void a_question_fails_nothing(void **state)
+{
+	struct os_fail_seen seen;
+
+	assert_int_equal(os_paths_set("fail=?"), 0);
+	assert_true(alloc_works());
+	assert_int_equal(make_memfd(), 0);
+	os_fail_disarm(&seen);
+	assert_int_equal(seen.nr_calls, 4);
+	assert_int_equal(seen.nr_failed, 0);
+}
+
 static void what_says_nothing_is_refused(void **state)
 {
 	static const char *const wrong[] = { "fail",	 "fail=",   "fail=0",	"fail=x",
 					     "fail=1x",	 "fail-=1", "fail-a=1", "fail-alloc",
-					     "fail=1++", "fail.",   "fail.x",	"failalloc=1" };
+					     "fail=1++", "fail.",   "fail.x",	"failalloc=1",
+					     "fail=??",	 "fail=1?" };
 
 	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_int_equal(os_paths_set(wrong[i]), -EINVAL);
@@ -151,6 +174,8 @@ int main(void)
 		cmocka_unit_test_teardown(nothing_fails_by_a_plan_without_failures, disarm),
 		cmocka_unit_test_teardown(a_wait_that_a_signal_ends, disarm),
 		cmocka_unit_test_teardown(words_say_which, disarm),
+		cmocka_unit_test_teardown(a_look_for_a_signal_fails_by_its_name_alone, disarm),
+		cmocka_unit_test_teardown(a_question_fails_nothing, disarm),
 		cmocka_unit_test_teardown(what_says_nothing_is_refused, disarm),
 	};
 

@@ -21,7 +21,9 @@
 
 #include <cmocka.h>
 
+#include "os/fail.h"
 #include "os/os.h"
+#include "os/window.h"
 
 #define NR_NAMED 3
 
@@ -123,6 +125,38 @@ static void use_it_up(void)
 	assert_int_equal(os_spare_left(), NR_NAMED);
 }
 
+/* Whoever has not made it before the filter must not be killed for it. */
+static void an_empty_file(void)
+{
+	unsigned int nr = os_jail_prepare(name_of, NR_NAMED);
+	int fd;
+
+	os_jail_enter();
+	forbid();
+	assert_int_equal(os_window_empty(&fd), 0);
+	assert_int_equal(os_spare_left(), nr - 1);
+	assert_int_equal(ftruncate(fd, 1), -1);
+}
+
+/* What fails once is there all the same, and nothing behind it is missing. */
+static void one_failure(void)
+{
+	const struct rlimit few = { 80, 80 };
+	struct os_fail_plan plan = { .points = OS_FAIL_ALL, .nr = 1 };
+	struct os_fail_seen seen;
+	unsigned int nr;
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	nr = os_jail_prepare(name_of, NR_NAMED);
+	do {
+		os_fail_arm(&plan);
+		assert_int_equal(os_jail_prepare(name_of, NR_NAMED), nr);
+		os_fail_disarm(&seen);
+		plan.first++;
+	} while (seen.nr_failed);
+	assert_true(plan.first > nr);
+}
+
 /* The parent goes on to use them: a child must not get the same file for something else. */
 static void fork_inside(void)
 {
@@ -185,6 +219,8 @@ static void come_out_again(void)
 	}
 IN_CHILD(the_pool_stands_in_for_what_is_forbidden, use_the_pool)
 IN_CHILD(the_pool_has_an_end, use_it_up)
+IN_CHILD(the_empty_file_comes_from_the_pool, an_empty_file)
+IN_CHILD(what_fails_once_is_made_all_the_same, one_failure)
 IN_CHILD(a_child_has_no_pool, fork_inside)
 IN_CHILD(the_program_keeps_half_of_its_numbers, with_few_numbers)
 IN_CHILD(a_filter_that_is_refused_changes_nothing, come_out_again)
@@ -194,6 +230,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_pool_stands_in_for_what_is_forbidden),
 		cmocka_unit_test(the_pool_has_an_end),
+		cmocka_unit_test(the_empty_file_comes_from_the_pool),
+		cmocka_unit_test(what_fails_once_is_made_all_the_same),
 		cmocka_unit_test(a_child_has_no_pool),
 		cmocka_unit_test(the_program_keeps_half_of_its_numbers),
 		cmocka_unit_test(a_filter_that_is_refused_changes_nothing),

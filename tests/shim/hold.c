@@ -2,19 +2,26 @@
 /* Signals held by os, with the moment of each arrival chosen. Not run under gmem. */
 #include "os/signal.h"
 
+#include <pthread.h>
+
 #include "os/os.h"
 #include "t.h"
 
 #define BIT(signo) ((uint64_t)1 << ((signo)-1))
 
-static int handled;
+static volatile int handled, in_order;
 
 static void handler(int signo, siginfo_t *info, void *context)
 {
 	if (os_signals_begun())
 		os_signal_hold(signo, info, context);
-	else
+	else {
+		os_signal_in_order(signo, info);
+		if (info->si_code == SI_QUEUE && info->si_errno == 0 &&
+		    info->si_value.sival_int == handled)
+			in_order++;
 		handled++;
+	}
 }
 
 static bool is_blocked(int signo)
@@ -114,6 +121,66 @@ static void a_sent_fault_signal_is_not_blocked(int signo)
 	CHECK(handled == 1 && !is_blocked(signo));
 }
 
+static void send(int signo, int value)
+{
+	CHECK(pthread_sigqueue(pthread_self(), signo, (union sigval){ .sival_int = value }) == 0);
+}
+
+/* More of them wait than are taken out of the queue at once, and each of those that follow is held as well. */
+static void all_come_in_the_order_they_were_sent(int signo, int nr)
+{
+	handled = in_order = 0;
+	set_blocked(signo, true);
+	for (int i = 0; i < nr / 2; i++)
+		send(signo, i);
+	os_signals_begin();
+	set_blocked(signo, false);
+	CHECK(handled == 0 && os_signal_pending());
+	for (int i = nr / 2; i < nr; i++)
+		send(signo, i);
+	os_signals_end();
+	CHECK(handled == nr && in_order == nr && !is_blocked(signo));
+}
+
+/* Sent while the first is being queued again: it stands in the queue before it. */
+static void one_that_slips_in_waits_for_its_turn(int signo)
+{
+	siginfo_t first;
+	sigset_t set;
+
+	handled = in_order = 0;
+	os_signals_begin();
+	send(signo, 0);
+	CHECK(handled == 0 && os_signal_pending());
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	CHECK(sigwaitinfo(&set, &first) == signo);
+	send(signo, 1);
+	os_signal_requeue(signo, &first);
+	os_signals_end();
+	CHECK(handled == 2 && in_order == 2);
+	send(signo, 2);
+	CHECK(handled == 3 && in_order == 3);
+}
+
+/* A program that takes one itself gets the others once each. */
+static void one_that_was_taken_otherwise_is_forgotten(int signo)
+{
+	sigset_t set;
+
+	handled = in_order = 0;
+	os_signals_begin();
+	send(signo, 9);
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	CHECK(sigwaitinfo(&set, NULL) == signo);
+	os_signals_end();
+	CHECK(handled == 0);
+	send(signo, 0);
+	send(signo, 1);
+	CHECK(handled == 2 && in_order == 2);
+}
+
 int main(void)
 {
 	static const int signals[] = { SIGUSR1, SIGTERM, 40 };
@@ -128,6 +195,13 @@ int main(void)
 			is_let_through_by_the_swap(signals[i], true);
 			is_let_through_by_the_swap(signals[i], false);
 			is_kept_back_by_the_swap(signals[i]);
+		}
+		if (!nodefer) {
+			all_come_in_the_order_they_were_sent(40, 6);
+			all_come_in_the_order_they_were_sent(40, 34);
+			all_come_in_the_order_they_were_sent(40, 80);
+			one_that_slips_in_waits_for_its_turn(40);
+			one_that_was_taken_otherwise_is_forgotten(40);
 		}
 		CHECK(sigaction(SIGSEGV, &act, NULL) == 0 && sigaction(SIGBUS, &act, NULL) == 0);
 		a_sent_fault_signal_is_not_blocked(SIGSEGV);

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 
+#include "kvm/object.h"
+#include "mmu/mmu.h"
+
 #define MIXED (SIM_RANDOM | SIM_PCT)
 
 /* ---- actors ------------------------------------------------------------------------------------ */
@@ -156,6 +159,102 @@ SIM_SCENARIO(kvm_requests_by_gfn) = {
 	.setup = setup_requests,
 	.teardown = kw_unmake,
 };
+
+/* Each has a page of its own, and says of it what it is. */
+static void owns_a_page(void *arg)
+{
+	uint64_t page = (uintptr_t)arg, gfn = DATA_GPA / PAGE + page;
+	struct vm *vm = (struct vm *)kw_object(kw.vm);
+
+	for (int i = 0; i < 3; i++) {
+		uint32_t wanted = i % 2 ? 0 : ATTR_PRIVATE;
+
+		sim_assert(!kw_set_private(page, 1, wanted));
+		if (attr_map_get(mmu_attributes(vm->mmu), gfn) != wanted)
+			sim_fail("attributes: page %u is not what it was made", (unsigned)page);
+	}
+	kvm_object_put(&vm->object);
+}
+
+static void setup_attributes_beside(void)
+{
+	kw_make("linux-7.2", 0);
+	sim_spawn("attributes of a page", owns_a_page, (void *)0);
+	sim_spawn("attributes of the next", owns_a_page, (void *)1);
+}
+
+SIM_SCENARIO(kvm_attributes_beside_each_other) = {
+	.about = "two threads say what two pages are that lie side by side: neither undoes the "
+		 "other's",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_attributes_beside,
+	.teardown = kw_unmake,
+};
+
+/* ---- memory of the program --------------------------------------------------------------------- */
+
+static struct vm *on_memory[2];
+static struct mmu_vcpu *touching[2];
+
+static void touches(void *arg)
+{
+	struct mmu_fault_info info;
+
+	for (int i = 0; i < 2; i++)
+		sim_assert(mmu_fault(arg, CODE_GPA, MMU_READ, false, &info) == MMU_FAULT_OK);
+}
+
+static void none_maps_it(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (mmu_mapped_level(on_memory[i]->mmu, CODE_GPA) >= 0)
+			sim_fail("brackets: VM %d maps memory that is being mapped anew", i);
+}
+
+static void maps_anew(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		uint64_t cookie = kvm_hva_change_begin((uintptr_t)kw.memory, PAGE);
+
+		none_maps_it();
+		sim_point();
+		none_maps_it();
+		kvm_hva_change_end((uintptr_t)kw.memory, PAGE, cookie);
+	}
+}
+
+static void setup_two_vms(void)
+{
+	kw_make("linux-7.2", 0);
+	on_memory[0] = (struct vm *)kw_object(kw.vm);
+	on_memory[1] = (struct vm *)kw_object(kw_vm_beside());
+	for (int i = 0; i < 2; i++) {
+		sim_assert(!mmu_vcpu_create(on_memory[i]->mmu, &touching[i]));
+		sim_spawn(i ? "vCPU of the other" : "vCPU", touches, touching[i]);
+	}
+	sim_spawn("mapper", maps_anew, NULL);
+}
+
+static void teardown_two_vms(void)
+{
+	for (int i = 0; i < 2; i++) {
+		mmu_vcpu_destroy(touching[i]);
+		kvm_object_put(&on_memory[i]->object);
+	}
+	kw_unmake();
+}
+
+SIM_SCENARIO(kvm_memory_of_two_vms_mapped_anew) = {
+	.about = "memory that two VMs stand on is mapped anew while their vCPUs touch it: both "
+		 "have let go of it meanwhile",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_two_vms,
+	.teardown = teardown_two_vms,
+};
+
+/* ---- arguments and signals --------------------------------------------------------------------- */
 
 /* Where each access is a point. */
 static struct kvm_memory_attributes *shared_argument;

@@ -193,9 +193,8 @@ static void start_vcpu(void)
 	sim_assert(!kw_call(kw.vcpu, KVM_SET_REGS, &r));
 }
 
-static int make_vm(uint64_t gmem_flags)
+static int make_empty_vm(void)
 {
-	struct kvm_create_guest_memfd c = { .size = NR_PAGES * PAGE, .flags = gmem_flags };
 	struct kvm_object *system;
 	int fd, vm;
 
@@ -205,6 +204,14 @@ static int make_vm(uint64_t gmem_flags)
 	vm = (int)kw_value(fd, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 	sim_assert(vm >= 0);
 	kw_close(fd);
+	return vm;
+}
+
+static int make_vm(uint64_t gmem_flags)
+{
+	struct kvm_create_guest_memfd c = { .size = NR_PAGES * PAGE, .flags = gmem_flags };
+	int vm = make_empty_vm();
+
 	kw.gmem = (int)kw_call(vm, KVM_CREATE_GUEST_MEMFD, &c);
 	sim_assert(kw.gmem >= 0);
 	kw.vcpu = (int)kw_value(vm, KVM_CREATE_VCPU, 0);
@@ -256,6 +263,17 @@ void kw_make(const char *profile, uint64_t gmem_flags)
 	sim_assert(!kw_slot(0, CODE_GPA, PAGE, 0, 0));
 	sim_assert(!kw_slot(1, DATA_GPA, NR_PAGES * PAGE, KVM_MEM_GUEST_MEMFD, 0));
 	start_vcpu();
+}
+
+int kw_vm_beside(void)
+{
+	struct kvm_userspace_memory_region2 r = { .guest_phys_addr = CODE_GPA,
+						  .memory_size = PAGE,
+						  .userspace_addr = (uintptr_t)kw.memory };
+	int vm = make_empty_vm();
+
+	sim_assert(!kw_call(vm, KVM_SET_USER_MEMORY_REGION2, &r));
+	return vm;
 }
 
 void kw_unmake(void)

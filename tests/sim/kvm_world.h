@@ -33,6 +33,8 @@ extern struct kvm_world kw;
 
 /* In setup. A VM with private memory, code in a slot, a guest_memfd in another, a vCPU that can run. */
 void kw_make(const char *profile, uint64_t gmem_flags);
+/* In setup. Another VM, whose slot of code stands on the same memory. */
+int kw_vm_beside(void);
 /* In teardown: closes what is open, and nothing is left. */
 void kw_unmake(void);
 

@@ -150,6 +150,40 @@ static void pins(void *arg)
 	kvm_object_put(o);
 }
 
+/* Holds its page until the conversion has been answered: pinned, it must be refused. */
+static struct sim_fibre *only_converter;
+static long only_answer;
+
+static bool is_answered(void *unused)
+{
+	return sim_fibre_done(only_converter);
+}
+
+static void pins_and_waits(void *arg)
+{
+	struct kvm_object *o = kw_object(kw.gmem);
+	struct pin *pin;
+
+	sim_assert(!pin_intend(kvm_gmem_host_file(o), 0, PAGE, &pin));
+	if (take(0)) {
+		pin_settle(pin, PAGE);
+		sim_wait_for(is_answered, NULL, "the conversion");
+		if (only_answer != -EAGAIN)
+			sim_fail("host: a page becomes private, which is pinned");
+		pinned[0]--;
+		pin_drop(pin);
+	} else {
+		pin_settle(pin, 0);
+	}
+	kvm_object_put(o);
+}
+
+static void converts_once(void *arg)
+{
+	only_answer = kw_convert(0, 1, true);
+	sim_assert(!only_answer || only_answer == -EAGAIN);
+}
+
 static void maps(void *arg)
 {
 	for (int i = 0; i < 2; i++) {
@@ -260,6 +294,24 @@ SIM_SCENARIO(map_pinned_while_converting) = {
 	.share = 2,
 	.threads_stay = true,
 	.setup = setup_pins,
+	.teardown = teardown,
+};
+
+static void setup_pinned_in_the_gap(void)
+{
+	kw_make("in-place", GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+	__builtin_memset(pinned, 0, sizeof(pinned));
+	windows[0] = kw_map();
+	windows[1] = 0;
+	only_converter = sim_spawn("converter", converts_once, NULL);
+	sim_spawn("pinner", pins_and_waits, NULL);
+}
+
+SIM_SCENARIO(map_pinned_before_it_is_hidden) = {
+	.about = "a page is pinned when a conversion has looked for pins and has not hidden it yet",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_pinned_in_the_gap,
 	.teardown = teardown,
 };
 

@@ -240,6 +240,20 @@ int helper_tell(struct helper *h, enum order order, uint32_t page, uint32_t nr, 
 	return read(h->sock, &ret, sizeof(ret)) == (ssize_t)sizeof(ret) ? ret : -EPIPE;
 }
 
+void helper_look(struct helper *h, struct text *t)
+{
+	static const uint16_t pages[] = { 0, 1, 2, 30, 50, 100, 300, 350, 599 };
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		int got = helper_tell(h, ORDER_READ, pages[i], 1, -1);
+
+		if (got == -EFAULT)
+			text_add(t, " %d:no", pages[i]);
+		else if (got)
+			text_add(t, " %d:%d", pages[i], got);
+	}
+}
+
 void helper_end(struct helper *h)
 {
 	int status;

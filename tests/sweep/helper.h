@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct text;
+
 enum order {
 	ORDER_READ,	  /* a page; the answer is its first byte */
 	ORDER_MAP,	  /* the file that is sent along, or is there; all of it */
@@ -29,6 +31,8 @@ int helper_fork(struct helper *h, int file, uint8_t *window);
 int helper_exec(struct helper *h, int fd);
 /* file: sent along; -1: none. The answer, or -errno. */
 int helper_tell(struct helper *h, enum order order, uint32_t page, uint32_t nr, int file);
+/* Writes down what it reads in some pages. */
+void helper_look(struct helper *h, struct text *t);
 void helper_end(struct helper *h);
 /* In the program that helper_exec() starts. */
 int helper_main(int argc, char **argv);

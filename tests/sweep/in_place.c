@@ -1,59 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* A file that converts in place, with windows of the host, bound and used by a guest. */
-#include "world.h"
+#include "steps.h"
 
 #include <errno.h>
 
-static int make_file(struct world *w)
-{
-	return world_file(w, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
-}
-
-static int map_all(struct world *w)
-{
-	int err = world_map(w, 0, 0, NR_PAGES);
-
-	if (!err)
-		for (uint64_t page = 0; page < NR_PAGES; page += 50)
-			w->window[0][page * PAGE] = (uint8_t)(1 + page / 50);
-	return err;
-}
-
-static int map_part(struct world *w)
-{
-	return world_map(w, 1, 100, 200);
-}
-
-static int bind(struct world *w)
-{
-	return world_slot(w, FILE_SLOT, KVM_MEM_GUEST_MEMFD, BASE, FILE_SIZE, w->window[0]);
-}
-
-static int write_shared(struct world *w)
-{
-	return guest_write(w, BASE + 2 * PAGE, 0x22);
-}
-
-static int write_private(struct world *w)
-{
-	return guest_write(w, BASE + 4 * PAGE, 0x44);
-}
-
-static int write_private_far(struct world *w)
-{
-	return guest_write(w, BASE + 511 * PAGE, 0x51);
-}
-
-static int to_private(struct world *w)
-{
-	return world_convert(w, 1, 520, true);
-}
-
-#define CONVERT(name, first, nr, priv)                    \
-	static int name(struct world *w)                  \
-	{                                                 \
-		return world_convert(w, first, nr, priv); \
-	}
+GUEST_WRITES(write_shared, 2, 0x22)
+GUEST_WRITES(write_private, 4, 0x44)
+GUEST_WRITES(write_private_far, 511, 0x51)
+CONVERT(to_private, 1, 520, true)
 CONVERT(share_3, 3, 1, false)
 CONVERT(share_5, 5, 1, false)
 CONVERT(share_7, 7, 1, false)
@@ -100,16 +54,6 @@ static int cut_window(struct world *w)
 	return err;
 }
 
-static int punch(struct world *w)
-{
-	return world_fallocate(w, true, 0, 50);
-}
-
-static int allocate(struct world *w)
-{
-	return world_fallocate(w, false, 0, 100);
-}
-
 static int unmap_all(struct world *w)
 {
 	int err = w->u->unmap(w->window[0], FILE_SIZE);
@@ -119,21 +63,12 @@ static int unmap_all(struct world *w)
 	return err;
 }
 
-static int unbind(struct world *w)
-{
-	return world_slot(w, FILE_SLOT, 0, 0, 0, NULL);
-}
-
 static const struct step steps[] = {
-	{ "open", step_open },
-	{ "vm", step_vm },
-	{ "vcpu", step_vcpu },
-	{ "map run", step_map_run },
-	{ "ram", step_ram },
-	{ "file", make_file },
-	{ "map all", map_all },
-	{ "map part", map_part },
-	{ "bind", bind },
+	STEPS_TO_RUN,
+	{ "file", step_shared_file },
+	{ "map all", step_map_all },
+	{ "map part", step_map_part },
+	{ "bind", step_bind },
 	{ "guest writes shared", write_shared },
 	{ "to private", to_private },
 	{ "guest writes private", write_private },
@@ -148,11 +83,11 @@ static const struct step steps[] = {
 	{ "cut window", cut_window },
 	{ "share many", share_many },
 	{ "all to private", all_to_private },
-	{ "punch", punch },
-	{ "allocate", allocate },
+	{ "punch", step_punch },
+	{ "allocate", step_allocate },
 	{ "all to shared", all_to_shared },
 	{ "unmap all", unmap_all },
-	{ "unbind", unbind },
+	{ "unbind", step_unbind },
 	{ "close file", step_close_file },
 	{ "close vcpu", step_close_vcpu },
 };
@@ -172,6 +107,34 @@ const struct scenario in_place_marked = {
 	.profile = "in-place",
 	.paths = "fast-marks",
 	STEPS(steps),
+	.make = world_make,
+	.look = world_look,
+	.unmake = world_unmake,
+};
+
+/* Only what huge pages make different. */
+static const struct step thp_steps[] = {
+	STEPS_TO_RUN,
+	{ "file", step_shared_file },
+	{ "allocate", step_allocate },
+	{ "map all", step_map_all },
+	{ "bind", step_bind },
+	{ "guest writes shared", write_shared },
+	{ "to private", to_private },
+	{ "guest writes private", write_private },
+	{ "share 64", share_64 },
+	{ "punch", step_punch },
+	{ "all to private", all_to_private },
+	{ "all to shared", all_to_shared },
+};
+
+const struct scenario in_place_thp = {
+	.name = "in-place-thp",
+	.profile = "in-place",
+	.pages = "thp",
+	.paths = "fast-huge",
+	STEPS(thp_steps),
+	.swept_from = 5,
 	.make = world_make,
 	.look = world_look,
 	.unmake = world_unmake,

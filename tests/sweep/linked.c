@@ -5,6 +5,7 @@
  * in the step. scenario.h says what must hold.
  *
  *	sweep-linked SCENARIO [STEP]
+ *	sweep-linked SCENARIO ?		only tells each call that could fail
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../core/pool_2m.h"
+
 #include "kvm/kvm.h"
 #include "left.h"
 #include "os/fail.h"
@@ -26,6 +29,7 @@
 #include "world.h"
 
 #define MAX_STEPS 64
+#define HUGE_PAGES 4 /* of the system's pool, for a file that goes while the next comes */
 #define MAX_VARIANTS 3
 #define OTHERS (OS_FAIL_ALL & ~(1u << OS_FAIL_ALLOC | OS_FAIL_MAPPINGS | OS_FAIL_FDS))
 /* An allocator keeps what it has been given: this often the process may be larger after a run than ever before. */
@@ -245,12 +249,28 @@ static const struct scenario *find(const char *name)
 	exit(2);
 }
 
+static void tell_calls(const struct scenario *s)
+{
+	const struct os_fail_plan plan = { .points = OS_FAIL_ALL, .announce = true };
+	struct world *w = s->make();
+
+	steps_must_work(s, w, 0, s->swept_from);
+	os_fail_arm(&plan);
+	steps_must_work(s, w, s->swept_from, s->nr);
+	os_fail_disarm(NULL);
+	s->unmake(w);
+}
+
 static int sweep(int argc, char **argv)
 {
 	const struct scenario *s = find(argc > 1 ? argv[1] : "");
 
 	if (kvm_set_profile(s->profile) || kvm_set_pages(s->pages) || os_paths_set(s->paths))
 		wrong("cannot be set up");
+	if (argc > 2 && !strcmp(argv[2], "?")) {
+		tell_calls(s);
+		return 0;
+	}
 	run_clean(s);
 	for (size_t i = s->swept_from; i < s->nr; i++)
 		if (argc < 3 || !strcmp(argv[2], s->steps[i].name))
@@ -265,7 +285,7 @@ static int sweep(int argc, char **argv)
 }
 
 /* An assertion ends the child, and the parent says where. */
-int main(int argc, char **argv)
+static int sweep_in_child(int argc, char **argv)
 {
 	int status;
 	pid_t pid;
@@ -280,4 +300,21 @@ int main(int argc, char **argv)
 		return WEXITSTATUS(status);
 	fprintf(stderr, "%sends by signal %d\n", now, WTERMSIG(status));
 	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	const struct scenario *s = find(argc > 1 ? argv[1] : "");
+	bool pool = s->pages && !strcmp(s->pages, "2m");
+	const char *reason = pool ? pool_open(HUGE_PAGES) : NULL;
+	int status;
+
+	if (reason) {
+		printf("skipped: %s\n", reason);
+		return 77;
+	}
+	status = sweep_in_child(argc, argv);
+	if (pool)
+		pool_close();
+	return status;
 }

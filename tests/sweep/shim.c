@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 #include "helper.h"
-#include "world.h"
+#include "steps.h"
 
 #define EARLY 0 /* started before there was a file */
 #define FORKED 1
 #define EXECUTED 2
 #define NR_HELPERS 3
+#define ANONYMOUS_PAGES 8
 
 struct own {
 	struct helper helpers[NR_HELPERS];
@@ -38,6 +39,11 @@ static struct world *make(void)
 	w->own = calloc(1, sizeof(struct own));
 	if (!w->own || pipe2(own(w)->pipe, O_CLOEXEC))
 		abort();
+	own(w)->anonymous = mmap(NULL, ANONYMOUS_PAGES * PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (own(w)->anonymous == MAP_FAILED)
+		abort();
+	*own(w)->anonymous = 1;
 	return w;
 }
 
@@ -47,13 +53,13 @@ static void unmake(struct world *w)
 
 	for (int i = 0; i < NR_HELPERS; i++)
 		helper_end(&o->helpers[i]);
+	if (o->anonymous)
+		munmap(o->anonymous, ANONYMOUS_PAGES * PAGE);
 	close(o->pipe[0]);
 	close(o->pipe[1]);
 	free(o);
 	world_unmake(w);
 }
-
-static const uint16_t asked[] = { 0, 1, 2, 30, 50, 100, 300, 350, 599 };
 
 static void look(struct world *w, struct text *t)
 {
@@ -62,14 +68,7 @@ static void look(struct world *w, struct text *t)
 		if (!own(w)->maps[i])
 			continue;
 		text_add(t, "\n  helper %d:", i);
-		for (size_t n = 0; n < sizeof(asked) / sizeof(asked[0]); n++) {
-			int got = helper_tell(&own(w)->helpers[i], ORDER_READ, asked[n], 1, -1);
-
-			if (got == -EFAULT)
-				text_add(t, " %d:no", asked[n]);
-			else if (got)
-				text_add(t, " %d:%d", asked[n], got);
-		}
+		helper_look(&own(w)->helpers[i], t);
 	}
 }
 
@@ -80,30 +79,12 @@ static int early_helper(struct world *w)
 	return helper_fork(&own(w)->helpers[EARLY], -1, NULL);
 }
 
-static int make_file(struct world *w)
-{
-	return world_file(w, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
-}
-
-static int map_all(struct world *w)
-{
-	int err = world_map(w, 0, 0, NR_PAGES);
-
-	if (!err)
-		for (uint64_t page = 0; page < NR_PAGES; page += 50)
-			w->window[0][page * PAGE] = (uint8_t)(1 + page / 50);
-	return err;
-}
-
 static int map_part(struct world *w)
 {
 	return world_map(w, 1, 100, 100);
 }
 
-static int to_private(struct world *w)
-{
-	return world_convert(w, 10, 10, true);
-}
+CONVERT(to_private, 10, 10, true)
 
 static int copy(struct world *w)
 {
@@ -174,6 +155,19 @@ static int map_over(struct world *w)
 	return 0;
 }
 
+/* Memory of the program's own to the place of a part of the window. */
+static int move_over(struct world *w)
+{
+	struct own *o = own(w);
+
+	if (mremap(o->anonymous, ANONYMOUS_PAGES * PAGE, ANONYMOUS_PAGES * PAGE,
+		   MREMAP_MAYMOVE | MREMAP_FIXED, w->window[1] + 60 * PAGE) == MAP_FAILED)
+		return -errno;
+	o->anonymous = NULL;
+	w->hole_nr += ANONYMOUS_PAGES;
+	return w->window[1][60 * PAGE] == 1 ? 0 : -EBADMSG;
+}
+
 static int splice_page(struct world *w)
 {
 	struct iovec iov = { w->window[0] + 30 * PAGE, PAGE };
@@ -196,10 +190,7 @@ static int drain(struct world *w)
 	return read(own(w)->pipe[0], page, PAGE) == (ssize_t)PAGE ? 0 : -errno;
 }
 
-static int convert_drained(struct world *w)
-{
-	return world_convert(w, 25, 10, true);
-}
+CONVERT(convert_drained, 25, 10, true)
 
 /* A window that the child could not have it maps for itself. */
 static int fork_helper(struct world *w)
@@ -243,15 +234,9 @@ static int send_file(struct world *w)
 	return err;
 }
 
-static int all_to_private(struct world *w)
-{
-	return world_convert(w, 0, 320, true);
-}
+CONVERT(all_to_private, 0, 320, true)
 
-static int some_to_shared(struct world *w)
-{
-	return world_convert(w, 1, 60, false);
-}
+CONVERT(some_to_shared, 1, 60, false)
 
 static int converted_by_child(struct world *w)
 {
@@ -284,17 +269,14 @@ static int end_child(struct world *w)
 	return 0;
 }
 
-static int all_to_shared(struct world *w)
-{
-	return world_convert(w, 0, NR_PAGES, false);
-}
+CONVERT(all_to_shared, 0, NR_PAGES, false)
 
 static const struct step steps[] = {
 	{ "early helper", early_helper },
 	{ "open", step_open },
 	{ "vm", step_vm },
-	{ "file", make_file },
-	{ "map all", map_all },
+	{ "file", step_shared_file },
+	{ "map all", step_map_all },
 	{ "map part", map_part },
 	{ "to private", to_private },
 	{ "dup", copy },
@@ -306,6 +288,7 @@ static const struct step steps[] = {
 	{ "lock", lock },
 	{ "unlock", unlock },
 	{ "map over", map_over },
+	{ "move over", move_over },
 	{ "splice", splice_page },
 	{ "convert what is spliced", convert_spliced },
 	{ "drain", drain },

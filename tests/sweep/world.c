@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-#define CODE 0x1000
 #define must(cond) ((cond) ? (void)0 : give_up(#cond, __LINE__))
 
 static void give_up(const char *what, int line)
@@ -29,10 +29,12 @@ struct world *world_make(void)
 	must(!w->u->map(-1, 0, PLAIN_PAGES * PAGE, (void **)&w->plain));
 	must(!w->u->map(-1, 0, FILE_SIZE, (void **)&w->behind));
 	must(!pipe2(w->pipe, O_NONBLOCK | O_CLOEXEC));
+	w->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	must(w->event >= 0);
 	return w;
 }
 
-static void close_if(struct world *w, int *fd)
+void world_close(struct world *w, int *fd)
 {
 	if (*fd >= 0)
 		must(!w->u->close(*fd));
@@ -52,90 +54,21 @@ void world_unmake(struct world *w)
 	for (int i = 0; i < 2; i++)
 		if (w->window[i])
 			give_back(w, w->window[i], w->window_nr[i] * PAGE);
-	close_if(w, &w->file);
-	close_if(w, &w->vcpu2);
-	close_if(w, &w->vcpu);
-	close_if(w, &w->vm);
-	close_if(w, &w->kvm);
+	world_close(w, &w->file);
+	world_close(w, &w->vcpu2);
+	world_close(w, &w->vcpu);
+	world_close(w, &w->vm);
+	world_close(w, &w->kvm);
 	give_back(w, w->ram, RAM_SIZE);
 	give_back(w, w->plain, PLAIN_PAGES * PAGE);
 	give_back(w, w->behind, FILE_SIZE);
 	close(w->pipe[0]);
 	close(w->pipe[1]);
+	close(w->event);
 	free(w);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
-
-static int keep_fd(long ret, int *fd)
-{
-	if (ret < 0)
-		return (int)ret;
-	*fd = (int)ret;
-	return 0;
-}
-
-int step_open(struct world *w)
-{
-	return keep_fd(w->u->open(), &w->kvm);
-}
-
-int step_vm(struct world *w)
-{
-	return keep_fd(w->u->ioctl(w->kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM), &w->vm);
-}
-
-int step_vcpu(struct world *w)
-{
-	return keep_fd(w->u->ioctl(w->vm, KVM_CREATE_VCPU, 0), &w->vcpu);
-}
-
-int step_second_vcpu(struct world *w)
-{
-	return keep_fd(w->u->ioctl(w->vm, KVM_CREATE_VCPU, 1), &w->vcpu2);
-}
-
-int step_map_run(struct world *w)
-{
-	long size = w->u->ioctl(w->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-
-	if (size < 0)
-		return (int)size;
-	w->run_size = (uint64_t)size;
-	return w->u->map(w->vcpu, 0, w->run_size, (void **)&w->run);
-}
-
-int step_ram(struct world *w)
-{
-	static const uint8_t code[] = {
-		0xa0, 0, 0, 0xf4, /* mov al, [0]; hlt */
-		0xa2, 0, 0, 0xf4, /* mov [0], al; hlt */
-	};
-	int err = world_slot(w, RAM_SLOT, 0, 0, RAM_SIZE, w->ram);
-
-	memcpy(w->ram + CODE, code, sizeof(code));
-	w->has_ram_slot = !err;
-	return err;
-}
-
-int step_close_file(struct world *w)
-{
-	close_if(w, &w->file);
-	return 0;
-}
-
-int step_close_vcpu(struct world *w)
-{
-	close_if(w, &w->vcpu);
-	return 0;
-}
-
-int world_file(struct world *w, uint64_t flags)
-{
-	struct kvm_create_guest_memfd c = { .size = FILE_SIZE, .flags = flags };
-
-	return keep_fd(uapi_ioctl(w->u, w->vm, KVM_CREATE_GUEST_MEMFD, &c), &w->file);
-}
+/* ---- calls --------------------------------------------------------------------------------------- */
 
 int world_slot(struct world *w, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
 	       void *hva)
@@ -218,7 +151,7 @@ static int set_up(struct world *w, uint64_t gpa, uint64_t rip, uint8_t al)
 	return (int)ret;
 }
 
-static int guest_run(struct world *w, uint64_t gpa, uint64_t rip, uint8_t *al)
+int guest_run(struct world *w, uint64_t gpa, uint64_t rip, uint8_t *al)
 {
 	struct kvm_regs regs;
 	long ret = set_up(w, gpa, rip, *al);

@@ -18,6 +18,7 @@
 #define FILE_SIZE (NR_PAGES * PAGE)
 #define RAM_SIZE (16 * PAGE)
 #define PLAIN_PAGES 40u
+#define CODE 0x1000u	  /* in RAM: reads a byte; at CODE + 4 writes it */
 #define BASE (1ull << 30) /* of the file's slot */
 #define PLAIN (2ull << 30)
 #define MOVED (3ull << 30)
@@ -37,7 +38,7 @@ struct world {
 	uint64_t slot_gpa[NR_SLOTS];  /* 0 and no RAM_SLOT: not there */
 	bool has_ram_slot;
 	uint64_t log; /* what the dirty log said last */
-	int pipe[2];
+	int pipe[2], event;
 	void *own; /* the scenario's */
 };
 
@@ -48,16 +49,8 @@ struct world *world_make(void);
 void world_look(struct world *w, struct text *t);
 void world_unmake(struct world *w);
 
-int step_open(struct world *w);
-int step_vm(struct world *w);
-int step_vcpu(struct world *w);
-int step_second_vcpu(struct world *w);
-int step_map_run(struct world *w);
-int step_ram(struct world *w);
-int step_close_file(struct world *w);
-int step_close_vcpu(struct world *w);
-
-int world_file(struct world *w, uint64_t flags);
+/* *fd, if it is there; it is -1 then. */
+void world_close(struct world *w, int *fd);
 int world_slot(struct world *w, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
 	       void *hva);
 int world_map(struct world *w, int window, uint64_t first, uint64_t nr);
@@ -65,6 +58,8 @@ int world_fallocate(struct world *w, bool punch, uint64_t first, uint64_t nr);
 /* By file page, in place; by gfn otherwise. */
 int world_convert(struct world *w, uint64_t first, uint64_t nr, bool to_private);
 int world_set_private(struct world *w, uint64_t gpa, uint64_t nr, bool to_private);
+/* Until HLT, with ds at gpa, al as it is told; then what al is. -EBADMSG: another exit. */
+int guest_run(struct world *w, uint64_t gpa, uint64_t rip, uint8_t *al);
 /* One access of the guest. -EFAULT: a memory fault. */
 int guest_read(struct world *w, uint64_t gpa, uint8_t *value);
 int guest_write(struct world *w, uint64_t gpa, uint8_t value);

@@ -156,7 +156,6 @@ static void iret_task(struct soft *c)
 	if (c->long_mode)
 		soft_raise_error(c, VEC_GP, 0);
 	back = soft_load_sys(c, c->state.tr.base, 2);
-	c->state.nmi_masked = false;
 	rip = task_switch(c, back, TASK_RETURN, soft_next_rip(c), false, 0);
 	soft_attend(c);
 	soft_jump(c, rip);

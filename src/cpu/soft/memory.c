@@ -279,12 +279,11 @@ void *soft_rmw_ptr(struct soft *c, uint64_t lin, unsigned int size)
 	span_find(c, &s, lin, size, ACCESS_WRITE, c->user_bit);
 	if (size <= 8)
 		check_alignment(c, lin, size);
-	if (s.len[1] && s.part[1].host != s.part[0].host + s.len[0])
+	if (!s.part[0].host || (s.len[1] && s.part[1].host != s.part[0].host + s.len[0]))
 		return NULL;
-	if (s.part[0].host && s.len[1])
+	if (s.len[1])
 		code_written(c, s.part[1].host);
-	if (s.part[0].host)
-		code_written(c, s.part[0].host);
+	code_written(c, s.part[0].host);
 	return s.part[0].host;
 }
 

@@ -143,6 +143,23 @@ void task_undo(struct soft *c)
 
 /* ---- in the old task ---------------------------------------------------------------------------- */
 
+/* A page fault on what the switch stores is the old task's, and comes before the first store. */
+static void probe_stores(struct soft *c, enum task_reason why, const struct task *t)
+{
+	const struct cpu_seg *tr = &c->state.tr;
+	const struct layout *l = &layouts[tr->type >> 3 & 1];
+	uint32_t end = l->sel + l->nr_sels * l->sel_step;
+	struct desc old;
+
+	soft_probe_write_sys(c, tr->base + l->eip, end - l->eip);
+	if (why != TASK_CALL && seg_read(c, tr->sel, false, &old))
+		soft_probe_write_sys(c, old.lin + 5, 1);
+	if (why != TASK_RETURN)
+		soft_probe_write_sys(c, t->desc.lin + 5, 1);
+	if (why == TASK_CALL)
+		soft_probe_write_sys(c, t->tr.base, 2);
+}
+
 static void save_old(struct soft *c, enum task_reason why, uint64_t rip)
 {
 	const struct cpu_state *s = &c->state;
@@ -185,6 +202,8 @@ static void take_registers(struct soft *c, const struct task *t, enum task_reaso
 
 	if (why == TASK_CALL)
 		flags |= RFLAGS_NT;
+	if (why == TASK_RETURN)
+		s->nmi_masked = false;
 	for (n = 0; n < 8; n++)
 		s->gpr[n] = t->wide ? t->gpr[n] : (s->gpr[n] & 0xffff0000) | t->gpr[n];
 	for (n = 0; n < CPU_NR_SEGS; n++)
@@ -273,6 +292,7 @@ uint64_t task_switch(struct soft *c, uint16_t sel, enum task_reason why, uint64_
 
 	find_task(c, sel, why, &t);
 	read_task(c, &t);
+	probe_stores(c, why, &t);
 	task_begin(c);
 	save_old(c, why, rip);
 	change_busy(c, why, &t);

@@ -101,17 +101,22 @@ static void held_nothing(const struct sim_fibre *f)
 		sim_fail("a catch is open at the end: of %s", f->name);
 }
 
+static void is_over(struct sim_fibre *f)
+{
+	f->done = true;
+	sim.runnable &= ~(1u << f->index);
+	sim_wake_blocked(SIM_ON_JOIN, f);
+	if (f->actor && !--sim.actors_left)
+		sim_wake_blocked(SIM_ON_ACTORS, NULL);
+}
+
 _Noreturn void sim_fibre_end(void)
 {
 	struct sim_fibre *f = sim.self;
 
 	sim_stores_drain();
 	held_nothing(f);
-	f->done = true;
-	sim.runnable &= ~(1u << f->index);
-	sim_wake_blocked(SIM_ON_JOIN, f);
-	if (f->actor && !--sim.actors_left)
-		sim_wake_blocked(SIM_ON_ACTORS, NULL);
+	is_over(f);
 	if (!f->index)
 		sim_to_main();
 	sim_block(SIM_ON_JOIN, NULL);
@@ -161,6 +166,16 @@ void sim_join(struct sim_fibre *f)
 	while (!f->done)
 		sim_block(SIM_ON_JOIN, f);
 	sim_race_after(f);
+}
+
+void sim_kill(struct sim_fibre *f)
+{
+	sim_assert(f != sim.self && !f->done);
+	sim_stores_drain_fibre(f);
+	if (f->blocked)
+		sim_unblock(f);
+	is_over(f);
+	sim_step(SIM_WAKE, f, 0, __builtin_return_address(0));
 }
 
 void sim_point(void)

@@ -94,6 +94,10 @@ void sim_wait_for(bool (*cond)(void *arg), void *arg, const char *what);
  * the fibre itself: os_signal_set_pending(false). */
 void sim_signal(struct sim_fibre *f);
 
+/* Ends a fibre before its next step, as when its process is killed: what it has stored is seen, what it holds stays
+ * held, and nobody waits for it. Not oneself. */
+void sim_kill(struct sim_fibre *f);
+
 /* No scheduling point in between: for what is the scenario's own business and touches objects under test.
  * Nests. A lock that is not free, or a wait, fails the schedule. */
 void sim_alone_begin(void);
