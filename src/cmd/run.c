@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "cmd/cmd.h"
+#include "cmd/injected.h"
 #include "cmd/launch.h"
 #include "cmd/opts.h"
 #include "cmd/summary.h"
@@ -7,7 +8,7 @@
 #include "cmd/watch.h"
 
 static struct launch launch;
-static const char *trace, *summary_path;
+static const char *trace, *summary_path, *inject, *seed;
 static bool observe, wants_summary;
 
 static const struct opt opts[] = {
@@ -23,6 +24,11 @@ static const struct opt opts[] = {
 	{ "summary", "FILE", "tell at the end how memory was used, on stderr or into FILE",
 	  .value = &summary_path, .flag = &wants_summary },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
+	{ "inject", "RULES",
+	  "make calls fail and guests exit on purpose: a file of rules, or rules: gmem-inject(5)",
+	  .value = &inject },
+	{ "seed", "NUMBER", "which events a rule with chance= picks; 1 if not given",
+	  .value = &seed },
 	{ 0 },
 };
 
@@ -37,10 +43,13 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, trace);
+	if (ret == EXIT_OK && inject)
+		ret = injected_begin(&w, &launch, inject, seed);
 	if (ret == EXIT_OK && wants_summary)
 		ret = summary_begin(&summary, &w, summary_path);
 	if (ret == EXIT_OK) {
 		ret = watch_run(&w, &launch, argv);
+		injected_end(&w, launch.quiet);
 		if (wants_summary)
 			summary_end(&summary);
 	}
@@ -57,7 +66,9 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		return EXIT_USAGE;
 	if (first >= argc)
 		return cmd_usage_error(cmd, "no program given");
-	if (trace || observe || wants_summary)
+	if (seed && !inject)
+		return cmd_usage_error(cmd, "--seed goes with --inject");
+	if (trace || observe || wants_summary || inject)
 		return run_watched(cmd, argv + first);
 	return launch_exec(cmd, &launch, argv + first);
 }

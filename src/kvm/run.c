@@ -9,6 +9,7 @@
  */
 #include "kvm/exit.h"
 #include "kvm/state.h"
+#include "obs/inject.h"
 #include "os/signal.h"
 
 #include <errno.h>
@@ -118,7 +119,8 @@ static int run_locked(struct vcpu *vcpu)
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	vcpu->ops->request_irq_window(vcpu->cpu,
 				      vcpu->run->request_interrupt_window && !vcpu->vm->irqchip);
-	return run_guest(vcpu);
+	err = obs_injects(INJECT_RUN) ? inject_run(vcpu) : EXIT_GO_ON;
+	return err == EXIT_GO_ON ? run_guest(vcpu) : err;
 }
 
 static void tell_exit(const struct kvm_run *run, uint64_t start, int r)

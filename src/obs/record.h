@@ -37,7 +37,7 @@
 	KIND(DISCARD, "discard", "address", "size", "call")              \
 	KIND(PIN, "pin", "offset", "size", "")                           \
 	KIND(UNPIN, "unpin", "offset", "size", "")                       \
-	KIND(INJECT, "inject", "point", "rule", "")                      \
+	KIND(INJECT, "inject", "point", "line", "address")               \
 	KIND(VM_MADE, "vm made", "type", "vm", "")                       \
 	KIND(VM_GONE, "vm gone", "type", "vm", "")                       \
 	KIND(VCPU_MADE, "vcpu made", "id", "vm", "")                     \

@@ -13,6 +13,7 @@
 
 #include "kvm/account.h"
 #include "obs/attach.h"
+#include "obs/inject.h"
 #include "obs/region.h"
 #include "os/os.h"
 #include "os/spare.h"
@@ -70,6 +71,8 @@ void observe_init(void)
 		os_log(OS_LOG_WARN, "process %u is not observed: the gmem that observes is another",
 		       me.pid);
 		os_unmap(region, size);
+	} else {
+		obs_inject_begin(region);
 	}
 }
 
