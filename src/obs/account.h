@@ -214,5 +214,7 @@ void obs_account_finish(struct account_area *a, struct account_snapshot *s);
  * this layout, or it changed at each of many tries. What lies behind the numbers of rows is not copied. Numbers of
  * rows are never more than there is room for, whatever the area says. */
 bool obs_account_read(const struct account_area *a, struct account_snapshot *out);
+/* The same of the one before the latest: what a VM was that is gone in the latest. False also while it is overwritten. */
+bool obs_account_read_older(const struct account_area *a, struct account_snapshot *out);
 
 #endif
