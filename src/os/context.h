@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "os/sanitize.h"
+
 struct os_context {
 	uint64_t caller; /* where in the program gmem was called from; 0: unknown */
 	uint32_t thread; /* its number in the system; 0: not asked yet */
@@ -18,7 +20,15 @@ struct os_context {
 	uint16_t request; /* obs: which request of the program is on; 0: none */
 };
 
-struct os_context *os_context(void);
+extern __attribute__((visibility("hidden"),
+		      tls_model("initial-exec"))) __thread struct os_context os_own_context;
+struct os_context *os_context_called(void);
+
+static inline struct os_context *os_context(void)
+{
+	/* The simulator's threads are one to the system: what they do here it must not take for a race. */
+	return OS_TSAN ? os_context_called() : &os_own_context;
+}
 /* The number of this thread; when the process has filtered its system calls, one of no thread. */
 uint32_t os_thread_number(void);
 
