@@ -37,6 +37,7 @@ extern const struct cmd cmd_trace;
 extern const struct cmd cmd_features;
 extern const struct cmd cmd_demo;
 extern const struct cmd cmd_explain;
+extern const struct cmd cmd_lint;
 extern const struct cmd cmd_map;
 extern const struct cmd cmd_bench;
 extern const struct cmd cmd_version;

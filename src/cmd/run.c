@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/injected.h"
 #include "cmd/launch.h"
+#include "cmd/linted.h"
 #include "cmd/opts.h"
 #include "cmd/summary.h"
 #include "cmd/traced.h"
@@ -10,6 +11,7 @@
 static struct launch launch;
 static const char *trace, *summary_path, *inject, *seed;
 static bool observe, wants_summary;
+static struct lint_options lint;
 
 static const struct opt opts[] = {
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
@@ -23,6 +25,11 @@ static const struct opt opts[] = {
 	{ "trace", "FILE", "write what happens into FILE: see `gmem trace`", .value = &trace },
 	{ "summary", "FILE", "tell at the end how memory was used, on stderr or into FILE",
 	  .value = &summary_path, .flag = &wants_summary },
+	{ "lint", "error",
+	  "tell at the end what the program does wrong; =error: with exit status 1",
+	  .value = &lint.error, .flag = &lint.wanted },
+	{ "suppress", "FILE", "what is wanted so: lines of code, place, reason",
+	  .value = &lint.suppress },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
 	{ "inject", "RULES",
 	  "make calls fail and guests exit on purpose: a file of rules, or rules: gmem-inject(5)",
@@ -36,6 +43,7 @@ static const struct opt opts[] = {
 static int run_watched(const struct cmd *cmd, char **argv)
 {
 	struct summary summary;
+	struct linted linted;
 	struct traced traced;
 	struct watch w;
 	int ret = watch_begin(cmd, 0, &w);
@@ -45,6 +53,8 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	ret = traced_begin(&traced, &w, trace);
 	if (ret == EXIT_OK && inject)
 		ret = injected_begin(&w, &launch, inject, seed);
+	if (ret == EXIT_OK)
+		ret = linted_begin(&linted, &w, &lint);
 	if (ret == EXIT_OK && wants_summary)
 		ret = summary_begin(&summary, &w, summary_path);
 	if (ret == EXIT_OK) {
@@ -52,6 +62,7 @@ static int run_watched(const struct cmd *cmd, char **argv)
 		injected_end(&w, launch.quiet);
 		if (wants_summary)
 			summary_end(&summary);
+		ret = linted_end(&linted, ret);
 	}
 	traced_end(&traced, launch.quiet);
 	watch_end(&w);
@@ -68,7 +79,10 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		return cmd_usage_error(cmd, "no program given");
 	if (seed && !inject)
 		return cmd_usage_error(cmd, "--seed goes with --inject");
-	if (trace || observe || wants_summary || inject)
+	lint.quiet = launch.quiet;
+	if (linted_check(cmd, &lint) != EXIT_OK)
+		return EXIT_USAGE;
+	if (trace || observe || wants_summary || inject || lint.wanted)
 		return run_watched(cmd, argv + first);
 	return launch_exec(cmd, &launch, argv + first);
 }
@@ -82,7 +96,9 @@ const struct cmd cmd_run = {
 		"of reach (static, set-user-ID, 32-bit, Go or built for another C library), which\n"
 		"is also refused when a program under gmem starts one. With --trace or --observe\n"
 		"gmem stays as the program's parent, and 128 + n is the status of a program that\n"
-		"signal n has ended.\n",
+		"signal n has ended.\n"
+		"--lint tells in a line each what the program does wrong, where, and how often:\n"
+		"`gmem explain L3` tells of a code, gmem-lint(1) of all.\n",
 	.opts = opts,
 	.run = run,
 };

@@ -17,12 +17,14 @@
 
 static struct launch launch;
 static const char *output, *ring;
+static bool for_lint;
 
 static const struct opt record_opts[] = {
 	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE "); -o FILE", .letter = 'o',
 	  .value = &output },
 	{ "ring", "EVENTS", "how many events wait at most to be written (default: 262144)",
 	  .value = &ring },
+	{ "lint", NULL, "with all that `gmem lint` wants to know; costs more", .flag = &for_lint },
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
 	{ "log", "LEVEL", "as of `gmem run`", .value = &launch.log },
 	{ "pages", "KIND", "as of `gmem run`", .value = &launch.pages },
@@ -67,6 +69,7 @@ static int record_program(const struct cmd *cmd, char **argv)
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, output ? output : DEFAULT_FILE);
+	w.region.r->looks_closer = for_lint;
 	if (ret == EXIT_OK)
 		ret = watch_run(&w, &launch, argv);
 	traced_end(&traced, launch.quiet);

@@ -51,6 +51,8 @@ void watch_add(struct watch *w, struct see_sink *sink)
 	w->sinks[w->nr_sinks++] = sink;
 	if (sink->wants_records)
 		w->region.r->wants_records = 1;
+	if (sink->looks_closer)
+		w->region.r->looks_closer = 1;
 }
 
 void watch_end(struct watch *w)

@@ -81,6 +81,7 @@ static void start_locked(struct obs_region *region)
 		account.area = obs_account_take(region, obs_own_process());
 	if (!account.area || (!account.walker && account_walker_create(&account.walker)))
 		return;
+	leftover_get_ready();
 	if (os_thread_create(look_for_ever, NULL, "gmem-account", &account.thread))
 		os_log(OS_LOG_WARN, "no thread for the account of memory");
 	else
@@ -102,6 +103,7 @@ void account_set_blind(bool blind)
 {
 	os_mutex_lock(&account.lock);
 	account.blind = blind;
+	leftover_set_blind(blind);
 	os_mutex_unlock(&account.lock);
 }
 
@@ -223,6 +225,10 @@ void account_last(void)
 {
 	if (!account_is_on())
 		return;
+	os_mutex_lock(&account.lock);
+	for (struct vm *vm = account.vms; vm; vm = vm->account.next)
+		leftover_end(vm, NULL);
+	os_mutex_unlock(&account.lock);
 	atomic_store(&account.is_last, true);
 	wait_for(ask());
 }
@@ -232,10 +238,12 @@ void account_last(void)
 void account_before_fork(void)
 {
 	os_mutex_lock(&account.lock);
+	leftover_before_fork();
 }
 
 void account_after_fork_in_parent(void)
 {
+	leftover_after_fork(false);
 	os_mutex_unlock(&account.lock);
 }
 
@@ -244,6 +252,7 @@ void account_after_fork_in_child(void)
 {
 	struct vm *vm;
 
+	leftover_after_fork(true);
 	while ((vm = account.vms)) {
 		account.vms = vm->account.next;
 		vm->account.pprev = NULL;

@@ -194,6 +194,7 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 static void release_file(struct gmem *g)
 {
 	account_before_end();
+	leftover_end(g->vm, g->file);
 	os_mutex_lock(&g->vm->slots_lock);
 	gmem_file_release(g->file);
 	os_mutex_unlock(&g->vm->slots_lock);

@@ -95,6 +95,7 @@ struct obs_region {
 	uint32_t nr_kinds, nr_lanes, nr_buckets, record_size;	 /* as the observer was built */
 	uint32_t wants_records; /* 0: nobody reads the ring; there are counters, and the snapshot */
 	uint32_t injects;	/* the injection has rules */
+	uint32_t looks_closer;	/* what costs more is told, too (record.h) */
 	_Alignas(64) _Atomic uint32_t nr_processes;
 	_Atomic uint32_t nr_modules;
 	_Atomic uint32_t next_lane;

@@ -14,6 +14,13 @@ uint32_t obs_own_process(void)
 	return os_racy_load(&own_process);
 }
 
+bool obs_looks_closer(void)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+
+	return r && r->looks_closer;
+}
+
 /* ---- the ring ----------------------------------------------------------------------------- */
 
 /* The place is ours until we store its sequence. */
@@ -158,7 +165,7 @@ static void enlist(struct obs_region *r, const struct obs_self *self)
 		atomic_store_explicit(&p->state, OBS_STATE_LIVES, memory_order_release);
 	}
 	os_racy_store(&own_process, i);
-	obs_count(OBS_PROCESS_MADE, self->pid, self->parent, 0);
+	obs_count(OBS_PROCESS_MADE, self->pid, self->parent, r->looks_closer);
 }
 
 bool obs_attach(void *region, uint64_t size, const struct obs_self *self)
