@@ -35,12 +35,13 @@ static int fail_on_purpose(uint64_t gfn, uint64_t nr, uint32_t attributes)
 
 int mmu_set_attributes(struct mmu *mmu, uint64_t gfn, uint64_t nr, uint32_t attributes)
 {
-	uint64_t start = obs_start();
+	uint64_t start;
 	uint32_t now;
 	int ret;
 
 	if (attr_map_uniform(mmu->attributes, gfn, nr, &now) && now == attributes)
 		return 0;
+	start = obs_start();
 	ret = obs_injects(INJECT_CONVERT) ? fail_on_purpose(gfn, nr, attributes) : 0;
 	if (ret)
 		return ret;
