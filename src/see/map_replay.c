@@ -303,7 +303,7 @@ static int read_all(struct replay *p)
 		apply_snapshots(p, ns);
 		p->m->now = ns > p->m->now ? ns : p->m->now;
 		if (item.record.result >= 0)
-			apply_record(p->m, &item.record, ns);
+			apply_record(p->m, &item.record, p->m->now);
 	}
 	apply_snapshots(p, MAP_NEVER);
 	if (p->m->now > p->m->end)
