@@ -209,7 +209,7 @@ static void keep_base(struct map *m)
 
 struct logging {
 	struct map *m;
-	uint32_t slot;
+	uint32_t slot, who;
 	int64_t ns;
 };
 
@@ -243,7 +243,7 @@ static void on_change(void *arg, const struct map_run *run)
 	const struct map_change c = {
 		.ns = l->ns,
 		.slot = l->slot,
-		.who = run->who,
+		.who = l->who,
 		.first = run->first,
 		.end = run->end,
 		.states = run->states,
@@ -257,7 +257,7 @@ void map_change(struct map *m, uint32_t slot, uint64_t first, uint64_t end,
 		const struct map_step *step)
 {
 	struct map_slot *s = &m->slots[slot];
-	struct logging l = { .m = m, .slot = slot, .ns = step->ns };
+	struct logging l = { .m = m, .slot = slot, .who = step->who, .ns = step->ns };
 	uint64_t nr;
 
 	if (end > s->size / PAGE)

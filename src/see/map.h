@@ -74,7 +74,7 @@ struct map_who {
 
 struct map_change {
 	int64_t ns;
-	uint32_t slot, who;
+	uint32_t slot, who; /* who 0: a snapshot knew better; who made the last change stays */
 	uint64_t first, end;
 	uint16_t states;
 };

@@ -275,9 +275,9 @@ static void find_next(struct replay *p)
 static void apply_snapshots(struct replay *p, int64_t until)
 {
 	while (p->has_next && p->next_ns <= until && p->next_ns <= p->until) {
-		map_apply_snapshot(p->m, p->next.snapshot.place, p->next_ns, p->next.snapshot.is);
 		if (p->next_ns > p->m->now)
 			p->m->now = p->next_ns;
+		map_apply_snapshot(p->m, p->next.snapshot.place, p->m->now, p->next.snapshot.is);
 		find_next(p);
 	}
 }

@@ -64,8 +64,8 @@ static char letter_of(const struct map_cell *c, int *class)
 	}
 	if (!p.of_private || p.of_private == p.sum)
 		return p.of_private ? SOME_PRIVATE : SOME_SHARED;
-	/* 0 is less than a tenth. */
-	return (char)('0' + p.of_private / (p.sum / 10 + 1));
+	/* 0 is less than a tenth; 9 is all but a tenth at most. */
+	return (char)('0' + (int)((double)p.of_private / (double)p.sum * 9.999999));
 }
 
 static void put_row(const struct map *m, const struct map_space *space, uint32_t row,

@@ -45,7 +45,11 @@ class Model {
 		const left = list[from], right = list[to - 1];
 		if (left[0] < first)
 			put.push([left[0], first, left[2], left[3], left[4]]);
-		put.push([first, end, states, who, ns]);
+		if (who)
+			put.push([first, end, states, who, ns]);
+		else /* it was seen: who made the change before that stays */
+			for (const run of list.slice(from, to))
+				put.push([Math.max(first, run[0]), Math.min(end, run[1]), states, run[3], run[3] ? run[4] : ns]);
 		if (right[1] > end)
 			put.push([end, right[1], right[2], right[3], right[4]]);
 		list.splice(from, to - from, ...put);
