@@ -130,6 +130,8 @@ int trace_reader_of(const void *data, uint64_t size, struct trace_reader **out);
 const struct see_clock *trace_reader_clock(const struct trace_reader *t);
 /* 1: there is one; 0: that was all; -EPROTO: damaged or cut here, and what came before was good. */
 int trace_reader_next(struct trace_reader *t, struct trace_item *item);
+/* How many of its bytes are read; of: how many there are. */
+uint64_t trace_reader_done(const struct trace_reader *t, uint64_t *of);
 /* Why it returned -EPROTO: one sentence. */
 const char *trace_reader_problem(const struct trace_reader *t);
 void trace_reader_close(struct trace_reader *t);

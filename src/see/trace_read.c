@@ -39,6 +39,12 @@ __attribute__((format(printf, 2, 3))) static int bad(struct trace_reader *t, con
 	return -EPROTO;
 }
 
+uint64_t trace_reader_done(const struct trace_reader *t, uint64_t *of)
+{
+	*of = t->size;
+	return t->next_record < t->end_records ? t->next_record : t->at;
+}
+
 const char *trace_reader_problem(const struct trace_reader *t)
 {
 	return t->problem;
