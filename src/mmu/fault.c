@@ -47,7 +47,7 @@ struct fault {
 	uint64_t host;
 	int level;
 	/* Only when faults are made on purpose. */
-	struct mmu_access access_to;
+	struct mmu_access *access_to;
 };
 
 static int memory_fault(struct fault *f, int error)
@@ -147,7 +147,7 @@ static void note_access(struct fault *f)
 		key.has_offset = true;
 		key.offset = memslot_file_offset(slot, f->gfn);
 	}
-	f->access_to = (struct mmu_access){
+	*f->access_to = (struct mmu_access){
 		.key = key,
 		.guest_kind = mmu_guest_kind(f->mmu, f->gfn),
 		.prefault = f->prefault,
@@ -381,7 +381,7 @@ static int go_on(struct fault *f)
 {
 	enum mmu_fault_result how;
 
-	if (obs_injects_pages() && mmu_end_on_purpose(f->mmu, &f->access_to, f->info, &how))
+	if (obs_injects_pages() && mmu_end_on_purpose(f->mmu, f->access_to, f->info, &how))
 		return how;
 	return f->from_file ? fault_in_file(f) : fault_in_hva(f);
 }
@@ -411,6 +411,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 				struct mmu_fault_info *info)
 {
 	uint64_t start = obs_start();
+	struct mmu_access access_to;
 	int step;
 
 	os_assert(!os_racy_load(&v->head.inside));
@@ -426,6 +427,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 			.access = access,
 			.prefault = prefault,
 			.info = info,
+			.access_to = &access_to,
 		};
 
 		step = try_once(&f);

@@ -124,7 +124,7 @@ bool mmu_end_on_purpose(struct mmu *mmu, struct mmu_access *a, struct mmu_fault_
 	if (!a->prefault && is_other_kind(mmu, a, info))
 		return true;
 	*how = a->from_file ? MMU_FAULT_MEMORY : MMU_FAULT_ERROR;
-	info->is_private = a->key.kind == INJECT_PRIVATE && mmu->config.has_private;
+	info->is_private = a->key.kind == INJECT_PRIVATE;
 	info->error = fail(a);
 	return info->error;
 }
