@@ -54,7 +54,8 @@ struct account_bytes {
 };
 
 /* The most that was seen, each by itself: sampled every 100 ms, and after changes and before a file or VM ends if the
- * last look is older than 10 ms. What came and went between two looks is not seen. */
+ * last look is older than 10 ms. What came and went between two looks is not seen; of both, as much as was punched
+ * while a look lasted is left out, since that look may have seen it in the file, and later in the program. */
 struct account_peak {
 	uint64_t backed_private, backed_shared, both;
 };
