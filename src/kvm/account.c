@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #define PERIOD_NS 100000000
-#define SOON_NS 10000000
+#define SOON_MS 10
 #define PAUSE_FACTOR 20 /* a look may cost a twentieth of the time */
 #define PATIENCE_NS 200000000
 
@@ -26,7 +26,7 @@ static struct {
 	_Atomic bool looks;   /* there is a thread, in this process */
 	_Atomic bool is_last; /* what is made now is what the process leaves */
 	_Atomic uint32_t waiting;
-	_Atomic uint64_t looked_ns;
+	_Atomic uint64_t looked; /* time stamp counter */
 } account;
 
 /* ---- the thread -------------------------------------------------------------------------------- */
@@ -46,7 +46,7 @@ static uint64_t publish(uint32_t wanted)
 	to->time_ns = os_clock_ns();
 	to->cost_ns = to->time_ns - start;
 	obs_account_finish(account.area, to);
-	atomic_store(&account.looked_ns, to->time_ns);
+	atomic_store(&account.looked, os_tsc());
 	atomic_store(&account.area->answered, wanted);
 	if (atomic_load(&account.waiting))
 		os_shared_wake(&account.area->answered);
@@ -180,17 +180,23 @@ static uint32_t ask(void)
 	return wanted;
 }
 
+static bool is_long_ago(uint64_t looked, uint64_t now)
+{
+	return now > looked + account.region->tsc_khz * SOON_MS;
+}
+
 void account_changed(void)
 {
 	uint64_t now, looked;
 
 	if (!atomic_load_explicit(&account.looks, memory_order_relaxed))
 		return;
-	now = os_clock_ns();
-	looked = atomic_load_explicit(&account.looked_ns, memory_order_relaxed);
+	/* When the request began: the counter takes longer to read than all of this. */
+	now = os_context()->told;
+	looked = atomic_load_explicit(&account.looked, memory_order_relaxed);
 	/* Of many who come now one asks. */
-	if (now > looked + SOON_NS &&
-	    atomic_compare_exchange_strong(&account.looked_ns, &looked, now))
+	if (is_long_ago(looked, now) &&
+	    atomic_compare_exchange_strong(&account.looked, &looked, now))
 		ask();
 }
 
@@ -211,8 +217,7 @@ static void wait_for(uint32_t wanted)
 
 void account_before_end(void)
 {
-	if (atomic_load(&account.looks) &&
-	    os_clock_ns() > atomic_load(&account.looked_ns) + SOON_NS)
+	if (atomic_load(&account.looks) && is_long_ago(atomic_load(&account.looked), os_tsc()))
 		wait_for(ask());
 }
 

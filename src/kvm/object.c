@@ -128,6 +128,7 @@ static __attribute__((noinline)) long answer_observed(struct kvm_object *o, unsi
 	long r;
 
 	set_context(o, me);
+	me->told = start;
 	r = answer(o, cmd, arg);
 	if (cmd != KVM_RUN)
 		obs_span(OBS_REQUEST, start, r, cmd, arg, r > 0 ? (uint64_t)r : 0);

@@ -12,6 +12,7 @@
 
 struct os_context {
 	uint64_t caller; /* where in the program gmem was called from; 0: unknown */
+	uint64_t told;	 /* obs: time stamp counter when its last request began or event was told */
 	uint32_t thread; /* its number in the system; 0: not asked yet */
 	uint32_t lane;	 /* obs: of the counters, + 1; 0: none yet */
 	uint16_t vm, vcpu, file;
