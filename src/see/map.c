@@ -8,6 +8,9 @@
 #define PAGE 4096u
 #define ALL_STATES ((1u << ACCOUNT_NR_STATES) - 1)
 #define MAX_RUNS (1u << 22)
+/* That a trace may have; what comes after them is missing. */
+#define MAX_SLOTS (1u << 16)
+#define MAX_ATTRIBUTES (1u << 12)
 
 const struct map_class_info map_classes[MAP_NR_CLASSES] = {
 	[MAP_SHARED_EMPTY] = { 's', "shared, no memory yet" },
@@ -298,7 +301,9 @@ struct map_attributes *map_attributes_of(struct map *m, uint32_t process, bool i
 		if (a->process == process && a->is_file == is_file && a->number == number)
 			return a;
 	}
-	more = realloc(m->attributes, (m->nr_attributes + 1) * sizeof(*more));
+	more = m->nr_attributes == MAX_ATTRIBUTES
+		       ? NULL
+		       : realloc(m->attributes, (m->nr_attributes + 1) * sizeof(*more));
 	if (!more)
 		return NULL;
 	m->attributes = more;
@@ -334,6 +339,10 @@ static void take_attributes(struct map *m, uint32_t slot)
 
 uint32_t map_add_slot(struct map *m, const struct map_slot *is)
 {
+	if (m->nr_slots == MAX_SLOTS) {
+		m->nr_lost++;
+		return UINT32_MAX;
+	}
 	if (m->nr_slots == m->room_slots) {
 		uint32_t room = m->room_slots ? 2 * m->room_slots : 16;
 		struct map_slot *more = realloc(m->slots, room * sizeof(*more));

@@ -4,12 +4,11 @@
  * comes from a trace or a process is escaped so that it cannot end the element it stands in.
  */
 #include "see/map_draw.h"
+#include "see/map_page.h"
 #include "see/names.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-#include "map_page.h"
 
 #define PLACE "@DATA@"
 
