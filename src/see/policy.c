@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "obs/rules.h"
 #include "see/explain.h"
 #include "see/names.h"
 #include "see/report.h"
@@ -115,7 +116,7 @@ bool policy_forbids_code(const struct policy *p, const char *code)
 
 bool policy_forbids_rule(const struct policy *p, unsigned int rule)
 {
-	if (policy_find(p, POLICY_REFUSED))
+	if (policy_find(p, POLICY_REFUSED) && rule != RULE_INJECTED)
 		return true;
 	for (size_t i = 0; i < p->nr; i++)
 		if (p->items[i].kind == POLICY_RULE && p->items[i].rule == rule)

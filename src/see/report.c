@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "obs/account.h"
+#include "obs/rules.h"
 #include "see/trace.h"
 
 /* ---- while it runs ------------------------------------------------------------------------------- */
@@ -292,7 +293,7 @@ uint64_t report_nr_refused(const struct report *rep, unsigned int rule)
 	uint64_t nr = rule ? 0 : rep->refusals_left;
 
 	for (size_t i = 0; i < rep->nr_refusals; i++)
-		if (!rule || rep->refusals[i].rule == rule)
+		if (rule ? rep->refusals[i].rule == rule : rep->refusals[i].rule != RULE_INJECTED)
 			nr += rep->refusals[i].nr;
 	return nr;
 }

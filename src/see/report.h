@@ -97,7 +97,7 @@ struct account_snapshot;
 struct account_snapshot *report_account(const struct report *rep, uint32_t process);
 /* The most that a VM held twice at a time. */
 uint64_t report_peak_twice(const struct report *rep);
-/* How many refusals there were by that rule; 0: by any. */
+/* How many refusals there were by that rule; 0: by any but those that were made on purpose. */
 uint64_t report_nr_refused(const struct report *rep, unsigned int rule);
 /* How many findings of that code count; NULL: of any. */
 uint64_t report_nr_found(const struct report *rep, const char *code);
@@ -134,7 +134,7 @@ struct report_case {
 /* Calls for each, in order, until it returns false. */
 void report_cases(const struct report *rep, const struct policy *p,
 		  bool (*take)(const struct report_case *c, void *arg), void *arg);
-/* "vmm.c:12, 3 times, 4K bytes" */
+/* "vmm.c:12, 3 times, 4K" */
 void report_finding_text(const struct report_finding *f, char *text, size_t size);
 
 #endif

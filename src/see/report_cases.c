@@ -105,8 +105,7 @@ void report_finding_text(const struct report_finding *f, char *text, size_t size
 	char bytes[TEXT_NUMBER_MAX], how_much[TEXT_NUMBER_MAX + 16] = "";
 
 	if (f->bytes)
-		snprintf(how_much, sizeof(how_much), ", %s bytes",
-			 text_size(f->bytes, TEXT_AUTO, bytes));
+		snprintf(how_much, sizeof(how_much), ", %s", text_size(f->bytes, TEXT_AUTO, bytes));
 	snprintf(text, size, "%s, %" PRIu64 " time%s%s", f->place, f->nr, f->nr == 1 ? "" : "s",
 		 how_much);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "obs/account.h"
+#include "see/inject.h"
 #include "see/names.h"
 #include "see/policy.h"
 #include "see/report.h"
@@ -310,11 +311,12 @@ static void add_injections(struct json_object *o, const struct report *rep)
 	struct json_object *list = add_list(o, "injections");
 
 	for (size_t i = 0; i < rep->nr_injections; i++) {
+		const struct report_injection *e = &rep->injections[i];
 		struct json_object *injection = next_of(list);
 
-		add_number(injection, "point", rep->injections[i].point);
-		add_number(injection, "rule", rep->injections[i].rule);
-		add_number(injection, "count", rep->injections[i].nr);
+		add_text(injection, "point", see_inject_point((unsigned int)e->point));
+		add_number(injection, "line", e->rule);
+		add_number(injection, "count", e->nr);
 	}
 }
 
