@@ -31,8 +31,9 @@ static int read_seed(const struct cmd *cmd, const char *text, uint64_t *seed)
 static void set_source(struct inject_table *t, const char *name)
 {
 	size_t n = strlen(name), most = sizeof(t->source) - 1;
+	size_t left_out = n > most ? n - most : 0;
 
-	snprintf(t->source, sizeof(t->source), "%s", n > most ? name + n - most : name);
+	snprintf(t->source, sizeof(t->source), "%s", name + left_out);
 }
 
 static int parse(const struct cmd *cmd, struct watch *w, const struct launch *l, const char *name,

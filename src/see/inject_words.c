@@ -69,9 +69,9 @@ static size_t scan(const struct word *w, size_t from, uint64_t *value)
 /* The same with K, M, G or T behind it. */
 static size_t scan_bytes(const struct word *w, size_t from, uint64_t *value)
 {
-	static const char units[] = "KMGT";
+	static const char units[4] = { 'K', 'M', 'G', 'T' };
 	size_t n = scan(w, from, value), at = from + n;
-	const char *unit = n && at < w->size ? memchr(units, w->text[at], 4) : NULL;
+	const char *unit = n && at < w->size ? memchr(units, w->text[at], sizeof(units)) : NULL;
 	unsigned int shift = unit ? 10 * (unsigned int)(unit - units + 1) : 0;
 
 	if (!unit)
@@ -177,7 +177,7 @@ static int leave(struct parse *p, const struct word *w)
 
 static int touch(struct parse *p, const struct word *w)
 {
-	uint16_t kind;
+	uint16_t kind = INJECT_ANY_KIND;
 	int err = is_of(p, w, &kind);
 
 	if (!err)

@@ -146,6 +146,11 @@ static void what_the_guest_said_last_counts(void **state)
 	assert_true(mmu_set_guest_kind(w.mmu, gfn + 2, 1, INJECT_ANY_KIND));
 	expect(&w, BASE + 2 * PAGE, false, MMU_FAULT_OK, 0, false);
 	expect(&w, BASE + 3 * PAGE, false, MMU_FAULT_MEMORY, -EFAULT, false);
+	/* What reaches out at either end is still said of the rest. */
+	assert_true(mmu_set_guest_kind(w.mmu, gfn + 6, 4, INJECT_SHARED));
+	assert_true(mmu_set_guest_kind(w.mmu, gfn + 5, 3, INJECT_PRIVATE));
+	expect(&w, BASE + 7 * PAGE, false, MMU_FAULT_OK, 0, false);
+	expect(&w, BASE + 8 * PAGE, false, MMU_FAULT_MEMORY, -EFAULT, false);
 	expect(&w, BASE, false, MMU_FAULT_OK, 0, false);
 	unmake(&w);
 }
