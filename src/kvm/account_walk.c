@@ -337,7 +337,7 @@ static void walk_slot(struct account_walker *w, struct walked_slot *s)
 	uint32_t row;
 	uint64_t end;
 
-	s->is.file = file ? file->host->id : 0;
+	s->is.file = file ? gmem_file_number(file->host->file) : 0;
 	row = account_rows_slot(&w->rows, &s->is);
 	for (uint64_t pos = 0; pos < l.size; pos = end) {
 		uint32_t state;
@@ -411,7 +411,7 @@ static uint64_t count_private(struct gmem_file *f)
 static void tell_file(struct account_walker *w, const struct walked_file *f)
 {
 	struct gmem_file *file = f->host->file;
-	struct account_file is = { .number = f->host->id, .size = gmem_file_size(file) };
+	struct account_file is = { .number = gmem_file_number(file), .size = gmem_file_size(file) };
 
 	is.flags = (host_file_converts(f->host) ? ACCOUNT_CONVERTS : 0) |
 		   (f->host->flags & GMEM_FILE_MMAP ? ACCOUNT_MAPPABLE : 0);

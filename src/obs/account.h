@@ -92,7 +92,7 @@ struct account_slot {
 };
 
 struct account_file {
-	uint64_t number; /* as gmem map has it */
+	uint64_t number; /* as records have it */
 	uint32_t flags, reserved;
 	uint64_t size;
 	uint64_t backed;    /* has contents */
