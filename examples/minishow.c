@@ -46,7 +46,8 @@ static void draw_row(const struct region *r, size_t page, size_t block, bool in_
 
 static void draw_region(const struct region *r)
 {
-	bool in_colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	const char *no_colour = getenv("NO_COLOR");
+	bool in_colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
 	size_t nr_pages = r->size / PAGE, max = MAP_COLUMNS * MAP_ROWS_MAX;
 	size_t block = (nr_pages + max - 1) / max;
 

@@ -4,6 +4,7 @@
 #include "cmd/bench_child.h"
 #include "cmd/cmd.h"
 #include "cmd/opts.h"
+#include "cmd/progress.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +35,14 @@ struct session {
 	size_t room;
 	FILE *text; /* NULL: none */
 	struct bench_tally tally;
+	struct progress progress;
 };
+
+static void count(const struct bench_case *c, void *arg)
+{
+	(void)c;
+	(void)arg;
+}
 
 static void measure(const struct bench_case *c, void *arg)
 {
@@ -47,7 +55,9 @@ static void measure(const struct bench_case *c, void *arg)
 		if (!rep->results)
 			abort();
 	}
+	progress_at(&s->progress, rep->nr, c->name);
 	bench_measure(c, &s->options, &rep->results[rep->nr]);
+	progress_hide(&s->progress);
 	if (s->text)
 		bench_print(s->text, &rep->results[rep->nr], &s->tally);
 	rep->nr++;
@@ -153,7 +163,9 @@ static int run(const struct cmd *cmd, struct session *s, char *const *words, siz
 		bench_print_machine(s->text, &s->report.machine);
 		bench_print_head(s->text);
 	}
+	progress_begin(&s->progress, "gmem bench", bench_for_each(words, nr, count, NULL));
 	bench_for_each(words, nr, measure, s);
+	progress_end(&s->progress);
 	bench_machine_end(&s->report.machine);
 	if (s->text)
 		bench_print_end(s->text, &s->tally);
@@ -186,13 +198,6 @@ static int read_options(const struct cmd *cmd, struct bench_options *o)
 				     .seconds = seconds,
 				     .compare = compare };
 	return EXIT_OK;
-}
-
-/* Each word names something, so that a slip is not an empty table. */
-static void count(const struct bench_case *c, void *arg)
-{
-	(void)c;
-	(void)arg;
 }
 
 static void find_beside(const struct bench_case *c, void *arg)

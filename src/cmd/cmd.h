@@ -27,6 +27,8 @@ struct cmd {
 	const char *summary;  /* NULL: not listed by help */
 	const char *details;  /* NULL: nothing more to say */
 	const struct opt *opts;
+	const struct cmd *
+		parts; /* commands of its own, "trace record"; one with no name ends them; NULL: none */
 	/* argv[0] is the subcommand's name. Returns the exit status. */
 	int (*run)(const struct cmd *cmd, int argc, char **argv);
 };
@@ -37,12 +39,15 @@ extern const struct cmd cmd_trace;
 extern const struct cmd cmd_features;
 extern const struct cmd cmd_demo;
 extern const struct cmd cmd_explain;
+extern const struct cmd cmd_lint;
 extern const struct cmd cmd_map;
 extern const struct cmd cmd_bench;
 extern const struct cmd cmd_version;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_ask;
 extern const struct cmd cmd_bench_way;
+extern const struct cmd cmd_complete;
+extern const struct cmd cmd_tables;
 
 /* NULL when there is none of that name. */
 const struct cmd *cmd_find(const char *name);

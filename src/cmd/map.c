@@ -1,188 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* gmem map: the guest_memfds of a running process, and what their pages are. */
+/* gmem map: what each page of guest memory is, as a list or drawn; of a running process or of a trace. */
+#include "see/map.h"
 #include "cmd/cmd.h"
-#include "cmd/mapped.h"
+#include "cmd/map_files.h"
+#include "cmd/observed.h"
 #include "cmd/opts.h"
+#include "os/peer.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#define NO_FILE UINT64_MAX
+#define ANSWER_MS 5000
+#define TEXT_COLUMNS 64
+#define TEXT_ROWS 32
+#define PICTURE_ROWS 64
 
-static bool as_json, totals_only;
+static bool as_json, totals_only, as_text;
+static const char *svg_path, *png_path, *html_path, *block_text, *range_text, *at_text;
 
 static const struct opt opts[] = {
-	{ "json", NULL, "write JSON, for programs", .flag = &as_json },
-	{ "totals", NULL, "leave out the single runs", .flag = &totals_only },
+	{ "text", NULL,
+	  "draw the guest's address space with letters; this is what is done of a trace",
+	  .flag = &as_text },
+	{ "svg", "FILE", "draw it, as SVG; '-' is the standard output", .value = &svg_path },
+	{ "png", "FILE", "likewise, as PNG", .value = &png_path },
+	{ "html", "FILE", "likewise, as a page to zoom into, and of a trace with all its times",
+	  .value = &html_path },
+	{ "block", "SIZE", "how much a cell is: 4K, 2M, ...; else as fits", .value = &block_text },
+	{ "range", "START-END", "only these guest physical addresses", .value = &range_text },
+	{ "at", "SECONDS", "as it was so long after the begin of the trace", .value = &at_text },
+	{ "json", NULL, "the list of PID's guest_memfds as JSON, for programs", .flag = &as_json },
+	{ "totals", NULL, "the list without the single runs", .flag = &totals_only },
 	{ 0 },
 };
 
-/* ---- for people -------------------------------------------------------------------------------- */
-
-static const char *of_size(uint64_t bytes, char text[32])
+static bool is_drawn(void)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-		value /= 1024;
-		unit++;
-	}
-	snprintf(text, 32, value == (double)(uint64_t)value ? "%.0f %s" : "%.2f %s", value,
-		 units[unit]);
-	return text;
+	return as_text || svg_path || png_path || html_path;
 }
 
-static const char *word(uint32_t attributes)
-{
-	return attributes & GMEM_ATTRIBUTE_PRIVATE ? "private" : "shared";
-}
-
-static void print_runs(const struct mapped_file *f)
-{
-	char size[32];
-
-	printf("  %18s  %18s  %12s\n", "offset", "end", "size");
-	for (size_t i = 0; i < f->nr_runs; i++) {
-		const struct gmem_extent *r = &f->runs[i];
-
-		printf("  0x%016" PRIx64 "  0x%016" PRIx64 "  %12s  %s\n", r->offset,
-		       r->offset + r->size, of_size(r->size, size), word(r->attributes));
-	}
-}
-
-static void print_total(const struct mapped_file *f, const char *name, const struct mapped_total *t)
-{
-	char size[32];
-
-	printf("  %-7s %12s in %" PRIu64 " run%s (%.1f %%)\n", name, of_size(t->bytes, size),
-	       t->nr_runs, t->nr_runs == 1 ? "" : "s",
-	       f->size ? 100.0 * (double)t->bytes / (double)f->size : 0);
-}
-
-static void print_file(const struct mapped_file *f)
-{
-	char size[32];
-
-	printf("file %" PRIu64 ": %s%s%s%s\n", f->id, of_size(f->size, size),
-	       f->flags & GMEM_MMAP ? ", mmap" : "",
-	       f->flags & GMEM_INIT_SHARED ? ", init-shared" : "",
-	       f->converts ? ", converts in place" : "");
-	if (!totals_only)
-		print_runs(f);
-	print_total(f, "private", &f->private);
-	print_total(f, "shared", &f->shared);
-}
-
-static void print_all(const struct mapped *m)
-{
-	printf("process %d (%s): %zu guest_memfd%s\n", m->pid, m->comm, m->nr_files,
-	       m->nr_files == 1 ? "" : "s");
-	for (size_t i = 0; i < m->nr_files; i++)
-		print_file(&m->files[i]);
-}
-
-/* ---- for programs ------------------------------------------------------------------------------ */
-
-static struct json_object *json_number(uint64_t value)
-{
-	return json_object_new_uint64(value);
-}
-
-static struct json_object *json_runs(const struct mapped_file *f)
-{
-	struct json_object *list = json_object_new_array_ext((int)f->nr_runs);
-
-	for (size_t i = 0; i < f->nr_runs; i++) {
-		struct json_object *run = json_object_new_object();
-
-		json_object_object_add(run, "offset", json_number(f->runs[i].offset));
-		json_object_object_add(run, "size", json_number(f->runs[i].size));
-		json_object_object_add(run, "state",
-				       json_object_new_string(word(f->runs[i].attributes)));
-		json_object_array_add(list, run);
-	}
-	return list;
-}
-
-static struct json_object *json_total(const struct mapped_total *t)
-{
-	struct json_object *total = json_object_new_object();
-
-	json_object_object_add(total, "bytes", json_number(t->bytes));
-	json_object_object_add(total, "runs", json_number(t->nr_runs));
-	return total;
-}
-
-static struct json_object *json_file(const struct mapped_file *f)
-{
-	struct json_object *file = json_object_new_object();
-
-	json_object_object_add(file, "id", json_number(f->id));
-	json_object_object_add(file, "size", json_number(f->size));
-	json_object_object_add(file, "mmap", json_object_new_boolean(!!(f->flags & GMEM_MMAP)));
-	json_object_object_add(file, "init_shared",
-			       json_object_new_boolean(!!(f->flags & GMEM_INIT_SHARED)));
-	json_object_object_add(file, "converts_in_place", json_object_new_boolean(f->converts));
-	json_object_object_add(file, "private", json_total(&f->private));
-	json_object_object_add(file, "shared", json_total(&f->shared));
-	if (!totals_only)
-		json_object_object_add(file, "runs", json_runs(f));
-	return file;
-}
-
-static void print_json(const struct mapped *m)
-{
-	struct json_object *all = json_object_new_object();
-	struct json_object *files = json_object_new_array();
-
-	for (size_t i = 0; i < m->nr_files; i++)
-		json_object_array_add(files, json_file(&m->files[i]));
-	json_object_object_add(all, "pid", json_object_new_int(m->pid));
-	json_object_object_add(all, "command", json_object_new_string(m->comm));
-	json_object_object_add(all, "files", files);
-	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
-							 JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(all);
-}
-
-/* ---- the command ------------------------------------------------------------------------------- */
-
-static int complain(const struct cmd *cmd, int pid, int err)
-{
-	switch (-err) {
-	case ESRCH:
-		cmd_complain(cmd, "there is no process %d", pid);
-		break;
-	case ENOENT:
-		cmd_complain(cmd,
-			     "process %d has made no guest_memfd: it does not run under gmem, or "
-			     "has none, or got those that it has from another process",
-			     pid);
-		break;
-	case EACCES:
-	case EPERM:
-		cmd_complain(cmd, "process %d is not yours to look at: %s", pid, strerror(-err));
-		break;
-	case EAGAIN:
-		cmd_complain(cmd, "process %d is stopped, or does not answer", pid);
-		break;
-	case ENOSPC:
-		cmd_complain(cmd, "process %d serves as many processes as it can", pid);
-		break;
-	case EIO:
-	case ESTALE:
-		cmd_complain(cmd, "process %d, or its file, ended meanwhile", pid);
-		break;
-	default:
-		cmd_complain(cmd, "process %d cannot be asked: %s", pid, strerror(-err));
-	}
-	return EXIT_FAILED;
-}
+/* ---- arguments --------------------------------------------------------------------------------- */
 
 static bool parse_number(const char *text, uint64_t max, uint64_t *value)
 {
@@ -194,51 +55,286 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *value)
 	       *value <= max;
 }
 
-static int show(const struct cmd *cmd, int pid, uint64_t id)
+/* "0x1000", "4096", "2M"; *end is behind it. */
+static bool parse_size(const char *text, uint64_t *value, const char **end)
 {
-	struct mapped m;
-	int err = mapped_read(pid, id == NO_FILE ? 0 : id, !totals_only, &m);
+	static const char units[] = "KMGTPE";
+	const char *unit;
+	char *after;
 
-	if (err)
-		return complain(cmd, pid, err);
-	if (id != NO_FILE && !m.nr_files) {
-		cmd_complain(cmd, "process %d has no guest_memfd %" PRIu64, pid, id);
-		mapped_free(&m);
+	errno = 0;
+	*value = strtoull(text, &after, 0);
+	if (errno || after == text || text[0] < '0' || text[0] > '9')
+		return false;
+	unit = *after ? strchr(units, *after) : NULL;
+	if (unit) {
+		int shift = 10 * (int)(unit - units + 1);
+
+		if (*value > UINT64_MAX >> shift)
+			return false;
+		*value <<= shift;
+		after++;
+	}
+	*end = after;
+	return true;
+}
+
+static int parse_layout(const struct cmd *cmd, struct map_layout *l)
+{
+	const char *end;
+
+	*l = (struct map_layout){ .end = UINT64_MAX, .columns = TEXT_COLUMNS };
+	if (block_text && (!parse_size(block_text, &l->block, &end) || *end || l->block < 4096 ||
+			   l->block & (l->block - 1) || l->block > 1ull << 50))
+		return cmd_usage_error(cmd, "--block: '%s' is not a power of two from 4K to 1024T",
+				       block_text);
+	if (range_text && (!parse_size(range_text, &l->start, &end) || *end != '-' ||
+			   !parse_size(end + 1, &l->end, &end) || *end || l->start >= l->end ||
+			   (l->start | l->end) % 4096))
+		return cmd_usage_error(cmd,
+				       "--range: '%s' is not START-END: pages, such as 0x100000-2M",
+				       range_text);
+	return EXIT_OK;
+}
+
+static int parse_at(const struct cmd *cmd, int64_t *until)
+{
+	char *end;
+	double seconds;
+
+	*until = MAP_NEVER;
+	if (!at_text)
+		return EXIT_OK;
+	seconds = strtod(at_text, &end);
+	if (end == at_text || *end || !(seconds >= 0 && seconds < 1e9))
+		return cmd_usage_error(cmd, "--at: '%s' is not a number of seconds", at_text);
+	*until = (int64_t)(seconds * 1e9);
+	return EXIT_OK;
+}
+
+/* ---- drawing ----------------------------------------------------------------------------------- */
+
+struct drawn {
+	const struct cmd *cmd;
+	const struct map *m;
+	struct see_view *v;
+	struct map_layout layout;
+};
+
+enum format { TEXT, SVG, PNG, HTML };
+
+static int write_format(const struct drawn *d, enum format format, const struct map_spaces *s,
+			FILE *to)
+{
+	const struct map_text_style style = { .colour = isatty(fileno(to)) && !getenv("NO_COLOR") };
+	bool ok = true;
+
+	switch (format) {
+	case TEXT:
+		ok = map_text(d->m, s, &style, to);
+		break;
+	case SVG:
+		ok = map_svg(d->m, s, to);
+		break;
+	case PNG:
+		return map_png(d->m, s, to);
+	case HTML:
+		ok = map_html(d->m, d->v, to);
+		break;
+	}
+	return ok ? 0 : errno ? -errno : -EIO;
+}
+
+static int draw(struct drawn *d, enum format format, const char *path)
+{
+	bool to_stdout = !strcmp(path, "-");
+	struct map_spaces s;
+	FILE *to;
+	int err;
+
+	d->layout.max_rows = format == TEXT ? TEXT_ROWS : PICTURE_ROWS;
+	err = map_spaces_make(d->m, &d->layout, &s);
+	if (!err && !s.nr) {
+		cmd_complain(d->cmd, "there is no memory slot in it to be drawn");
+		map_spaces_free(&s);
 		return EXIT_FAILED;
 	}
-	if (as_json)
-		print_json(&m);
-	else
-		print_all(&m);
-	mapped_free(&m);
-	return EXIT_OK;
+	if (!err) {
+		to = to_stdout ? stdout : fopen(path, "we");
+		err = to ? write_format(d, format, &s, to) : -errno;
+		if (to && (to_stdout ? fflush(to) : fclose(to)) && !err)
+			err = -errno;
+		map_spaces_free(&s);
+	}
+	if (err == -EFBIG)
+		cmd_complain(d->cmd,
+			     "that would be too large a picture: --block makes cells larger, "
+			     "--range draws less");
+	else if (err)
+		cmd_complain(d->cmd, "%s cannot be written: %s",
+			     to_stdout ? "the standard output" : path, strerror(-err));
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+static int draw_all(struct drawn *d)
+{
+	int ret = EXIT_OK;
+
+	if (svg_path)
+		ret = draw(d, SVG, svg_path);
+	if (ret == EXIT_OK && png_path)
+		ret = draw(d, PNG, png_path);
+	if (ret == EXIT_OK && html_path)
+		ret = draw(d, HTML, html_path);
+	if (ret == EXIT_OK && (as_text || (!svg_path && !png_path && !html_path)))
+		ret = draw(d, TEXT, "-");
+	return ret;
+}
+
+static void note(const struct cmd *cmd, const struct map *m)
+{
+	if (m->nr_lost)
+		cmd_complain(cmd, "%" PRIu64 " events were lost: pages may have changed unseen",
+			     m->nr_lost);
+	if (m->is_blind)
+		cmd_complain(cmd, "the program's own memory could not be looked at: what it holds "
+				  "is not known");
+	if (m->is_coarse)
+		cmd_complain(cmd, "the list of pages had no room for all: some were put together");
+}
+
+/* ---- a running process ------------------------------------------------------------------------- */
+
+static bool ask(const struct observed *o, struct account_snapshot *s)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	uint32_t wanted = atomic_fetch_add(&o->region.r->wants_snapshot, 1) + 1;
+	const struct account_area *a = NULL;
+
+	os_shared_wake(&o->region.r->wants_snapshot);
+	for (unsigned int ms = 0; ms < ANSWER_MS && observed_lives(o); ms += 5) {
+		a = obs_account_find(o->region.r, o->process);
+		if (a && (int32_t)(atomic_load(&a->answered) - wanted) >= 0)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return a && obs_account_read(a, s);
+}
+
+static int draw_process(struct drawn *d, int pid)
+{
+	struct account_snapshot *s = malloc(sizeof(*s));
+	struct map m = { .log_from = UINT64_MAX, .is_simulated = true };
+	struct observed o;
+	int ret = observed_open(d->cmd, pid, &o);
+
+	if (ret != EXIT_OK) {
+		free(s);
+		return ret;
+	}
+	ret = EXIT_FAILED;
+	if (!s) {
+		cmd_complain(d->cmd, "out of memory");
+	} else if (!ask(&o, s)) {
+		cmd_complain(d->cmd, "process %d (%s) has made no VM, or does not answer", pid,
+			     o.name);
+	} else {
+		snprintf(m.title, sizeof(m.title), "process %d (%s) under gmem, simulated KVM", pid,
+			 o.name);
+		map_apply_snapshot(&m, o.process, 0, s);
+		d->m = &m;
+		note(d->cmd, &m);
+		ret = draw_all(d);
+	}
+	map_free(&m);
+	observed_close(&o);
+	free(s);
+	return ret;
+}
+
+/* ---- a trace ----------------------------------------------------------------------------------- */
+
+static int draw_trace(struct drawn *d, const char *path, int64_t until)
+{
+	const char *name = strrchr(path, '/');
+	struct see_view v;
+	struct map m;
+	char problem[200];
+	int ret, err = map_replay(path, until, html_path, &m, &v, problem, sizeof(problem));
+
+	if (err) {
+		cmd_complain(d->cmd, "%s: %s", path, problem);
+		return EXIT_FAILED;
+	}
+	if (problem[0])
+		cmd_complain(d->cmd, "%s: %s; what came before is drawn", path, problem);
+	snprintf(m.title, sizeof(m.title), "%.90s after %.6f s, simulated KVM",
+		 name ? name + 1 : path, (double)m.now / 1e9);
+	d->m = &m;
+	d->v = &v;
+	note(d->cmd, &m);
+	ret = draw_all(d);
+	map_free(&m);
+	see_view_close(&v);
+	return ret == EXIT_OK && problem[0] ? EXIT_FAILED : ret;
+}
+
+/* ---- the command ------------------------------------------------------------------------------- */
+
+static int list(const struct cmd *cmd, int pid, int first, int argc, char **argv)
+{
+	const struct map_files_style style = { .json = as_json, .totals = totals_only };
+	uint64_t id = MAP_ALL_FILES;
+
+	if (first < argc && !parse_number(argv[first], UINT64_MAX - 1, &id))
+		return cmd_usage_error(cmd, "'%s' is not the number of a guest_memfd", argv[first]);
+	if (block_text || range_text)
+		return cmd_usage_error(cmd, "--block and --range are for what is drawn: --text");
+	if (cmd_no_arguments(cmd, first + 1, argc, argv) != EXIT_OK)
+		return EXIT_USAGE;
+	return map_files(cmd, pid, id, &style);
 }
 
 static int map(const struct cmd *cmd, int argc, char **argv)
 {
 	int first = opts_parse(cmd, argc, argv);
-	uint64_t pid, id = NO_FILE;
+	struct drawn d = { .cmd = cmd };
+	bool is_process, is_digits;
+	int64_t until;
+	uint64_t pid;
 
 	if (first < 0)
 		return EXIT_USAGE;
 	if (first >= argc)
-		return cmd_usage_error(cmd, "no process given");
-	if (!parse_number(argv[first], INT32_MAX, &pid))
-		return cmd_usage_error(cmd, "'%s' is not the number of a process", argv[first]);
-	if (first + 1 < argc && !parse_number(argv[first + 1], UINT64_MAX - 1, &id))
-		return cmd_usage_error(cmd, "'%s' is not the number of a guest_memfd",
-				       argv[first + 1]);
-	if (cmd_no_arguments(cmd, first + 2, argc, argv) != EXIT_OK)
+		return cmd_usage_error(cmd, "no process given, and no trace");
+	is_digits = argv[first][strspn(argv[first], "0123456789")] == '\0';
+	is_process = parse_number(argv[first], INT32_MAX, &pid);
+	if (!is_process && (is_digits || access(argv[first], F_OK)))
+		return cmd_usage_error(cmd, "'%s' is not the number of a process, and no file",
+				       argv[first]);
+	if ((as_json || totals_only) && (!is_process || is_drawn()))
+		return cmd_usage_error(cmd, "--json and --totals are for the list of a process's "
+					    "guest_memfds");
+	if (at_text && is_process)
+		return cmd_usage_error(cmd, "--at is for a trace: a process is what it is now");
+	if (parse_layout(cmd, &d.layout) != EXIT_OK || parse_at(cmd, &until) != EXIT_OK)
 		return EXIT_USAGE;
-	return show(cmd, (int)pid, id);
+	if (is_process && !is_drawn())
+		return list(cmd, (int)pid, first + 1, argc, argv);
+	if (cmd_no_arguments(cmd, first + 1, argc, argv) != EXIT_OK)
+		return EXIT_USAGE;
+	return is_process ? draw_process(&d, (int)pid) : draw_trace(&d, argv[first], until);
 }
 
 const struct cmd cmd_map = {
 	.name = "map",
-	.synopsis = "[OPTION...] PID [FILE]",
-	.summary = "show which pages of a running process's guest_memfds are private",
+	.synopsis = "[OPTION...] PID [FILE] | [OPTION...] TRACE",
+	.summary = "show what the pages of guest memory are: a list, or drawn",
 	.details =
-		"PID is the process that made them; FILE is the number of one of them, as shown.\n",
+		"Of a running process: PID's guest_memfds as a list of runs that are private or shared;\n"
+		"FILE is the number of one of them, as shown. With --text, --svg, --png or --html its\n"
+		"guests' address spaces drawn, a cell for each page or block: private or shared, and\n"
+		"where its memory is. Of a TRACE (gmem run --trace): drawn as it was at the end.\n",
 	.opts = opts,
 	.run = map,
 };

@@ -23,6 +23,20 @@ static const struct opt *find_letter(const struct opt *opts, char letter)
 	return NULL;
 }
 
+static bool keep(const struct cmd *cmd, const struct opt *opt, const char *value)
+{
+	if (!opt->values) {
+		*opt->value = value;
+		return true;
+	}
+	if (opt->values->nr == OPT_MAX_VALUES) {
+		cmd_usage_error(cmd, "option --%s: at most %u times", opt->name, OPT_MAX_VALUES);
+		return false;
+	}
+	opt->values->values[opt->values->nr++] = value;
+	return true;
+}
+
 /* How many arguments it took, or -1. */
 static int take(const struct cmd *cmd, const struct opt *opt, const char *equals, char *next)
 {
@@ -39,11 +53,12 @@ static int take(const struct cmd *cmd, const struct opt *opt, const char *equals
 		*opt->value = equals ? equals + 1 : NULL;
 		return 1;
 	}
-	*opt->value = equals ? equals + 1 : next;
-	if (!*opt->value) {
+	if (!equals && !next) {
 		cmd_usage_error(cmd, "option --%s needs a value (%s)", opt->name, opt->arg);
 		return -1;
 	}
+	if (!keep(cmd, opt, equals ? equals + 1 : next))
+		return -1;
 	return equals ? 1 : 2;
 }
 

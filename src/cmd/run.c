@@ -1,28 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "cmd/cmd.h"
+#include "cmd/injected.h"
 #include "cmd/launch.h"
+#include "cmd/linted.h"
 #include "cmd/opts.h"
+#include "cmd/reported.h"
 #include "cmd/summary.h"
 #include "cmd/traced.h"
 #include "cmd/watch.h"
 
 static struct launch launch;
-static const char *trace, *summary_path;
+static const char *trace, *summary_path, *inject, *seed;
 static bool observe, wants_summary;
+static struct lint_options lint;
+static struct report_options report;
 
 static const struct opt opts[] = {
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
 	{ "log", "LEVEL",
 	  "error, warn (default), info, debug, or why: say which rule refused a call",
-	  .value = &launch.log },
+	  .value = &launch.log, .words = LAUNCH_LOG_WORDS },
 	{ "pages", "KIND",
 	  "what guest_memfds are made of: 4k (default), thp, or 2m: vm.nr_hugepages",
-	  .value = &launch.pages },
+	  .value = &launch.pages, .words = LAUNCH_PAGES_WORDS },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
 	{ "trace", "FILE", "write what happens into FILE: see `gmem trace`", .value = &trace },
 	{ "summary", "FILE", "tell at the end how memory was used, on stderr or into FILE",
 	  .value = &summary_path, .flag = &wants_summary },
+	{ "lint", "error",
+	  "tell at the end what the program does wrong; =error: with exit status 1",
+	  .value = &lint.error, .flag = &lint.wanted, .words = "error" },
+	{ "suppress", "FILE", "what is wanted so: lines of code, place, reason",
+	  .value = &lint.suppress },
+	{ "report", "FILE",
+	  "write what happened, for machines: .json, .xml (JUnit) or .tap; may be given again",
+	  .values = &report.paths },
+	{ "report-format", "FORMAT", "json, junit or tap, whatever FILE is called",
+	  .value = &report.format, .words = "json junit tap" },
+	{ "fail-on", "LIST",
+	  "what must not happen: lint, refused, lost, twice[:SIZE], leak, a rule, a code of lint",
+	  .values = &report.fail_on, .words = POLICY_WORDS },
+	{ "fail-status", "STATUS", "the exit status when it happened; 1 if not given",
+	  .value = &report.status },
+	{ "fail-wins", NULL, "that status also if the program's own is not 0",
+	  .flag = &report.wins },
+	{ "annotations", "KIND", "mark places on stderr: github, or none, also in an action",
+	  .value = &report.annotations, .words = "github none" },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
+	{ "inject", "RULES|FILE",
+	  "make calls fail and guests exit on purpose: a file of rules, or rules: gmem-inject(5)",
+	  .value = &inject },
+	{ "seed", "NUMBER", "which events a rule with chance= picks; 1 if not given",
+	  .value = &seed },
 	{ 0 },
 };
 
@@ -30,6 +59,11 @@ static const struct opt opts[] = {
 static int run_watched(const struct cmd *cmd, char **argv)
 {
 	struct summary summary;
+	struct linted linted;
+	struct reported reported;
+	const struct report_run about = { .gmem = GMEM_VERSION,
+					  .profile = launch_profile(&launch),
+					  .argv = argv };
 	struct traced traced;
 	struct watch w;
 	int ret = watch_begin(cmd, 0, &w);
@@ -37,12 +71,22 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, trace);
+	if (ret == EXIT_OK)
+		ret = linted_begin(&linted, &w, &lint);
+	if (ret == EXIT_OK && inject)
+		ret = injected_begin(&w, &launch, inject, seed);
 	if (ret == EXIT_OK && wants_summary)
 		ret = summary_begin(&summary, &w, summary_path);
+	if (ret == EXIT_OK && report.wanted)
+		ret = reported_begin(&reported, &w, &report, &about);
 	if (ret == EXIT_OK) {
 		ret = watch_run(&w, &launch, argv);
+		if (report.wanted)
+			ret = reported_end(&reported, lint.wanted ? &linted.rows : NULL, ret);
+		injected_end(&w, launch.quiet);
 		if (wants_summary)
 			summary_end(&summary);
+		ret = linted_end(&linted, ret);
 	}
 	traced_end(&traced, launch.quiet);
 	watch_end(&w);
@@ -57,7 +101,12 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 		return EXIT_USAGE;
 	if (first >= argc)
 		return cmd_usage_error(cmd, "no program given");
-	if (trace || observe || wants_summary)
+	lint.quiet = launch.quiet;
+	if (reported_check(cmd, &report, &lint) != EXIT_OK || linted_check(cmd, &lint) != EXIT_OK)
+		return EXIT_USAGE;
+	if (seed && !inject)
+		return cmd_usage_error(cmd, "--seed goes with --inject");
+	if (report.wanted || trace || observe || wants_summary || inject || lint.wanted)
 		return run_watched(cmd, argv + first);
 	return launch_exec(cmd, &launch, argv + first);
 }
@@ -71,7 +120,9 @@ const struct cmd cmd_run = {
 		"of reach (static, set-user-ID, 32-bit, Go or built for another C library), which\n"
 		"is also refused when a program under gmem starts one. With --trace or --observe\n"
 		"gmem stays as the program's parent, and 128 + n is the status of a program that\n"
-		"signal n has ended.\n",
+		"signal n has ended.\n"
+		"--lint tells in a line each what the program does wrong, where, and how often:\n"
+		"`gmem explain L3` tells of a code, gmem-lint(1) of all.\n",
 	.opts = opts,
 	.run = run,
 };

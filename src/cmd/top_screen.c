@@ -4,6 +4,7 @@
 #include "cmd/top.h"
 
 #include "cmd/cmd.h"
+#include "cmd/tty.h"
 
 #include <curses.h>
 #include <stdlib.h>
@@ -245,7 +246,6 @@ static void run(struct screen *s, unsigned int interval)
 int top_screen(struct top *t, unsigned int interval_ms)
 {
 	struct screen s = { .top = t };
-	const char *no_colour = getenv("NO_COLOR");
 	SCREEN *terminal = newterm(NULL, stdout, stdin);
 
 	if (!terminal) {
@@ -257,7 +257,7 @@ int top_screen(struct top *t, unsigned int interval_ms)
 	noecho();
 	keypad(stdscr, TRUE);
 	curs_set(0);
-	if (has_colors() && !(no_colour && *no_colour)) {
+	if (has_colors() && tty_may_colour()) {
 		start_color();
 		use_default_colors();
 		s.colours = init_pair(1, COLOR_RED, -1) == OK;

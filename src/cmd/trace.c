@@ -2,7 +2,9 @@
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
 #include "cmd/opts.h"
+#include "cmd/progress.h"
 #include "cmd/traced.h"
+#include "cmd/tty.h"
 #include "cmd/watch.h"
 #include "see/names.h"
 #include "see/view.h"
@@ -17,15 +19,18 @@
 
 static struct launch launch;
 static const char *output, *ring;
+static bool for_lint;
 
 static const struct opt record_opts[] = {
 	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE "); -o FILE", .letter = 'o',
 	  .value = &output },
 	{ "ring", "EVENTS", "how many events wait at most to be written (default: 262144)",
 	  .value = &ring },
+	{ "lint", NULL, "with all that `gmem lint` wants to know; costs more", .flag = &for_lint },
 	{ "profile", "NAME", "the kernel to answer like", .value = &launch.profile },
-	{ "log", "LEVEL", "as of `gmem run`", .value = &launch.log },
-	{ "pages", "KIND", "as of `gmem run`", .value = &launch.pages },
+	{ "log", "LEVEL", "as of `gmem run`", .value = &launch.log, .words = LAUNCH_LOG_WORDS },
+	{ "pages", "KIND", "as of `gmem run`", .value = &launch.pages,
+	  .words = LAUNCH_PAGES_WORDS },
 	{ "quiet", NULL, "say nothing of gmem's own unless events were lost",
 	  .flag = &launch.quiet },
 	{ 0 },
@@ -67,6 +72,7 @@ static int record_program(const struct cmd *cmd, char **argv)
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, output ? output : DEFAULT_FILE);
+	w.region.r->looks_closer = for_lint;
 	if (ret == EXIT_OK)
 		ret = watch_run(&w, &launch, argv);
 	traced_end(&traced, launch.quiet);
@@ -184,10 +190,33 @@ static void show_item(struct shown *s, const struct trace_item *item)
 		see_text_lost(item->lost.nr, s->to);
 }
 
+#define PROGRESS_EVERY 1024
+
+/* As see_view_next(): 0, or what is wrong. */
+static int show_items(struct shown *s)
+{
+	struct progress progress;
+	struct trace_item item;
+	unsigned int nr = 0;
+	uint64_t size;
+	int ret;
+
+	trace_reader_done(s->view.reader, &size);
+	progress_begin(&progress, "gmem trace", size);
+	/* Lines that run by are progress enough. */
+	progress.is_on &= !tty_is_one(s->to);
+	while ((ret = see_view_next(&s->view, &item)) == 1 && !ferror(s->to)) {
+		show_item(s, &item);
+		if (++nr % PROGRESS_EVERY == 0)
+			progress_at(&progress, trace_reader_done(s->view.reader, &size), NULL);
+	}
+	progress_end(&progress);
+	return ret;
+}
+
 /* Good or not, what there is is shown first. */
 static int show_all(const struct cmd *cmd, struct shown *s, const char *path)
 {
-	struct trace_item item;
 	int ret;
 
 	if (s->format == FORMAT_JSON)
@@ -196,8 +225,7 @@ static int show_all(const struct cmd *cmd, struct shown *s, const char *path)
 		s->perfetto = see_perfetto_begin(&s->view, s->to);
 	if (s->format == FORMAT_PERFETTO && !s->perfetto)
 		return EXIT_FAILED;
-	while ((ret = see_view_next(&s->view, &item)) == 1 && !ferror(s->to))
-		show_item(s, &item);
+	ret = show_items(s);
 	if (s->perfetto)
 		see_perfetto_end(s->perfetto);
 	if (fflush(s->to) || ferror(s->to)) {
@@ -292,15 +320,14 @@ static const struct cmd parts[] = {
 		.opts = export_opts,
 		.run = export,
 	},
+	{ 0 },
 };
-
-#define NR_PARTS (sizeof(parts) / sizeof(parts[0]))
 
 static int run(const struct cmd *cmd, int argc, char **argv)
 {
 	if (argc < 2)
 		return cmd_usage_error(cmd, "record, show or export?");
-	for (size_t i = 0; i < NR_PARTS; i++) {
+	for (size_t i = 0; parts[i].name; i++) {
 		if (strcmp(parts[i].name + strlen("trace "), argv[1]))
 			continue;
 		if (opts_ask_for_help(argc - 1, argv + 1)) {
@@ -321,5 +348,6 @@ const struct cmd cmd_trace = {
 		   "gmem trace show [OPTION...] [FILE]\n"
 		   "gmem trace export [--json|--perfetto] [OPTION...] [FILE]\n"
 		   "Each has a --help of its own; gmem-trace(5) describes the file.\n",
+	.parts = parts,
 	.run = run,
 };

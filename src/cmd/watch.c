@@ -51,6 +51,8 @@ void watch_add(struct watch *w, struct see_sink *sink)
 	w->sinks[w->nr_sinks++] = sink;
 	if (sink->wants_records)
 		w->region.r->wants_records = 1;
+	if (sink->looks_closer)
+		w->region.r->looks_closer = 1;
 }
 
 void watch_end(struct watch *w)
@@ -176,6 +178,43 @@ static int until_it_ends(struct watch *w)
 	}
 }
 
+/* One that became another program has another place after this one. */
+static bool is_last_place(const struct obs_region *r, uint32_t i, uint32_t nr)
+{
+	for (uint32_t next = i + 1; next < nr && next < OBS_MAX_PROCESSES; next++)
+		if (obs_process_at(r, next)->pid == obs_process_at(r, i)->pid)
+			return false;
+	return true;
+}
+
+/* Processes of the program that outlive it. */
+static unsigned int nr_left(const struct watch *w)
+{
+	const struct obs_region *r = w->region.r;
+	uint32_t nr = atomic_load(&r->nr_processes);
+	unsigned int left = 0;
+
+	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
+		const struct obs_process *p = obs_process_at(r, i);
+
+		left += atomic_load(&p->state) == OBS_STATE_LIVES && (int)p->pid != w->pid &&
+			is_last_place(r, i, nr) && !kill((int)p->pid, 0);
+	}
+	return left;
+}
+
+static void tell_left(const struct watch *w)
+{
+	unsigned int left = nr_left(w);
+
+	if (left)
+		cmd_complain(w->cmd,
+			     "the program has ended, and %u of its processes %s: what %s do%s "
+			     "is not seen any more",
+			     left, left == 1 ? "has not" : "have not", left == 1 ? "it" : "they",
+			     left == 1 ? "es" : "");
+}
+
 int watch_run(struct watch *w, const struct launch *l, char **argv)
 {
 	int status = start(w, l, argv);
@@ -183,6 +222,7 @@ int watch_run(struct watch *w, const struct launch *l, char **argv)
 	if (status == EXIT_OK) {
 		status = until_it_ends(w);
 		drain(w, true);
+		tell_left(w);
 	}
 	if (w->signals >= 0)
 		close(w->signals);

@@ -18,6 +18,7 @@
 
 #include "core/file_private.h"
 #include "core/range.h"
+#include "obs/inject.h"
 #include "obs/obs.h"
 
 /* From here on a conversion is long enough to look for signals. */
@@ -68,11 +69,35 @@ static bool trim(struct gmem_file *f, struct gmem_change *ch)
 	return true;
 }
 
+/* As if a consumer refused. */
+static int fail_on_purpose(struct gmem_file *f, const struct gmem_change *ch)
+{
+	struct inject_key key = {
+		.point = INJECT_CONVERT,
+		.kind = ch->attributes & ATTR_PRIVATE ? INJECT_PRIVATE : INJECT_SHARED,
+		.file = f->number,
+		.has_offset = true,
+		.offset = ch->offset,
+		.size = ch->size,
+	};
+	struct inject what;
+
+	if (!obs_inject(&key, &what))
+		return 0;
+	if (what.value - ch->offset >= ch->size)
+		what.value = ch->offset;
+	if (what.err == -EAGAIN)
+		gmem_change_refuse(ch, what.value, OS_PAGE_SIZE);
+	return what.err;
+}
+
 /* Everything that may refuse before anything is touched. */
 static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 {
-	int err = 0;
+	int err = obs_injects(INJECT_CONVERT) ? fail_on_purpose(f, ch) : 0;
 
+	if (err)
+		return err;
 	if (ch->attributes & ATTR_PRIVATE)
 		err = bracket_prepare(f, ch);
 	if (err)

@@ -4,6 +4,7 @@
 
 #include "core/file_private.h"
 #include "core/range.h"
+#include "obs/inject.h"
 #include "obs/obs.h"
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -283,11 +284,27 @@ bool gmem_file_neighbours_ready(struct gmem_file *f, uint64_t offset)
 	return !gmem_file_prepares(f) && store_filled_around(f->store, offset);
 }
 
+static int fail_on_purpose(struct gmem_file *f, enum inject_point point, uint64_t offset,
+			   uint64_t size)
+{
+	struct inject_key key = {
+		.point = point,
+		.file = f->number,
+		.has_offset = true,
+		.offset = offset,
+		.size = size,
+	};
+
+	return obs_injects(point) ? obs_inject_error(&key) : 0;
+}
+
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
 	uint64_t start = obs_start();
-	int err;
+	int err = fail_on_purpose(f, INJECT_ALLOCATE, offset, size);
 
+	if (err)
+		return err;
 	/* Shared, as a fault: it gives pages to offsets, but takes none away. */
 	os_rwlock_read_lock(&f->invalidate);
 	err = store_allocate(f->store, offset, size);
@@ -324,6 +341,9 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	if (offset >= f->size)
 		return 0;
 	ch.size = min_u64(size, f->size - offset);
+	err = fail_on_purpose(f, INJECT_PUNCH, offset, ch.size);
+	if (err)
+		return err;
 	os_rwlock_write_lock(&f->invalidate);
 	err = bracket_begin(f, &ch);
 	os_assert(!err);

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #define PERIOD_NS 100000000
-#define SOON_NS 10000000
+#define SOON_MS 10
 #define PAUSE_FACTOR 20 /* a look may cost a twentieth of the time */
 #define PATIENCE_NS 200000000
 
@@ -26,7 +26,7 @@ static struct {
 	_Atomic bool looks;   /* there is a thread, in this process */
 	_Atomic bool is_last; /* what is made now is what the process leaves */
 	_Atomic uint32_t waiting;
-	_Atomic uint64_t looked_ns;
+	_Atomic uint64_t looked; /* time stamp counter */
 } account;
 
 /* ---- the thread -------------------------------------------------------------------------------- */
@@ -46,7 +46,7 @@ static uint64_t publish(uint32_t wanted)
 	to->time_ns = os_clock_ns();
 	to->cost_ns = to->time_ns - start;
 	obs_account_finish(account.area, to);
-	atomic_store(&account.looked_ns, to->time_ns);
+	atomic_store(&account.looked, os_tsc());
 	atomic_store(&account.area->answered, wanted);
 	if (atomic_load(&account.waiting))
 		os_shared_wake(&account.area->answered);
@@ -81,6 +81,7 @@ static void start_locked(struct obs_region *region)
 		account.area = obs_account_take(region, obs_own_process());
 	if (!account.area || (!account.walker && account_walker_create(&account.walker)))
 		return;
+	leftover_get_ready();
 	if (os_thread_create(look_for_ever, NULL, "gmem-account", &account.thread))
 		os_log(OS_LOG_WARN, "no thread for the account of memory");
 	else
@@ -102,6 +103,7 @@ void account_set_blind(bool blind)
 {
 	os_mutex_lock(&account.lock);
 	account.blind = blind;
+	leftover_set_blind(blind);
 	os_mutex_unlock(&account.lock);
 }
 
@@ -178,17 +180,23 @@ static uint32_t ask(void)
 	return wanted;
 }
 
+static bool is_long_ago(uint64_t looked, uint64_t now)
+{
+	return now > looked + account.region->tsc_khz * SOON_MS;
+}
+
 void account_changed(void)
 {
 	uint64_t now, looked;
 
 	if (!atomic_load_explicit(&account.looks, memory_order_relaxed))
 		return;
-	now = os_clock_ns();
-	looked = atomic_load_explicit(&account.looked_ns, memory_order_relaxed);
+	/* When the request began: the counter takes longer to read than all of this. */
+	now = os_context()->told;
+	looked = atomic_load_explicit(&account.looked, memory_order_relaxed);
 	/* Of many who come now one asks. */
-	if (now > looked + SOON_NS &&
-	    atomic_compare_exchange_strong(&account.looked_ns, &looked, now))
+	if (is_long_ago(looked, now) &&
+	    atomic_compare_exchange_strong(&account.looked, &looked, now))
 		ask();
 }
 
@@ -209,8 +217,7 @@ static void wait_for(uint32_t wanted)
 
 void account_before_end(void)
 {
-	if (atomic_load(&account.looks) &&
-	    os_clock_ns() > atomic_load(&account.looked_ns) + SOON_NS)
+	if (atomic_load(&account.looks) && is_long_ago(atomic_load(&account.looked), os_tsc()))
 		wait_for(ask());
 }
 
@@ -223,6 +230,10 @@ void account_last(void)
 {
 	if (!account_is_on())
 		return;
+	os_mutex_lock(&account.lock);
+	for (struct vm *vm = account.vms; vm; vm = vm->account.next)
+		leftover_end(vm, NULL);
+	os_mutex_unlock(&account.lock);
 	atomic_store(&account.is_last, true);
 	wait_for(ask());
 }
@@ -232,10 +243,12 @@ void account_last(void)
 void account_before_fork(void)
 {
 	os_mutex_lock(&account.lock);
+	leftover_before_fork();
 }
 
 void account_after_fork_in_parent(void)
 {
+	leftover_after_fork(false);
 	os_mutex_unlock(&account.lock);
 }
 
@@ -244,6 +257,7 @@ void account_after_fork_in_child(void)
 {
 	struct vm *vm;
 
+	leftover_after_fork(true);
 	while ((vm = account.vms)) {
 		account.vms = vm->account.next;
 		vm->account.pprev = NULL;

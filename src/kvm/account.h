@@ -48,6 +48,10 @@ void account_exit(struct vcpu *vcpu, int r);
 
 /* Pages were converted, punched or allocated: there is a look soon, if the last one is older than 10 ms. Any lock. */
 void account_changed(void);
+/* Around a punch of a guest_memfd. A look that it overtakes may find a page where it was, and then where it is: so much is
+ * not believed to have been held twice. */
+void account_punch_begin(uint64_t size);
+void account_punch_end(uint64_t size);
 /* What is about to go is looked at before: waits for a look, some 200 ms at most. Without locks of VMs and files. */
 void account_before_end(void);
 /* The same for the end of the process. Does nothing where nobody looks. */

@@ -27,11 +27,14 @@ static void raise(uint64_t *peak, uint64_t now)
 		*peak = now;
 }
 
-static void raise_peak(struct account_peak *peak, const struct account_bytes *now)
+static void raise_peak(struct account_peak *peak, const struct account_bytes *now,
+		       uint64_t in_doubt)
 {
+	uint64_t both = account_both(now);
+
 	raise(&peak->backed_private, account_backed(now, true));
 	raise(&peak->backed_shared, account_backed(now, false));
-	raise(&peak->both, account_both(now));
+	raise(&peak->both, both > in_doubt ? both - in_doubt : 0);
 }
 
 /* ---- VMs --------------------------------------------------------------------------------------- */
@@ -56,7 +59,7 @@ void account_rows_vm(struct account_rows *r, const struct account_vm *vm)
 	r->to->nr_vms++;
 	*row = *vm;
 	note_vm(r, row);
-	raise_peak(&row->peak, &row->now);
+	raise_peak(&row->peak, &row->now, r->in_doubt);
 }
 
 void account_rows_vcpu(struct account_rows *r, const struct account_vcpu *vcpu)
@@ -117,7 +120,7 @@ void account_rows_slot_done(struct account_rows *r, uint32_t row, const struct a
 		return;
 	to = &r->to->slots[row];
 	to->now = slot->now;
-	raise_peak(&to->peak, &to->now);
+	raise_peak(&to->peak, &to->now, r->in_doubt);
 }
 
 /* ---- runs -------------------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@ struct account_rows {
 	/* Rows of before that are there still. */
 	bool vm_stays[ACCOUNT_NR_VMS], vcpu_stays[ACCOUNT_NR_VCPUS], slot_stays[ACCOUNT_NR_SLOTS],
 		file_stays[ACCOUNT_NR_FILES];
+	uint64_t
+		in_doubt; /* bytes that may seem to be held twice and are not; peaks leave so many out */
 };
 
 void account_bytes_add(struct account_bytes *sum, const struct account_bytes *b);

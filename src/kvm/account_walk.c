@@ -43,7 +43,23 @@ struct account_walker {
 	struct walked_slot *slots; /* of one VM */
 	uint64_t nr_slots, max_slots;
 	struct vm *vm;
+	uint64_t punched; /* how much was, when this walk began */
 };
+
+/* Bytes of all punches: what begun has at the end of a walk and ended had not at its begin was punched in it. */
+static struct {
+	_Atomic uint64_t begun, ended;
+} punches;
+
+void account_punch_begin(uint64_t size)
+{
+	atomic_fetch_add(&punches.begun, size);
+}
+
+void account_punch_end(uint64_t size)
+{
+	atomic_fetch_add(&punches.ended, size);
+}
 
 int account_walker_create(struct account_walker **out)
 {
@@ -321,7 +337,7 @@ static void walk_slot(struct account_walker *w, struct walked_slot *s)
 	uint32_t row;
 	uint64_t end;
 
-	s->is.file = file ? file->host->id : 0;
+	s->is.file = file ? gmem_file_number(file->host->file) : 0;
 	row = account_rows_slot(&w->rows, &s->is);
 	for (uint64_t pos = 0; pos < l.size; pos = end) {
 		uint32_t state;
@@ -333,6 +349,7 @@ static void walk_slot(struct account_walker *w, struct walked_slot *s)
 		account_rows_run(&w->rows, row, s->is.gpa + pos, (end - pos) >> OS_PAGE_SHIFT,
 				 1u << state | (l.pinned.is_so ? ACCOUNT_PINNED : 0));
 	}
+	w->rows.in_doubt = atomic_load(&punches.begun) - w->punched;
 	account_rows_slot_done(&w->rows, row, &s->is);
 	if (file)
 		account_bytes_add(&file->bound, &s->is.now);
@@ -362,6 +379,7 @@ static void walk_vm(struct account_walker *w, struct vm *vm)
 	}
 	let_slots(w);
 	walk_vcpus(w, vm);
+	w->rows.in_doubt = atomic_load(&punches.begun) - w->punched;
 	account_rows_vm(&w->rows, &is);
 }
 
@@ -393,7 +411,7 @@ static uint64_t count_private(struct gmem_file *f)
 static void tell_file(struct account_walker *w, const struct walked_file *f)
 {
 	struct gmem_file *file = f->host->file;
-	struct account_file is = { .number = f->host->id, .size = gmem_file_size(file) };
+	struct account_file is = { .number = gmem_file_number(file), .size = gmem_file_size(file) };
 
 	is.flags = (host_file_converts(f->host) ? ACCOUNT_CONVERTS : 0) |
 		   (f->host->flags & GMEM_FILE_MMAP ? ACCOUNT_MAPPABLE : 0);
@@ -417,6 +435,7 @@ void account_walk(struct account_walker *w, struct vm *vms, bool blind,
 		  const struct account_snapshot *before, struct account_snapshot *to)
 {
 	w->blind = blind;
+	w->punched = atomic_load(&punches.ended);
 	w->look_at_program = !blind && w->resident && !os_resident_refresh(w->resident);
 	account_rows_begin(&w->rows, before, to);
 	to->flags = (blind ? ACCOUNT_BLIND : 0) | (w->look_at_program ? 0 : ACCOUNT_NO_PROGRAM);

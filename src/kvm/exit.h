@@ -21,4 +21,10 @@ void exit_memory_fault(struct vcpu *vcpu, const struct mmu_fault_info *info);
 /* hypercall.c: EXIT_GO_ON when KVM answers it itself, 0 when the program shall. */
 int hypercall(struct vcpu *vcpu);
 
+/* inject.c: failures on purpose. What KVM_RUN returns at once, or EXIT_GO_ON. Before the guest runs. */
+int inject_run(struct vcpu *vcpu);
+/* Shall this request of the guest stay hidden, so that its next touches of the pages tell the program? No lock of the
+ * VM held. */
+bool inject_hypercall(struct vcpu *vcpu, uint64_t gpa, uint64_t pages, bool to_private);
+
 #endif

@@ -195,6 +195,7 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 static void release_file(struct gmem *g)
 {
 	account_before_end();
+	leftover_end(g->vm, g->file);
 	os_mutex_lock(&g->vm->slots_lock);
 	gmem_file_release(g->file);
 	os_mutex_unlock(&g->vm->slots_lock);
@@ -279,6 +280,17 @@ int kvm_gmem_check_fallocate(struct kvm_object *o, int mode, int64_t offset, int
 	return err ? err : check_gmem(gmem_of(o), mode, offset, size);
 }
 
+static int punch(struct host_file *host, uint64_t offset, uint64_t size)
+{
+	uint64_t at_most = size < host->size ? size : host->size;
+	int err;
+
+	account_punch_begin(at_most);
+	err = host_file_punch(host, offset, size);
+	account_punch_end(at_most);
+	return err;
+}
+
 int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t size)
 {
 	struct gmem *g = gmem_of(o);
@@ -288,7 +300,7 @@ int kvm_gmem_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t s
 		return err;
 	account_changed();
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		return host_file_punch(g->host, (uint64_t)offset, (uint64_t)size);
+		return punch(g->host, (uint64_t)offset, (uint64_t)size);
 	return host_file_allocate(g->host, (uint64_t)offset, (uint64_t)size);
 }
 

@@ -57,6 +57,12 @@ static int check_mode(const struct gmem *g)
 	return 0;
 }
 
+static void tell_asked(const struct request *r, int err)
+{
+	if (obs_on() && (err || obs_looks_closer()))
+		obs_span(OBS_ASKED, 0, err, r->offset, r->size, r->attributes);
+}
+
 /* ---- KVM_SET_MEMORY_ATTRIBUTES2 -------------------------------------------------------------------- */
 
 static int check_kvm(const struct gmem *g, const struct kvm_memory_attributes2 *a)
@@ -85,13 +91,16 @@ static long set_attributes(void *object, void *data, uint64_t arg)
 	if (os_copy_in(&a, arg, sizeof(a)))
 		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
 	err = check_kvm(g, &a);
-	if (err)
+	if (err) {
+		tell_asked(&(struct request){ g->host, a.offset, a.size, a.attributes }, err);
 		return err;
+	}
 	c.offset = c.error_offset = a.offset;
 	c.size = a.size;
 	c.attributes = (uint32_t)a.attributes;
 	account_changed();
 	err = host_file_convert(g->host, &c);
+	tell_asked(&(struct request){ g->host, a.offset, a.size, a.attributes }, err);
 	if (!err)
 		return 0;
 	a.error_offset = c.error_offset;
@@ -134,6 +143,7 @@ static long convert_and_tell(struct gmem *g, struct gmem_ioctl_convert *a,
 
 	account_changed();
 	err = host_file_convert(g->host, c);
+	tell_asked(&(struct request){ g->host, a->offset, a->size, a->attributes }, err);
 	a->nr_refused = err ? c->nr_refused : 0;
 	a->error_offset = err ? c->error_offset : a->error_offset;
 	if (err && tell_refused(a, c))

@@ -5,6 +5,7 @@
  */
 #include "kvm/exit.h"
 #include "kvm/state.h"
+#include "obs/inject.h"
 
 #include <errno.h>
 
@@ -40,6 +41,9 @@ static int map_gpa_range(struct vcpu *vcpu, const struct cpu_state *s)
 		return answer(vcpu, -KVM_ENOSYS);
 	if (gpa & (OS_PAGE_SIZE - 1) || !pages || gfn + pages <= gfn)
 		return answer(vcpu, -EINVAL);
+	if (obs_injects(INJECT_HYPERCALL) &&
+	    inject_hypercall(vcpu, gpa, pages, argument(s, CPU_RDX) & KVM_MAP_GPA_RANGE_ENCRYPTED))
+		return answer(vcpu, 0);
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
 	run->hypercall.args[0] = gpa;

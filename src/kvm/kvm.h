@@ -30,6 +30,8 @@ struct kvm_object {
 
 void kvm_object_get(struct kvm_object *o);
 void kvm_object_put(struct kvm_object *o);
+/* This process has no descriptor of it any more: an event for who observes. */
+void kvm_tell_closed(const struct kvm_object *o);
 
 /* What the shim does for kvm/. Set once, before anything is opened. */
 struct kvm_fd_ops {

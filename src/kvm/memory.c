@@ -250,7 +250,7 @@ static int set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 				  (uint32_t)a->attributes);
 }
 
-long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
+static int change_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 {
 	uint64_t legal = legal_attributes(vm);
 	int err = 0;
@@ -269,5 +269,16 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 	os_mutex_lock(&vm->slots_lock);
 	err = set_attributes(vm, a);
 	os_mutex_unlock(&vm->slots_lock);
+	return err;
+}
+
+long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
+{
+	int err = change_attributes(vm, a);
+
+	if (obs_on() && (err || obs_looks_closer()))
+		obs_span(OBS_ASKED, 0, err, a->address, a->size, a->attributes);
+	if (!err)
+		leftover_note(vm, a->address, a->size);
 	return err;
 }

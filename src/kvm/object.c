@@ -128,6 +128,7 @@ static __attribute__((noinline)) long answer_observed(struct kvm_object *o, unsi
 	long r;
 
 	set_context(o, me);
+	me->told = start;
 	r = answer(o, cmd, arg);
 	if (cmd != KVM_RUN)
 		obs_span(OBS_REQUEST, start, r, cmd, arg, r > 0 ? (uint64_t)r : 0);
@@ -135,6 +136,23 @@ static __attribute__((noinline)) long answer_observed(struct kvm_object *o, unsi
 	me->vcpu = before.vcpu;
 	me->file = before.file;
 	return r;
+}
+
+void kvm_tell_closed(const struct kvm_object *o)
+{
+	struct kvm_object *object = (struct kvm_object *)o;
+
+	if (o->home != os_home_token())
+		return;
+	if (o->type == KVM_OBJECT_VM)
+		obs_count(OBS_CLOSED, o->type, vm_of(object)->account.number,
+			  vm_of(object)->account.number);
+	else if (o->type == KVM_OBJECT_VCPU)
+		obs_count(OBS_CLOSED, o->type, vcpu_of(object)->id,
+			  vcpu_of(object)->vm->account.number);
+	else if (o->type == KVM_OBJECT_GMEM && gmem_of(object)->file)
+		obs_count(OBS_CLOSED, o->type, gmem_file_number(gmem_of(object)->file),
+			  gmem_of(object)->vm->account.number);
 }
 
 long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)

@@ -14,6 +14,7 @@
 #include "cpu/cpu.h"
 #include "kvm/account.h"
 #include "kvm/kvm.h"
+#include "kvm/leftover.h"
 #include "kvm/profile.h"
 #include "map/host_file.h"
 #include "mmu/interval.h"
@@ -70,6 +71,7 @@ struct vm {
 	struct mmu *mmu;
 
 	struct os_mutex slots_lock;
+	struct leftover leftover;
 
 	struct os_mutex lock;
 	/* What CREATE_VCPU has given out: an id is not free again when its vCPU is gone. */

@@ -6,6 +6,7 @@
 #include "core/range.h"
 #include "kvm/exit.h"
 #include "kvm/state.h"
+#include "obs/inject.h"
 
 #include <errno.h>
 
@@ -39,19 +40,39 @@ static int step(struct vcpu *vcpu, uint64_t gpa, uint64_t *end)
 	}
 }
 
+/* Where it shall end, on purpose, before all is done. */
+static int fall_short(const struct kvm_pre_fault_memory *p, uint64_t *stop)
+{
+	struct inject_key key = {
+		.point = INJECT_PREFAULT,
+		.has_gpa = true,
+		.gpa = p->gpa,
+		.size = p->size,
+	};
+	struct inject what;
+
+	if (!obs_inject(&key, &what))
+		return 0;
+	if (what.action == INJECT_SHORT && what.value < p->size >> OS_PAGE_SHIFT)
+		*stop = p->gpa + (what.value << OS_PAGE_SHIFT);
+	return what.err;
+}
+
 /* Advances p over what is done; 0 when that was all. */
 static int fault_in(struct vcpu *vcpu, struct kvm_pre_fault_memory *p)
 {
+	uint64_t end = 0, stop = p->gpa + p->size;
 	int err = check(p);
-	uint64_t end = 0;
 
-	while (!err && p->size) {
+	if (!err && obs_injects(INJECT_PREFAULT))
+		err = fall_short(p, &stop);
+	while (!err && p->gpa < stop) {
 		if (os_signal_pending())
 			return obs_refuse_quietly(RULE_PREFAULT_SIGNAL);
 		err = step(vcpu, p->gpa, &end);
 		if (err)
 			break;
-		end = range_done(p->gpa, p->size, end);
+		end = range_done(p->gpa, stop - p->gpa, end);
 		p->size -= end - p->gpa;
 		p->gpa = end;
 	}

@@ -9,6 +9,7 @@
  */
 #include "kvm/exit.h"
 #include "kvm/state.h"
+#include "obs/inject.h"
 #include "os/signal.h"
 
 #include <errno.h>
@@ -118,7 +119,8 @@ static int run_locked(struct vcpu *vcpu)
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	vcpu->ops->request_irq_window(vcpu->cpu,
 				      vcpu->run->request_interrupt_window && !vcpu->vm->irqchip);
-	return run_guest(vcpu);
+	err = obs_injects(INJECT_RUN) ? inject_run(vcpu) : EXIT_GO_ON;
+	return err == EXIT_GO_ON ? run_guest(vcpu) : err;
 }
 
 static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
@@ -131,6 +133,9 @@ static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 	} else if (run->exit_reason == KVM_EXIT_HYPERCALL) {
 		b = run->hypercall.nr;
 		c = run->hypercall.args[0];
+		if (b == KVM_HC_MAP_GPA_RANGE && obs_looks_closer())
+			obs_count(OBS_GUEST_ASKED, c, run->hypercall.args[1],
+				  run->hypercall.args[2]);
 	} else if (run->exit_reason == KVM_EXIT_MMIO) {
 		b = run->mmio.phys_addr;
 		c = run->mmio.len;
@@ -141,13 +146,23 @@ static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 	obs_span(OBS_RUN_EXIT, start, r, run->exit_reason, b, c);
 }
 
+static void tell_enter(struct vcpu *vcpu)
+{
+	uint64_t answers = 0;
+
+	if (vcpu->pending == PENDING_HYPERCALL)
+		answers = OBS_ANSWERS_CALL | (vcpu->run->hypercall.ret ? OBS_ANSWERS_NO : 0);
+	leftover_look(vcpu);
+	obs_count(OBS_RUN_ENTER, immediate_exit(vcpu), answers, 0);
+}
+
 long vcpu_run(struct vcpu *vcpu)
 {
 	uint64_t old = 0, start = obs_start();
 	int r;
 
 	if (start)
-		obs_count(OBS_RUN_ENTER, immediate_exit(vcpu), 0, 0);
+		tell_enter(vcpu);
 
 	if (vcpu->has_sigmask)
 		os_signal_mask_swap(vcpu->sigmask, &old);

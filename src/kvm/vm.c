@@ -28,6 +28,7 @@ int vm_create(uint64_t type, struct vm **out)
 	}
 	kvm_object_init(&vm->object, KVM_OBJECT_VM);
 	os_mutex_init(&vm->slots_lock);
+	os_mutex_init(&vm->leftover.lock);
 	os_mutex_init(&vm->lock);
 	os_mutex_init(&vm->ring_lock);
 	os_rwlock_init(&vm->io_lock);
@@ -49,6 +50,7 @@ static void delete_slots(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
+	leftover_end(vm, NULL);
 	account_remove(vm);
 	hva_forget(vm);
 	delete_slots(vm);

@@ -89,6 +89,9 @@ bool host_map_is_hidden(struct host_map *m, uint64_t addr);
  * BUS_MCEERR_AR of a window is BUS_ADRERR all the same. Takes the lock. */
 bool host_map_is_window(struct host_map *m, uint64_t addr);
 
+/* Is it a page of a window that is bad on purpose (obs/inject.h)? Then BUS_MCEERR_AR is right. Takes the lock. */
+bool host_map_is_bad(struct host_map *m, uint64_t addr);
+
 /* ---- conversion ---------------------------------------------------------------------------- */
 
 /*

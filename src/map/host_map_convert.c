@@ -8,6 +8,7 @@
 
 #include "core/attr_map.h"
 #include "map/host_map_private.h"
+#include "obs/inject.h"
 #include "obs/obs.h"
 #include "os/window.h"
 
@@ -47,11 +48,64 @@ static int each_window(struct host_map *m, struct host_file *f, uint64_t offset,
 	return err;
 }
 
+/* ---- pages that are bad on purpose ----------------------------------------------------------- */
+
+static bool is_bad(const struct host_file *f, uint64_t offset, bool tell)
+{
+	struct inject_key key = {
+		.point = INJECT_POISON,
+		.kind = INJECT_SHARED,
+		.file = f->file ? gmem_file_number(f->file) : 0,
+		.has_offset = true,
+		.offset = offset & ~(uint64_t)(OS_PAGE_SIZE - 1),
+		.size = OS_PAGE_SIZE,
+	};
+
+	return obs_inject_poison(&key, tell);
+}
+
+bool host_map_is_bad(struct host_map *m, uint64_t addr)
+{
+	struct piece *p;
+	bool is;
+
+	if (!obs_injects(INJECT_POISON))
+		return false;
+	os_mutex_lock(&m->lock);
+	p = pieces_first(m, addr, addr + 1);
+	is = p && p->guarded && is_bad(p->file, piece_offset(p, addr), true);
+	os_mutex_unlock(&m->lock);
+	return is;
+}
+
+typedef int (*part_fn)(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
+
+/* Shows a run but for its bad pages, which stay hidden. */
+static int show_good(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size, part_fn fn)
+{
+	uint64_t end = addr + size, to;
+	int err = 0;
+
+	for (; addr < end && !err; addr = to + OS_PAGE_SIZE) {
+		for (to = addr; to < end && !is_bad(p->file, piece_offset(p, to), false);)
+			to += OS_PAGE_SIZE;
+		if (to > addr)
+			err = fn(&m->guard, &p->w, addr, to - addr);
+	}
+	return err;
+}
+
+static int do_run(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size, bool shows,
+		  part_fn fn)
+{
+	if (shows && obs_injects(INJECT_POISON))
+		return show_good(m, p, addr, size, fn);
+	return fn(&m->guard, &p->w, addr, size);
+}
+
 /* Calls fn for every run in [addr, addr + size) of p whose pages the file says are so. */
 static int each_run(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size,
-		    uint32_t wanted,
-		    int (*fn)(struct guard *g, struct guard_window *w, uint64_t addr,
-			      uint64_t size))
+		    uint32_t wanted, part_fn fn)
 {
 	uint64_t at = piece_offset(p, addr) >> OS_PAGE_SHIFT, nr = size >> OS_PAGE_SHIFT;
 	int err = 0;
@@ -61,7 +115,7 @@ static int each_run(struct host_map *m, struct piece *p, uint64_t addr, uint64_t
 		uint64_t run = attr_map_run(p->file->state, at, nr, &value);
 
 		if (value == wanted)
-			err = fn(&m->guard, &p->w, addr, run << OS_PAGE_SHIFT);
+			err = do_run(m, p, addr, run << OS_PAGE_SHIFT, !wanted, fn);
 		addr += run << OS_PAGE_SHIFT;
 		at += run;
 		nr -= run;
@@ -104,7 +158,7 @@ static int hide_part(struct host_map *m, struct piece *p, uint64_t addr, uint64_
 
 static int show_part(struct host_map *m, struct piece *p, uint64_t addr, uint64_t size)
 {
-	return guard_show(&m->guard, &p->w, addr, size);
+	return do_run(m, p, addr, size, true, guard_show);
 }
 
 /* What could not be shown was closed with all that lay between, and some of that was shown before. */

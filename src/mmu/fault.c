@@ -47,6 +47,8 @@ struct fault {
 	/* looked up: the host address of the page */
 	uint64_t host;
 	int level;
+	/* Only when faults are made on purpose. */
+	struct mmu_access *access_to;
 };
 
 static int memory_fault(struct fault *f, int error)
@@ -129,6 +131,31 @@ static struct memslot *find_slot(struct fault *f)
 	return v->slot;
 }
 
+static void note_access(struct fault *f)
+{
+	const struct memslot *slot = f->slot;
+	struct inject_key key = {
+		.kind = f->is_private ? INJECT_PRIVATE : INJECT_SHARED,
+		.has_slot = true,
+		.slot = slot->id,
+		.has_gpa = true,
+		.gpa = f->gfn << OS_PAGE_SHIFT,
+		.size = OS_PAGE_SIZE,
+	};
+
+	if (slot->file) {
+		key.file = gmem_file_number(slot->file);
+		key.has_offset = true;
+		key.offset = memslot_file_offset(slot, f->gfn);
+	}
+	*f->access_to = (struct mmu_access){
+		.key = key,
+		.guest_kind = mmu_guest_kind(f->mmu, f->gfn),
+		.prefault = f->prefault,
+		.from_file = f->from_file,
+	};
+}
+
 static int read_and_decide(struct fault *f)
 {
 	struct mmu *mmu = f->mmu;
@@ -142,6 +169,8 @@ static int read_and_decide(struct fault *f)
 	step = decide(f);
 	if (step == STEP_NEXT)
 		keep_file(f);
+	if (step == STEP_NEXT && obs_injects_pages())
+		note_access(f);
 	os_mutex_unlock(&mmu->lock);
 	return step;
 }
@@ -342,13 +371,22 @@ static int fault_in_hva(struct fault *f)
 	return step;
 }
 
+static int go_on(struct fault *f)
+{
+	enum mmu_fault_result how;
+
+	if (obs_injects_pages() && mmu_end_on_purpose(f->mmu, f->access_to, f->info, &how))
+		return how;
+	return f->from_file ? fault_in_file(f) : fault_in_hva(f);
+}
+
 static int try_once(struct fault *f)
 {
 	int step = read_and_decide(f);
 
 	if (step != STEP_NEXT)
 		return step;
-	step = f->from_file ? fault_in_file(f) : fault_in_hva(f);
+	step = go_on(f);
 	if (f->file)
 		gmem_file_put(f->file);
 	return step;
@@ -367,6 +405,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 				struct mmu_fault_info *info)
 {
 	uint64_t start = obs_start();
+	struct mmu_access access_to;
 	int step;
 
 	os_assert(!os_racy_load(&v->head.inside));
@@ -382,6 +421,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 			.access = access,
 			.prefault = prefault,
 			.info = info,
+			.access_to = &access_to,
 		};
 
 		step = try_once(&f);
@@ -393,6 +433,8 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 		}
 		back_off(turn);
 	}
+	if (step == MMU_FAULT_OK && obs_injects(INJECT_RUN))
+		v->last_gpa = info->gpa;
 	obs_span(OBS_GUEST_FAULT, start, info->error, gpa, access, (uint64_t)step);
 	return (enum mmu_fault_result)step;
 }

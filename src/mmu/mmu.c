@@ -11,6 +11,7 @@ static void destroy_partial(struct mmu *mmu)
 {
 	if (mmu->attributes)
 		attr_map_destroy(mmu->attributes);
+	guest_kinds_destroy(mmu->guest_kinds);
 	table_destroy(mmu);
 	os_free(mmu, sizeof(*mmu));
 }
@@ -24,12 +25,14 @@ int mmu_create(const struct mmu_config *config, struct mmu **out)
 	if (!mmu)
 		return -ENOMEM;
 	mmu->config = *config;
-	mmu->max_level = os_path_off(OS_PATH_LEAVES) ? LEVEL_4K : LEVEL_1G;
+	mmu->max_level = os_path_off(OS_PATH_LEAVES) || obs_injects_pages() ? LEVEL_4K : LEVEL_1G;
 	os_mutex_init(&mmu->lock);
 	os_rwlock_init(&mmu->vcpus_lock);
 	ret = attr_map_create(ATTR_PRIVATE, 0, &mmu->attributes);
 	if (!ret)
 		ret = table_init(mmu);
+	if (!ret)
+		ret = guest_kinds_create(&mmu->guest_kinds);
 	if (ret) {
 		destroy_partial(mmu);
 		return ret;

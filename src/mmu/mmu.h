@@ -30,6 +30,7 @@
 
 #include "core/attr_map.h"
 #include "core/gmem_file.h"
+#include "obs/inject.h"
 
 struct mmu;
 struct mmu_vcpu;
@@ -127,6 +128,13 @@ struct mmu_fault_info {
 /* Outside only; takes locks, may block. prefault: for KVM_PRE_FAULT_MEMORY (backs the page too). */
 enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t access, bool prefault,
 				struct mmu_fault_info *info);
+
+/* For failures on purpose (obs/inject.h). */
+/* The guest takes the range to be that, and its program is not told: the guest's touches will tell. False: there
+ * is no room to keep that in mind. INJECT_ANY_KIND: the program is told this time. Slots lock. */
+bool mmu_set_guest_kind(struct mmu *mmu, uint64_t gfn, uint64_t nr, enum inject_kind kind);
+/* A page of a file that this vCPU has faulted in and that is still there, and what it is. The vCPU's thread. */
+bool mmu_last_fault(struct mmu_vcpu *v, struct mmu_fault_info *info);
 
 /* Walks the tables, asserts form and that every leaf agrees with slots, attributes and levels.
  * Caller holds slots and no vCPU runs. */

@@ -12,6 +12,7 @@
 #include "mmu/mmu.h"
 #include "mmu/table.h"
 #include "mmu/window.h"
+#include "obs/inject.h"
 #include "os/os.h"
 
 #define MEMSLOT_MAX_ID 32764
@@ -56,6 +57,9 @@ struct mmu {
 
 	struct interval_tree watches; /* slots; by the file's address */
 
+	/* Made when a rule of obs/inject.h wants it; the mmu lock. */
+	struct guest_kinds *guest_kinds;
+
 	uint64_t check_pages; /* mmu_check() only */
 };
 
@@ -70,6 +74,7 @@ struct mmu_vcpu {
 	/* The vCPU's thread. */
 	_Alignas(64) struct mmu *mmu;
 	uint64_t flushing; /* generation that the running flush reaches */
+	uint64_t last_gpa; /* of a fault that went well, when a rule of obs/inject.h wants it */
 	/* The slot of the last fault; there while slots_version is the mmu's. */
 	struct memslot *slot;
 	uint64_t slots_version;
@@ -134,6 +139,20 @@ _Atomic uint64_t *dirty_alloc(uint64_t nr_pages, bool set);
 void dirty_free(_Atomic uint64_t *dirty, uint64_t nr_pages);
 /* The mmu lock. */
 void dirty_mark(struct memslot *slot, uint64_t gfn);
+
+/* inject.c: an access that finds nothing wrong with the page, when there are rules for such. */
+struct mmu_access {
+	struct inject_key key;
+	enum inject_kind guest_kind; /* what the guest takes the page for: mmu_guest_kind() */
+	bool prefault, from_file;
+};
+/* Is it to end all the same? Then how, and info has the error and what the exit tells. No lock. */
+bool mmu_end_on_purpose(struct mmu *mmu, struct mmu_access *a, struct mmu_fault_info *info,
+			enum mmu_fault_result *how);
+int guest_kinds_create(struct guest_kinds **out);
+void guest_kinds_destroy(struct guest_kinds *kinds);
+/* What the guest has said that the page is, where nobody was told. The mmu lock. */
+enum inject_kind mmu_guest_kind(struct mmu *mmu, uint64_t gfn);
 
 /* Slots lock. One consumer per file that any slot has. -ENOMEM. */
 int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **out);

@@ -23,6 +23,7 @@
 #include <stddef.h>
 
 #include "mmu/mmu_private.h"
+#include "obs/inject.h"
 #include "obs/obs.h"
 
 /*
@@ -157,10 +158,27 @@ static void raise_done(struct mmu *mmu, uint64_t generation)
 		;
 }
 
+/* As long as if a vCPU took that time to notice. */
+static void be_slow(void)
+{
+	struct inject_key key = { .point = INJECT_SHOOTDOWN };
+	_Atomic uint32_t never = 0;
+	struct inject what;
+	uint64_t end, now;
+
+	if (!obs_inject(&key, &what))
+		return;
+	now = os_clock_ns();
+	for (end = now + what.value; now < end; now = os_clock_ns())
+		os_wait(&never, 0, (int64_t)(end - now));
+}
+
 static void shootdown(struct mmu *mmu, uint64_t generation)
 {
 	uint64_t start = obs_start(), waited = 0;
 
+	if (obs_injects(INJECT_SHOOTDOWN))
+		be_slow();
 	os_rwlock_read_lock(&mmu->vcpus_lock);
 	for (struct mmu_vcpu *v = mmu->vcpus; v; v = v->next)
 		if (atomic_load(&v->flushed) < generation)

@@ -101,3 +101,12 @@ bool obs_account_read(const struct account_area *a, struct account_snapshot *out
 	}
 	return false;
 }
+
+bool obs_account_read_older(const struct account_area *a, struct account_snapshot *out)
+{
+	const struct account_snapshot *s = latest_of((struct account_area *)(uintptr_t)a);
+
+	return s && a->version == ACCOUNT_VERSION &&
+	       try_read(&a->snapshots[s == &a->snapshots[0]], out) &&
+	       atomic_load_explicit(&out->sequence, memory_order_relaxed);
+}

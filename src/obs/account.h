@@ -54,7 +54,8 @@ struct account_bytes {
 };
 
 /* The most that was seen, each by itself: sampled every 100 ms, and after changes and before a file or VM ends if the
- * last look is older than 10 ms. What came and went between two looks is not seen. */
+ * last look is older than 10 ms. What came and went between two looks is not seen; of both, as much as was punched
+ * while a look lasted is left out, since that look may have seen it in the file, and later in the program. */
 struct account_peak {
 	uint64_t backed_private, backed_shared, both;
 };
@@ -91,7 +92,7 @@ struct account_slot {
 };
 
 struct account_file {
-	uint64_t number; /* as gmem map has it */
+	uint64_t number; /* as records have it */
 	uint32_t flags, reserved;
 	uint64_t size;
 	uint64_t backed;    /* has contents */
@@ -214,5 +215,7 @@ void obs_account_finish(struct account_area *a, struct account_snapshot *s);
  * this layout, or it changed at each of many tries. What lies behind the numbers of rows is not copied. Numbers of
  * rows are never more than there is room for, whatever the area says. */
 bool obs_account_read(const struct account_area *a, struct account_snapshot *out);
+/* The same of the one before the latest: what a VM was that is gone in the latest. False also while it is overwritten. */
+bool obs_account_read_older(const struct account_area *a, struct account_snapshot *out);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "obs/probes.h"
 #include "obs/record.h"
 #include "obs/rules.h"
 #include "os/context.h"
@@ -24,7 +25,8 @@
 
 struct obs_region;
 
-extern _Atomic(struct obs_region *) obs_attached;
+#define OBS_HIDDEN __attribute__((visibility("hidden")))
+extern OBS_HIDDEN _Atomic(struct obs_region *) obs_attached;
 
 static inline bool obs_on(void)
 {
@@ -32,24 +34,78 @@ static inline bool obs_on(void)
 				0);
 }
 
+/* Does somebody want to know what costs more to find out (record.h)? */
+bool obs_looks_closer(void);
+
 /* When what is told later by obs_span() began; 0: nobody wants to know. */
 static inline uint64_t obs_start(void)
 {
 	return obs_on() ? os_tsc() : 0;
 }
 
-/* It is counted, and nobody needs to know more. */
-void obs_add(enum obs_event event);
-void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c);
-/* One that took a time, or failed (-errno); what is 0 or above is no failure. */
-void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a, uint64_t b,
-	      uint64_t c);
-uint64_t obs_counter(enum obs_event event);
+/* ---- what happens at every event ------------------------------------------------------------- */
 
-/* The same for what belongs to another file than the thread's context says. */
-void obs_count_file(enum obs_event event, uint16_t file, uint64_t a, uint64_t b, uint64_t c);
-void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long result, uint64_t a,
-		   uint64_t b, uint64_t c);
+/* A cache line each: vCPUs count faults beside each other. */
+struct obs_own_counter {
+	_Alignas(64) _Atomic uint64_t value;
+};
+extern OBS_HIDDEN struct obs_own_counter obs_own_counters[OBS_NR_EVENTS];
+bool obs_step_called(enum obs_event event);
+
+/* Counts one. True: somebody wants to know more of it. */
+static inline __attribute__((always_inline)) bool obs_step(enum obs_event event)
+{
+	/* Counters decide nothing: the simulator, which instruments who counts, shall not take them for steps. */
+	if (OS_TSAN)
+		return obs_step_called(event);
+	atomic_fetch_add_explicit(&obs_own_counters[event].value, 1, memory_order_relaxed);
+	return obs_on() || __builtin_expect(obs_probes_wanted != 0, 0) ||
+	       __builtin_expect(os_racy_load(&os_log_everything), 0);
+}
+
+/* What somebody wants to know; apart, so that what nobody wants costs nothing to put together. file 0: the context's. */
+OBS_HIDDEN __attribute__((cold)) void obs_more(enum obs_event event);
+OBS_HIDDEN __attribute__((cold)) void obs_more_of(enum obs_event event, uint16_t file, uint64_t a,
+						  uint64_t b, uint64_t c);
+OBS_HIDDEN __attribute__((cold)) void obs_more_span(enum obs_event event, uint16_t file,
+						    uint64_t start, long result, uint64_t a,
+						    uint64_t b, uint64_t c);
+
+/* For what belongs to another file than the thread's context says. */
+static inline void obs_count_file(enum obs_event event, uint16_t file, uint64_t a, uint64_t b,
+				  uint64_t c)
+{
+	if (obs_step(event))
+		obs_more_of(event, file, a, b, c);
+}
+
+static inline void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long result,
+				 uint64_t a, uint64_t b, uint64_t c)
+{
+	if (obs_step(event))
+		obs_more_span(event, file, start, result, a, b, c);
+}
+
+/* It is counted, and nobody needs to know more. */
+static inline void obs_add(enum obs_event event)
+{
+	if (obs_step(event))
+		obs_more(event);
+}
+
+static inline void obs_count(enum obs_event event, uint64_t a, uint64_t b, uint64_t c)
+{
+	obs_count_file(event, 0, a, b, c);
+}
+
+/* One that took a time, or failed (-errno); what is 0 or above is no failure. */
+static inline void obs_span(enum obs_event event, uint64_t start, long result, uint64_t a,
+			    uint64_t b, uint64_t c)
+{
+	obs_span_file(event, 0, start, result, a, b, c);
+}
+
+uint64_t obs_counter(enum obs_event event);
 
 /* Numbers of a process's VMs and files, from 1; they stay at the highest there is. */
 enum obs_numbered { OBS_NUMBER_VM, OBS_NUMBER_FILE, OBS_NR_NUMBERED };

@@ -13,7 +13,7 @@
 
 #include "obs/record.h"
 
-extern volatile uint16_t obs_probes_wanted;
+extern __attribute__((visibility("hidden"))) volatile uint16_t obs_probes_wanted;
 
 struct obs_told;
 void obs_probe(const struct obs_told *t);

@@ -28,7 +28,7 @@
 	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")        \
 	KIND(EXIT, "exit", "reason", "b", "c")                           \
 	KIND(REQUEST, "request", "request", "argument", "value")         \
-	KIND(RUN_ENTER, "run enter", "immediate exit", "", "")           \
+	KIND(RUN_ENTER, "run enter", "immediate exit", "answers", "")    \
 	KIND(RUN_EXIT, "run exit", "reason", "gpa", "detail")            \
 	KIND(VM_CONVERT, "convert by gfn", "gpa", "size", "attributes")  \
 	KIND(HOST_FAULT, "host fault", "address", "code", "")            \
@@ -37,7 +37,7 @@
 	KIND(DISCARD, "discard", "address", "size", "call")              \
 	KIND(PIN, "pin", "offset", "size", "")                           \
 	KIND(UNPIN, "unpin", "offset", "size", "")                       \
-	KIND(INJECT, "inject", "point", "rule", "")                      \
+	KIND(INJECT, "inject", "point", "line", "address")               \
 	KIND(VM_MADE, "vm made", "type", "vm", "")                       \
 	KIND(VM_GONE, "vm gone", "type", "vm", "")                       \
 	KIND(VCPU_MADE, "vcpu made", "id", "vm", "")                     \
@@ -45,8 +45,12 @@
 	KIND(FILE_MADE, "file made", "size", "flags", "")                \
 	KIND(FILE_GONE, "file gone", "size", "", "")                     \
 	KIND(REFUSAL, "refusal", "number", "", "")                       \
-	KIND(PROCESS_MADE, "process made", "pid", "parent", "")          \
-	KIND(PROCESS_GONE, "process gone", "pid", "", "")
+	KIND(PROCESS_MADE, "process made", "pid", "parent", "closer")    \
+	KIND(PROCESS_GONE, "process gone", "pid", "", "")                \
+	KIND(ASKED, "conversion asked", "address", "size", "attributes") \
+	KIND(GUEST_ASKED, "guest asked", "gpa", "pages", "flags")        \
+	KIND(CLOSED, "closed", "type", "number", "vm")                   \
+	KIND(LEFT, "left behind", "gpa", "size", "state")
 
 enum obs_event {
 #define OBS_KIND_ID(id, name, a, b, c) OBS_##id,
@@ -54,6 +58,22 @@ enum obs_event {
 #undef OBS_KIND_ID
 		OBS_NR_EVENTS
 };
+
+/*
+ * Those that are told only to who looks closer (obs_looks_closer()):
+ *	ASKED		each conversion as the program has asked for it, with its result; address: gpa, or with a file its
+ *			offset. One that failed is told to anybody.
+ *	GUEST_ASKED	KVM_EXIT_HYPERCALL for KVM_HC_MAP_GPA_RANGE
+ *	CLOSED		the process has no descriptor of this one any more; type: enum kvm_object_type
+ *	LEFT		pages that have memory where their attribute does not look for it. state: 4: private, and memory is
+ *			in the program's mapping; 0: shared, and it is in the guest_memfd; OBS_LEFT_AT_END: before the
+ *			VM, the file or the process ends; else: a vCPU is entered after a conversion
+ */
+#define OBS_LEFT_PRIVATE 4u
+#define OBS_LEFT_AT_END 0x100u
+/* RUN_ENTER: what KVM_RUN answers the guest on entry, a hypercall: bit 0; the answer is not 0: bit 1. */
+#define OBS_ANSWERS_CALL 1u
+#define OBS_ANSWERS_NO 2u
 
 /* DISCARD: which call of the program it was. */
 enum obs_discard { OBS_DISCARD_MADVISE, OBS_DISCARD_MUNMAP, OBS_DISCARD_MMAP, OBS_DISCARD_PUNCH };

@@ -16,11 +16,14 @@
  *
  * The ring has many writers and one reader. Neither waits for the other:
  *
- *	write	number n = head, if n - tail < size: head = n + 1 (one compare and exchange), fill the place n mod size,
- *		store n + 1 in its sequence. No room: lost + 1.
- *	read	at tail: is the sequence tail + 1? then copy, and tail + 1.
+ *	write	number n = head, if n - tail < size: head = n + 1 (one compare and exchange); take the place n mod size
+ *		(its sequence becomes n + 2, by compare and exchange), fill it, store n + 1 in its sequence.
+ *		No room: lost + 1.
+ *	read	at tail: is the sequence tail + 1? then copy, and tail + 1. A place that stays as it is for long, and
+ *		one that was taken for an earlier number, is left, and its number is lost.
  *
- * So a place has one owner at a time: a writer from head to sequence, then the reader until tail.
+ * So a place has one owner at a time: a writer while it is taken, else the reader. One that was left is free again when
+ * its writer, who was stopped and not dead, has filled it.
  */
 #ifndef GMEM_OBS_REGION_H
 #define GMEM_OBS_REGION_H
@@ -95,6 +98,7 @@ struct obs_region {
 	uint32_t nr_kinds, nr_lanes, nr_buckets, record_size;	 /* as the observer was built */
 	uint32_t wants_records; /* 0: nobody reads the ring; there are counters, and the snapshot */
 	uint32_t injects;	/* the injection has rules */
+	uint32_t looks_closer;	/* what costs more is told, too (record.h) */
 	_Alignas(64) _Atomic uint32_t nr_processes;
 	_Atomic uint32_t nr_modules;
 	_Atomic uint32_t next_lane;
@@ -126,6 +130,33 @@ static inline struct obs_lane *obs_lane_at(const struct obs_region *r, uint32_t 
 static inline struct obs_record *obs_record_at(const struct obs_region *r, uint64_t n)
 {
 	return (struct obs_record *)obs_region_at(r, r->ring.offset) + (n & (r->ring.nr - 1));
+}
+
+/* What a place's sequence is while it is written for number n, and then. */
+static inline uint32_t obs_sequence_taken(uint64_t n)
+{
+	return (uint32_t)n + 2;
+}
+
+static inline uint32_t obs_sequence_filled(uint64_t n)
+{
+	return (uint32_t)n + 1;
+}
+
+/* May it be taken for n: new (0), or filled for an earlier number? */
+static inline bool obs_place_is_free(uint32_t sequence, uint64_t n, uint64_t nr)
+{
+	uint32_t age = obs_sequence_filled(n) - sequence;
+
+	return !sequence || ((int32_t)age > 0 && !(age & (nr - 1)));
+}
+
+/* Is it still taken for an earlier number than n? */
+static inline bool obs_place_is_stuck(uint32_t sequence, uint64_t n, uint64_t nr)
+{
+	uint32_t age = obs_sequence_taken(n) - sequence;
+
+	return sequence && (int32_t)age > 0 && !(age & (nr - 1));
 }
 
 /* How large one with that many places in the ring (a power of two) is. */

@@ -83,24 +83,9 @@ int obs_refuse_quietly(enum obs_rule rule)
 	return err;
 }
 
-enum obs_request obs_request_begin(enum obs_request request)
+void obs_request_failed(int err)
 {
-	struct os_context *me = os_context();
-	enum obs_request before = me->request;
-
-	me->request = (uint16_t)request;
-	me->result = 0;
-	return before;
-}
-
-long obs_request_end(enum obs_request before, long r)
-{
-	struct os_context *me = os_context();
-
-	if (r < 0 && me->result != r)
-		obs_refuse_as(r == -ENOMEM ? RULE_NO_MEMORY : RULE_PLATFORM, (int)r);
-	me->request = (uint16_t)before;
-	return r;
+	obs_refuse_as(err == -ENOMEM ? RULE_NO_MEMORY : RULE_PLATFORM, err);
 }
 
 struct obs_refusal obs_last_refusal(void)

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "os/context.h"
+
 enum obs_rule {
 	RULE_NONE,
 #define RULE(id, ...) RULE_##id,
@@ -62,9 +64,29 @@ static inline __attribute__((always_inline)) int obs_refuse(enum obs_rule rule)
 int obs_refuse_quietly(enum obs_rule rule);
 
 /* Around a request of the program: refusals in between are this request's. Returns what was on before, for end. */
-enum obs_request obs_request_begin(enum obs_request request);
-/* r: what the request returns. An errno that no rule gave has one of the host's from here on. Returns r. */
-long obs_request_end(enum obs_request before, long r);
+static inline enum obs_request obs_request_begin(enum obs_request request)
+{
+	struct os_context *me = os_context();
+	enum obs_request before = (enum obs_request)me->request;
+
+	me->request = (uint16_t)request;
+	me->result = 0;
+	return before;
+}
+
+/* An errno that no rule gave has one of the host's. */
+__attribute__((cold)) void obs_request_failed(int err);
+
+/* r: what the request returns. Returns r. */
+static inline long obs_request_end(enum obs_request before, long r)
+{
+	struct os_context *me = os_context();
+
+	if (__builtin_expect(r < 0, 0) && me->result != r)
+		obs_request_failed((int)r);
+	me->request = (uint16_t)before;
+	return r;
+}
 
 struct obs_refusal {
 	enum obs_rule rule; /* RULE_NONE: there was none yet */

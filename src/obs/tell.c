@@ -14,7 +14,16 @@ uint32_t obs_own_process(void)
 	return os_racy_load(&own_process);
 }
 
+bool obs_looks_closer(void)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+
+	return r && r->looks_closer;
+}
+
 /* ---- the ring ----------------------------------------------------------------------------- */
+
+#define PREFETCH 4
 
 /* The place is ours until we store its sequence. */
 static inline bool reserve(struct obs_ring *ring, uint64_t *n)
@@ -32,6 +41,24 @@ static inline bool reserve(struct obs_ring *ring, uint64_t *n)
 	return true;
 }
 
+/*
+ * The reader leaves a place whose writer stands still for long, and the place comes to another. So each writer marks
+ * it first, and goes without its record when an earlier one has it still, or a later one has had it. NULL: it does;
+ * the reader counts the number as lost.
+ */
+static inline struct obs_record *take_place(const struct obs_region *r, uint64_t n)
+{
+	struct obs_record *p = obs_record_at(r, n);
+	uint32_t now = __atomic_load_n(&p->sequence, __ATOMIC_ACQUIRE);
+
+	do {
+		if (!obs_place_is_free(now, n, r->ring.nr))
+			return NULL;
+	} while (!__atomic_compare_exchange_n(&p->sequence, &now, obs_sequence_taken(n), false,
+					      __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
+	return p;
+}
+
 static inline int16_t error_of(long result)
 {
 	return result < 0 && result >= INT16_MIN ? (int16_t)result : 0;
@@ -39,7 +66,7 @@ static inline int16_t error_of(long result)
 
 static inline void publish(struct obs_record *place, uint64_t n)
 {
-	__atomic_store_n(&place->sequence, (uint32_t)(n + 1), __ATOMIC_RELEASE);
+	__atomic_store_n(&place->sequence, obs_sequence_filled(n), __ATOMIC_RELEASE);
 }
 
 static inline void put_record(struct obs_region *r, const struct obs_told *t,
@@ -50,7 +77,11 @@ static inline void put_record(struct obs_region *r, const struct obs_told *t,
 
 	if (!reserve(&r->ring, &n))
 		return;
-	p = obs_record_at(r, n);
+	p = take_place(r, n);
+	if (!p)
+		return;
+	/* The ring is larger than caches: who comes next finds the place there. */
+	__builtin_prefetch(obs_record_at(r, n + PREFETCH), 1);
 	p->thread = me->thread;
 	p->time = time;
 	p->ticks = obs_ticks_pack(ticks);
@@ -120,6 +151,8 @@ void obs_tell(const struct obs_told *t)
 
 	if (__builtin_expect(!me->lane, 0))
 		begin_thread(r, me);
+	if (!t->only_counts)
+		me->told = now;
 	if (r->wants_records && !t->only_counts)
 		put_record(r, t, me, t->start ? t->start : now, ticks);
 	add_up(r, t, me->lane - 1, ticks);
@@ -158,7 +191,7 @@ static void enlist(struct obs_region *r, const struct obs_self *self)
 		atomic_store_explicit(&p->state, OBS_STATE_LIVES, memory_order_release);
 	}
 	os_racy_store(&own_process, i);
-	obs_count(OBS_PROCESS_MADE, self->pid, self->parent, 0);
+	obs_count(OBS_PROCESS_MADE, self->pid, self->parent, r->looks_closer);
 }
 
 bool obs_attach(void *region, uint64_t size, const struct obs_self *self)
@@ -190,10 +223,10 @@ void obs_end(void)
 	struct obs_region *r = os_racy_load(&obs_attached);
 	uint32_t i = os_racy_load(&own_process);
 
-	if (!r || i >= OBS_MAX_PROCESSES)
+	if (!r || i >= OBS_MAX_PROCESSES ||
+	    atomic_exchange(&obs_process_at(r, i)->state, OBS_STATE_GONE) == OBS_STATE_GONE)
 		return;
 	obs_count(OBS_PROCESS_GONE, obs_process_at(r, i)->pid, 0, 0);
-	atomic_store(&obs_process_at(r, i)->state, OBS_STATE_GONE);
 }
 
 void obs_detach(void)

@@ -8,12 +8,13 @@
 /* Above all numbers of threads there are. */
 #define FIRST_MADE_UP 0x80000000u
 
-static __thread struct os_context context __attribute__((tls_model("initial-exec")));
+__attribute__((tls_model("initial-exec"))) __thread struct os_context os_own_context;
+
 static _Atomic uint32_t nr_made_up;
 
-struct os_context *os_context(void)
+struct os_context *os_context_called(void)
 {
-	return &context;
+	return &os_own_context;
 }
 
 uint32_t os_thread_number(void)

@@ -8,8 +8,11 @@
 
 #include <stdint.h>
 
+#include "os/sanitize.h"
+
 struct os_context {
 	uint64_t caller; /* where in the program gmem was called from; 0: unknown */
+	uint64_t told;	 /* obs: time stamp counter when its last request began or event was told */
 	uint32_t thread; /* its number in the system; 0: not asked yet */
 	uint32_t lane;	 /* obs: of the counters, + 1; 0: none yet */
 	uint16_t vm, vcpu, file;
@@ -18,7 +21,15 @@ struct os_context {
 	uint16_t request; /* obs: which request of the program is on; 0: none */
 };
 
-struct os_context *os_context(void);
+extern __attribute__((visibility("hidden"),
+		      tls_model("initial-exec"))) __thread struct os_context os_own_context;
+struct os_context *os_context_called(void);
+
+static inline struct os_context *os_context(void)
+{
+	/* The simulator's threads are one to the system: what they do here it must not take for a race. */
+	return OS_TSAN ? os_context_called() : &os_own_context;
+}
 /* The number of this thread; when the process has filtered its system calls, one of no thread. */
 uint32_t os_thread_number(void);
 

@@ -11,6 +11,8 @@
 
 #define LINE_SIZE 1024
 
+_Atomic bool os_log_everything;
+
 static _Atomic int log_level = OS_LOG_WARN;
 static _Atomic bool log_why;
 static _Atomic int log_fd = 2;
@@ -18,6 +20,7 @@ static _Atomic int log_fd = 2;
 void os_log_set_level(enum os_log_level level)
 {
 	os_racy_store(&log_level, (int)level);
+	os_racy_store(&os_log_everything, level == OS_LOG_DEBUG);
 }
 
 bool os_log_enabled(enum os_log_level level)

@@ -8,7 +8,7 @@
 /* How many records are taken at once: their places are free again after that. */
 #define NR_COPY 4096u
 /* A writer that was killed between taking a place and filling it does not come back. One that stands still for
- * longer than this (stopped, swapped out) is taken for one. */
+ * longer than this (stopped, swapped out) is taken for one; its event is lost, and it harms no other (region.h). */
 #define GIVE_UP_NS 2000000000ull
 
 int see_drain_begin(struct obs_region *r, struct see_drain *d)
@@ -65,7 +65,10 @@ static size_t take(struct see_drain *d, uint64_t tail, uint64_t head)
 /* Nothing is complete at tail, and somebody has taken that place. Is it to be left? */
 static bool give_up(struct see_drain *d, uint64_t tail, uint64_t now_ns, bool final)
 {
-	if (final)
+	const struct obs_record *place = obs_record_at(d->r, tail);
+
+	if (final || obs_place_is_stuck(__atomic_load_n(&place->sequence, __ATOMIC_ACQUIRE), tail,
+					d->r->ring.nr))
 		return true;
 	if (d->stuck_at != tail + 1) {
 		d->stuck_at = tail + 1;

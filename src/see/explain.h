@@ -32,6 +32,7 @@ struct explain_table {
 /* In the order in which they are told; the rules come first. */
 extern const struct explain_table *const explain_tables[]; /* ends with NULL */
 extern const struct explain_table explain_rules;
+extern const struct explain_table explain_lint; /* lint_table.c */
 
 enum explain_copy { EXPLAIN_NONE, EXPLAIN_IN, EXPLAIN_OUT, EXPLAIN_INOUT };
 

@@ -16,7 +16,7 @@ const struct explain_table explain_rules = {
 	.nr = sizeof(rules) / sizeof(rules[0]),
 };
 
-const struct explain_table *const explain_tables[] = { &explain_rules, NULL };
+const struct explain_table *const explain_tables[] = { &explain_rules, &explain_lint, NULL };
 
 const struct explain_request explain_requests[] = {
 #define REQUEST(name, of, copy, what) { #name, of, what, EXPLAIN_##copy },

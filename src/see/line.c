@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gmem/uapi.h"
+#include "see/inject.h"
 #include "see/names.h"
 #include "see/view.h"
 
@@ -99,6 +100,13 @@ static void put_plain(struct line *l, const struct obs_record *r)
 	}
 }
 
+static void put_inject(struct line *l, const struct obs_record *r)
+{
+	const char *point = see_inject_point((unsigned int)r->a);
+
+	put(l, "%s by line %llu at 0x%llx", point ? point : "?", (u64)r->b, (u64)r->c);
+}
+
 void see_details(const struct obs_record *r, char *text, size_t size)
 {
 	struct line l = { .text = text, .size = size };
@@ -133,6 +141,9 @@ void see_details(const struct obs_record *r, char *text, size_t size)
 		break;
 	case OBS_GUEST_FAULT:
 		put_fault(&l, r);
+		break;
+	case OBS_INJECT:
+		put_inject(&l, r);
 		break;
 	case OBS_REFUSAL:
 		if (see_rule(r->rule))

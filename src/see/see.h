@@ -53,6 +53,7 @@ struct see_sink {
 	const char *name;
 	void *own;
 	bool wants_records;
+	bool looks_closer; /* wants what costs more to find out, too */
 	int (*records)(void *own, const struct obs_region *r, const struct obs_record *records,
 		       size_t nr);
 	/* So many are missing before the next records. */

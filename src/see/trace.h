@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "obs/account.h"
 #include "see/see.h"
 
 #define TRACE_MAGIC 0x0a65636172746d67ull /* "gmtrace\n" */
@@ -36,6 +37,7 @@ enum trace_chunk_kind {
 	TRACE_MODULE,	   /* struct trace_module */
 	TRACE_END,	   /* struct trace_end */
 	TRACE_INFO,	   /* text: KEY=VALUE lines */
+	TRACE_SNAPSHOT, /* struct trace_snapshot_head, an account_snapshot up to its tables, its rows */
 };
 
 #define TRACE_MAX_CHUNK (1u << 24)
@@ -69,6 +71,26 @@ struct trace_end {
 	uint64_t nr_records, nr_lost;
 };
 
+/* What the guests' memory was, in one process: obs/account.h. It stands behind the records that were drained before it
+ * was read, which may be of a later time. */
+struct trace_snapshot_head {
+	uint32_t place, version; /* of the process in the table; ACCOUNT_VERSION */
+};
+
+/* What comes before the tables, and the whole of it with as many rows as it has. */
+#define TRACE_SNAPSHOT_FIXED offsetof(struct account_snapshot, vms)
+static inline size_t trace_snapshot_size(const struct account_snapshot *s)
+{
+	return TRACE_SNAPSHOT_FIXED + s->nr_vms * sizeof(s->vms[0]) +
+	       s->nr_vcpus * sizeof(s->vcpus[0]) + s->nr_slots * sizeof(s->slots[0]) +
+	       s->nr_files * sizeof(s->files[0]) + s->nr_runs * sizeof(s->runs[0]);
+}
+
+struct trace_snapshot {
+	uint32_t place;
+	const struct account_snapshot *is; /* good until the next item */
+};
+
 /* FNV-1a of 64 bit words: kind and size (in the upper half), then the data, the last word filled up with zeros. */
 uint64_t trace_checksum(uint32_t kind, const void *data, uint32_t size);
 
@@ -97,6 +119,7 @@ struct trace_item {
 		struct trace_process process;
 		struct trace_module module;
 		struct trace_end end;
+		struct trace_snapshot snapshot;
 	};
 };
 
@@ -107,6 +130,8 @@ int trace_reader_of(const void *data, uint64_t size, struct trace_reader **out);
 const struct see_clock *trace_reader_clock(const struct trace_reader *t);
 /* 1: there is one; 0: that was all; -EPROTO: damaged or cut here, and what came before was good. */
 int trace_reader_next(struct trace_reader *t, struct trace_item *item);
+/* How many of its bytes are read; of: how many there are. */
+uint64_t trace_reader_done(const struct trace_reader *t, uint64_t *of);
 /* Why it returned -EPROTO: one sentence. */
 const char *trace_reader_problem(const struct trace_reader *t);
 void trace_reader_close(struct trace_reader *t);

@@ -24,6 +24,7 @@ struct trace_reader {
 	uint64_t next_record, end_records;
 	bool has_ended;
 	uint64_t nr_records, nr_lost;
+	struct account_snapshot *snapshot; /* made when there is one */
 	char problem[160];
 };
 
@@ -36,6 +37,12 @@ __attribute__((format(printf, 2, 3))) static int bad(struct trace_reader *t, con
 	va_end(args);
 	t->has_ended = true;
 	return -EPROTO;
+}
+
+uint64_t trace_reader_done(const struct trace_reader *t, uint64_t *of)
+{
+	*of = t->size;
+	return t->next_record < t->end_records ? t->next_record : t->at;
 }
 
 const char *trace_reader_problem(const struct trace_reader *t)
@@ -124,6 +131,7 @@ void trace_reader_close(struct trace_reader *t)
 		return;
 	if (t->is_mapped && t->size)
 		munmap((void *)(uintptr_t)t->data, t->size);
+	free(t->snapshot);
 	free(t);
 }
 
@@ -186,6 +194,51 @@ static int judge_end(struct trace_reader *t, const struct trace_end *end)
 	return 1;
 }
 
+/* ---- snapshots ----------------------------------------------------------------------------------- */
+
+static bool has_room(const struct account_snapshot *s)
+{
+	return s->nr_vms <= ACCOUNT_NR_VMS && s->nr_vcpus <= ACCOUNT_NR_VCPUS &&
+	       s->nr_slots <= ACCOUNT_NR_SLOTS && s->nr_files <= ACCOUNT_NR_FILES &&
+	       s->nr_runs <= ACCOUNT_NR_RUNS;
+}
+
+static const unsigned char *take_rows(void *rows, size_t size, const unsigned char *from)
+{
+	memcpy(rows, from, size);
+	return from + size;
+}
+
+static int use_snapshot(struct trace_reader *t, const struct trace_chunk *c, uint64_t data,
+			struct trace_item *item)
+{
+	const unsigned char *from = t->data + data;
+	struct trace_snapshot_head head;
+	struct account_snapshot *s;
+
+	if (c->size < sizeof(head) + TRACE_SNAPSHOT_FIXED)
+		return bad(t, "the snapshot at byte %llu is not whole", (unsigned long long)data);
+	from = take_rows(&head, sizeof(head), from);
+	if (head.version != ACCOUNT_VERSION)
+		return 0;
+	if (!t->snapshot)
+		t->snapshot = malloc(sizeof(*t->snapshot));
+	s = t->snapshot;
+	if (!s)
+		return bad(t, "there is no memory for a snapshot");
+	from = take_rows(s, TRACE_SNAPSHOT_FIXED, from);
+	if (!has_room(s) || c->size != sizeof(head) + trace_snapshot_size(s))
+		return bad(t, "the snapshot at byte %llu has the wrong size",
+			   (unsigned long long)data);
+	from = take_rows(s->vms, s->nr_vms * sizeof(s->vms[0]), from);
+	from = take_rows(s->vcpus, s->nr_vcpus * sizeof(s->vcpus[0]), from);
+	from = take_rows(s->slots, s->nr_slots * sizeof(s->slots[0]), from);
+	from = take_rows(s->files, s->nr_files * sizeof(s->files[0]), from);
+	take_rows(s->runs, s->nr_runs * sizeof(s->runs[0]), from);
+	item->snapshot = (struct trace_snapshot){ .place = head.place, .is = s };
+	return 1;
+}
+
 static int use_chunk(struct trace_reader *t, const struct trace_chunk *c, uint64_t data,
 		     struct trace_item *item)
 {
@@ -200,6 +253,8 @@ static int use_chunk(struct trace_reader *t, const struct trace_chunk *c, uint64
 		t->end_records = data + c->size;
 		return next_record(t, item);
 	}
+	if (c->kind == TRACE_SNAPSHOT)
+		return use_snapshot(t, c, data, item);
 	if (!size)
 		return 0; /* of a later gmem: whoever does not know it leaves it out */
 	if (c->size != size)

@@ -14,7 +14,19 @@ struct trace_writer {
 	int err; /* the first write that failed; nothing is written after it */
 	uint32_t nr_processes, nr_modules;
 	struct trace_totals totals;
+	struct last_snapshot {
+		uint64_t number, checksum, time_ns;
+	} last[ACCOUNT_NR_AREAS];
+	uint64_t snapshot_bytes;
+	bool is_last; /* what comes now is wanted in any case */
+	/* What was read of an area, and the chunk that is made of it; made when they are needed. */
+	struct account_snapshot *read;
+	unsigned char *chunk;
 };
+
+/* Snapshots may have that much of the file, and as much as the records have. */
+#define SNAPSHOT_BYTES (64ull << 20)
+#define SNAPSHOT_NS 10000000ull
 
 uint64_t trace_checksum(uint32_t kind, const void *data, uint32_t size)
 {
@@ -111,6 +123,103 @@ static void put_tables(struct trace_writer *w, const struct obs_region *r)
 	}
 }
 
+/* ---- snapshots ---------------------------------------------------------------------------------- */
+
+static unsigned char *add(unsigned char *to, const void *rows, size_t size)
+{
+	memcpy(to, rows, size);
+	return to + size;
+}
+
+static size_t pack(uint32_t place, const struct account_snapshot *s, unsigned char *chunk)
+{
+	struct trace_snapshot_head head = { .place = place, .version = ACCOUNT_VERSION };
+	unsigned char *to = add(chunk, &head, sizeof(head));
+
+	to = add(to, s, TRACE_SNAPSHOT_FIXED);
+	to = add(to, s->vms, s->nr_vms * sizeof(s->vms[0]));
+	to = add(to, s->vcpus, s->nr_vcpus * sizeof(s->vcpus[0]));
+	to = add(to, s->slots, s->nr_slots * sizeof(s->slots[0]));
+	to = add(to, s->files, s->nr_files * sizeof(s->files[0]));
+	return (size_t)(add(to, s->runs, s->nr_runs * sizeof(s->runs[0])) - chunk);
+}
+
+/* The more there are the fewer are taken. */
+static bool is_due(const struct trace_writer *w, const struct last_snapshot *last)
+{
+	uint64_t pause = SNAPSHOT_NS + SNAPSHOT_NS * 100 * w->snapshot_bytes / SNAPSHOT_BYTES;
+
+	return w->read->number + 1 > last->number &&
+	       (w->is_last || !last->number || w->read->time_ns >= last->time_ns + pause);
+}
+
+static void put_snapshot(struct trace_writer *w, uint32_t place, struct last_snapshot *last)
+{
+	const size_t fixed = sizeof(struct trace_snapshot_head) + TRACE_SNAPSHOT_FIXED;
+	uint64_t checksum;
+	size_t size;
+
+	if (!is_due(w, last))
+		return;
+	size = pack(place, w->read, w->chunk);
+	checksum = trace_checksum(w->read->flags, w->chunk + fixed, (uint32_t)(size - fixed));
+	last->number = w->read->number + 1;
+	last->time_ns = w->read->time_ns;
+	if (checksum == last->checksum)
+		return;
+	last->checksum = checksum;
+	w->snapshot_bytes += size;
+	put(w, TRACE_SNAPSHOT, w->chunk, size);
+}
+
+/* The older one may be all that is left of a VM that has just gone. */
+static void put_area(struct trace_writer *w, const struct account_area *a,
+		     struct last_snapshot *last)
+{
+	uint32_t owner = atomic_load(&a->owner);
+
+	if (!owner)
+		return;
+	if (obs_account_read_older(a, w->read))
+		put_snapshot(w, owner - 1, last);
+	if (obs_account_read(a, w->read))
+		put_snapshot(w, owner - 1, last);
+}
+
+/* Has it published since? Looked at without care: it is seen next time. */
+static bool has_news(const struct account_area *a, const struct last_snapshot *last)
+{
+	uint32_t latest = atomic_load(&a->latest);
+
+	return (latest == 1 || latest == 2) && a->snapshots[latest - 1].number + 1 > last->number;
+}
+
+static bool has_room(struct trace_writer *w)
+{
+	if (!w->read)
+		w->read = malloc(sizeof(*w->read));
+	if (!w->chunk)
+		w->chunk = malloc(sizeof(struct trace_snapshot_head) + sizeof(*w->read));
+	return w->read && w->chunk;
+}
+
+/* What did not change since the last time is not written again. */
+static int on_snapshot(void *own, const struct obs_region *r)
+{
+	struct trace_writer *w = own;
+
+	uint64_t most = SNAPSHOT_BYTES + w->totals.nr_records * sizeof(struct obs_record);
+
+	put_tables(w, r);
+	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS && has_room(w); i++) {
+		const struct account_area *a = account_area_at(r, i);
+
+		if (has_news(a, &w->last[i]) && (w->is_last || w->snapshot_bytes < most))
+			put_area(w, a, &w->last[i]);
+	}
+	return w->err;
+}
+
 /* ---- the sink ----------------------------------------------------------------------------------- */
 
 static int on_records(void *own, const struct obs_region *r, const struct obs_record *records,
@@ -120,7 +229,9 @@ static int on_records(void *own, const struct obs_region *r, const struct obs_re
 
 	put_tables(w, r);
 	w->totals.nr_records += nr;
-	return put(w, TRACE_RECORDS, records, nr * sizeof(*records));
+	if (put(w, TRACE_RECORDS, records, nr * sizeof(*records)))
+		return w->err;
+	return on_snapshot(w, r);
 }
 
 static int on_lost(void *own, const struct obs_region *r, uint64_t nr)
@@ -141,7 +252,8 @@ static int on_end(void *own, const struct obs_region *r, int status)
 		.nr_lost = w->totals.nr_lost,
 	};
 
-	put_tables(w, r);
+	w->is_last = true;
+	on_snapshot(w, r);
 	return put(w, TRACE_END, &end, sizeof(end));
 }
 
@@ -177,6 +289,7 @@ int trace_writer_open(const char *path, const struct obs_region *r, struct trace
 		.wants_records = true,
 		.records = on_records,
 		.lost = on_lost,
+		.snapshot = on_snapshot,
 		.end = on_end,
 	};
 	if (!w->err && !put_header(w, r)) {
@@ -198,6 +311,8 @@ struct trace_totals trace_writer_close(struct trace_writer *w)
 	totals.err = w->err;
 	if (w->fd >= 0 && close(w->fd) && !totals.err)
 		totals.err = -errno;
+	free(w->read);
+	free(w->chunk);
 	free(w);
 	return totals;
 }

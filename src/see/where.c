@@ -102,6 +102,40 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+/* As people write it: "/a/b/../c/./d" is "/a/c/d". */
+static void tidy(char *path)
+{
+	char *to = path;
+
+	for (char *at = path; *at;) {
+		size_t len = strcspn(at + 1, "/") + 1;
+
+		if (len == 3 && !memcmp(at, "/..", 3)) {
+			while (to > path && *--to != '/')
+				;
+		} else if (!(len == 2 && !memcmp(at, "/.", 2)) && len > 1) {
+			memmove(to, at, len);
+			to += len;
+		}
+		at += len;
+	}
+	*to = '\0';
+}
+
+/* What the compiler was given is often relative to where it ran. */
+static char *source_of(Dwfl_Line *line, const char *name)
+{
+	const char *folder = name && *name != '/' ? dwfl_line_comp_dir(line) : NULL;
+	char *path = NULL;
+
+	if (!folder || *folder != '/')
+		return copy(name);
+	if (asprintf(&path, "%s/%s", folder, name) < 0)
+		return NULL;
+	tidy(path);
+	return path;
+}
+
 static void ask_module(const struct module *m, uint64_t address, struct see_where *w)
 {
 	Dwfl_Line *line = dwfl_module_getsrc(m->mod, address);
@@ -111,7 +145,7 @@ static void ask_module(const struct module *m, uint64_t address, struct see_wher
 	int number = 0;
 
 	if (line) {
-		w->file = copy(dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL));
+		w->file = source_of(line, dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL));
 		w->line = (unsigned int)number;
 	}
 	w->function = copy(name);

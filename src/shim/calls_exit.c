@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The orderly ends of a process: what its memory is like is looked at once more, for who observes. */
+/* The orderly ends of a process: what its memory is like is looked at once more, for who observes, and that it ends. */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "kvm/account.h"
+#include "obs/obs.h"
 #include "shim/calls.h"
 #include "shim/shim.h"
 
 void calls_before_exit(void)
 {
 	/* The end of a vfork child is not its parent's, whose memory it uses. */
-	if (!account_is_on() || shim_is_vfork_child())
+	if (!obs_on() || shim_is_vfork_child())
 		return;
 	shim_enter();
 	account_last();
+	obs_end();
 	shim_leave();
 }
 

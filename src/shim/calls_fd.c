@@ -384,11 +384,20 @@ static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint
 	return os_sys3(SYS_ioctl, fd, cmd, arg);
 }
 
-static __attribute__((noinline)) long ioctl_ours(int fd, unsigned int cmd, uint64_t arg)
+/* caller 0: it is known. */
+static void note(uint64_t caller)
+{
+	if (caller && obs_on())
+		observe_note_caller(caller);
+}
+
+static __attribute__((noinline)) long ioctl_ours(int fd, unsigned int cmd, uint64_t arg,
+						 uint64_t caller)
 {
 	struct handle *h;
 	long ret;
 
+	note(caller);
 	if (__builtin_expect(atomic_load_explicit(&handle_nr_waiting, memory_order_relaxed), 0))
 		handle_look_again();
 	if (cmd == KVM_RUN && try_run(fd, arg, &ret))
@@ -401,22 +410,27 @@ static __attribute__((noinline)) long ioctl_ours(int fd, unsigned int cmd, uint6
 	return ours_end_raw(h, op_ioctl(h, fd, cmd, arg));
 }
 
+static __attribute__((noinline)) long ioctl_of_kind(int fd, unsigned int cmd, uint64_t arg,
+						    uint64_t caller)
+{
+	note(caller);
+	return ioctl_noted(fd, cmd, arg);
+}
+
 /* Of other descriptors this is in the way of every ioctl() there is. */
-long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
+static inline __attribute__((always_inline)) long ioctl_from(int fd, unsigned int cmd, uint64_t arg,
+							     uint64_t caller)
 {
 	if (__builtin_expect(fdtable_peek(fd) != NULL, 0))
-		return ioctl_ours(fd, cmd, arg);
+		return ioctl_ours(fd, cmd, arg, caller);
 	if (__builtin_expect(is_noted_kind(cmd), 0))
-		return ioctl_noted(fd, cmd, arg);
+		return ioctl_of_kind(fd, cmd, arg, caller);
 	return os_sys3(SYS_ioctl, fd, cmd, arg);
 }
 
-/* Apart: the way of other descriptors' requests is short. */
-static __attribute__((noinline, cold)) int ioctl_observed(int fd, unsigned int cmd, uint64_t arg,
-							  uint64_t caller)
+long calls_ioctl(int fd, unsigned int cmd, uint64_t arg)
 {
-	observe_note_caller(caller);
-	return (int)shim_return(calls_ioctl(fd, cmd, arg));
+	return ioctl_from(fd, cmd, arg, 0);
 }
 
 SHIM_EXPORT int ioctl(int fd, unsigned long cmd, ...)
@@ -427,8 +441,6 @@ SHIM_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	va_start(args, cmd);
 	arg = va_arg(args, void *);
 	va_end(args);
-	if (obs_on())
-		return ioctl_observed(fd, (unsigned int)cmd, (uintptr_t)arg,
-				      (uintptr_t)__builtin_return_address(0));
-	return (int)shim_return(calls_ioctl(fd, (unsigned int)cmd, (uintptr_t)arg));
+	return (int)shim_return(ioctl_from(fd, (unsigned int)cmd, (uintptr_t)arg,
+					   (uintptr_t)__builtin_return_address(0)));
 }

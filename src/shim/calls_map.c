@@ -102,23 +102,23 @@ long calls_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint6
 	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
 
-static __attribute__((noinline, cold)) long mmap_observed(uint64_t addr, uint64_t size, int prot,
-							  int flags, int fd, uint64_t offset)
+/* It may be ours, or over what a guest uses. */
+static __attribute__((noinline)) void *mmap_noted(uint64_t addr, uint64_t size, int prot, int flags,
+						  int fd, uint64_t offset, uint64_t caller)
 {
-	return calls_mmap(addr, size, prot, flags, fd, offset);
+	if (obs_on())
+		observe_note_caller(caller);
+	return (void *)shim_return(calls_mmap(addr, size, prot, flags, fd, offset));
 }
 
-/* Of a mapping that is not observed nothing is kept over the call. */
 static inline __attribute__((always_inline)) void *map_from(uint64_t caller, void *addr,
 							    size_t size, int prot, int flags,
 							    int fd, uint64_t offset)
 {
-	if (obs_on()) {
-		observe_note_caller(caller);
-		return (void *)shim_return(
-			mmap_observed((uintptr_t)addr, size, prot, flags, fd, offset));
-	}
-	return (void *)shim_return(calls_mmap((uintptr_t)addr, size, prot, flags, fd, offset));
+	if (!(flags & MAP_ANONYMOUS) || ((flags & MAP_FIXED) && change_anybody()))
+		return mmap_noted((uintptr_t)addr, size, prot, flags, fd, offset, caller);
+	return (void *)shim_return(
+		os_sys6(SYS_mmap, (uintptr_t)addr, size, prot, flags, fd, offset));
 }
 
 SHIM_EXPORT void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
@@ -135,14 +135,11 @@ SHIM_EXPORT void *mmap64(void *addr, size_t size, int prot, int flags, int fd, o
 
 /* ---- munmap, mremap ---------------------------------------------------------------------- */
 
-long calls_munmap(uint64_t addr, uint64_t size)
+static __attribute__((noinline)) long munmap_told(uint64_t addr, uint64_t size)
 {
 	struct change c;
-	long ret;
+	long ret = change_begin(&c, addr, size, true);
 
-	if (!change_anybody())
-		return os_sys2(SYS_munmap, addr, size);
-	ret = change_begin(&c, addr, size, true);
 	if (ret == 0 && c.meets && is_page_range(addr, size))
 		ret = host_map_munmap(kvm_host_map(), addr, os_page_up(size));
 	else if (ret == 0)
@@ -152,19 +149,23 @@ long calls_munmap(uint64_t addr, uint64_t size)
 	return change_end(&c, ret);
 }
 
-static __attribute__((noinline, cold)) int munmap_observed(uint64_t addr, uint64_t size,
-							   uint64_t caller)
+long calls_munmap(uint64_t addr, uint64_t size)
 {
-	observe_note_caller(caller);
-	return (int)shim_return(calls_munmap(addr, size));
+	return change_anybody() ? munmap_told(addr, size) : os_sys2(SYS_munmap, addr, size);
+}
+
+static __attribute__((noinline)) int munmap_noted(uint64_t addr, uint64_t size, uint64_t caller)
+{
+	if (obs_on())
+		observe_note_caller(caller);
+	return (int)shim_return(munmap_told(addr, size));
 }
 
 SHIM_EXPORT int munmap(void *addr, size_t size)
 {
-	if (obs_on())
-		return munmap_observed((uintptr_t)addr, size,
-				       (uintptr_t)__builtin_return_address(0));
-	return (int)shim_return(calls_munmap((uintptr_t)addr, size));
+	if (change_anybody())
+		return munmap_noted((uintptr_t)addr, size, (uintptr_t)__builtin_return_address(0));
+	return (int)shim_return(os_sys2(SYS_munmap, (uintptr_t)addr, size));
 }
 
 /* One change over all that may be hit: they cannot be nested. An old size of 0 asks for a second

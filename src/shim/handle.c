@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "map/host_file.h"
+#include "obs/obs.h"
 #include "os/os.h"
 #include "os/paths.h"
 #include "os/peer.h"
@@ -424,6 +425,8 @@ void handle_number_gone(struct handle *h)
 {
 	if (atomic_fetch_sub(&h->numbers, 1) > 1)
 		return;
+	if (h->object && obs_looks_closer())
+		kvm_tell_closed(h->object);
 	if (h->elsewhere || h->watch_fd < 0)
 		closed_everywhere(h);
 	else if (write_lock(h->watch_fd, F_OFD_SETLK) == 0)

@@ -13,6 +13,7 @@
 
 #include "kvm/account.h"
 #include "obs/attach.h"
+#include "obs/inject.h"
 #include "obs/region.h"
 #include "os/os.h"
 #include "os/spare.h"
@@ -50,6 +51,14 @@ static int map_region(const char *path, void **region, uint64_t *size)
 	return err;
 }
 
+/* A fault for each page of the ring is more than all else that a record costs. */
+static void fill_ring(const struct obs_region *r)
+{
+	if (r->wants_records)
+		os_populate(obs_region_at(r, r->ring.offset),
+			    r->ring.nr * sizeof(struct obs_record), true);
+}
+
 void observe_init(void)
 {
 	const char *path = getenv("GMEM_OBS");
@@ -70,6 +79,9 @@ void observe_init(void)
 		os_log(OS_LOG_WARN, "process %u is not observed: the gmem that observes is another",
 		       me.pid);
 		os_unmap(region, size);
+	} else {
+		obs_inject_begin(region);
+		fill_ring(region);
 	}
 }
 

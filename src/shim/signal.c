@@ -170,7 +170,7 @@ static bool is_worth_another_try(uint64_t addr)
 static bool fault_in_window(int signo, siginfo_t *info, const ucontext_t *uc)
 {
 	uint64_t addr = (uintptr_t)info->si_addr;
-	bool again = false;
+	bool again = false, is_bad;
 
 	if (signo != SIGBUS || !change_map_any() || os_signals_begun())
 		return false;
@@ -179,10 +179,11 @@ static bool fault_in_window(int signo, siginfo_t *info, const ucontext_t *uc)
 	shim_enter();
 	if (host_map_is_window(kvm_host_map(), addr)) {
 		again = is_worth_another_try(addr);
-		info->si_code = BUS_ADRERR;
-		info->si_addr_lsb = 0;
+		is_bad = !again && host_map_is_bad(kvm_host_map(), addr);
+		info->si_code = is_bad ? BUS_MCEERR_AR : BUS_ADRERR;
+		info->si_addr_lsb = is_bad ? OS_PAGE_SHIFT : 0;
 		if (!again && obs_on())
-			observe_host_fault(addr, BUS_ADRERR,
+			observe_host_fault(addr, info->si_code,
 					   (uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
 	}
 	shim_leave();

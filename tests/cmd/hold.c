@@ -4,6 +4,8 @@
  * a line; each is answered by a line.
  *
  *	states	64 pages at 4 GiB, each in state number (page * 5) % 8: private 4, in the file 2, in the program 1
+ *	leak	16 MiB at 0 of a guest whose bounce buffers leak: what was shared once stays in the program, what
+ *		was private in the file
  *	pin	3 pages of an in-place file (profile in-place) are in a pipe, by vmsplice
  *	twice	a second VM, with two slots, nothing in them
  *	size N	a slot of N GiB at 1 TiB, with a guest_memfd, and a page in every GiB
@@ -124,6 +126,23 @@ static void make_states(void)
 	}
 }
 
+static void make_leak(void)
+{
+	uint64_t nr = 4096;
+	char *memory = map(nr * PAGE);
+	struct kvm_pre_fault_memory f = { .gpa = 0, .size = nr / 2 * PAGE };
+
+	set_slot(vm, 0, 0, nr * PAGE, memory, make_gmem(vm, nr * PAGE, 0));
+	memset(memory, 1, 64 * PAGE);
+	set_private(64 * PAGE, (nr - 64) * PAGE, true);
+	must("KVM_PRE_FAULT_MEMORY", ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &f));
+	for (uint64_t i = 256; i < 3072; i += 192) {
+		set_private(i * PAGE, 40 * PAGE, false);
+		memset(memory + i * PAGE, 1, 28 * PAGE);
+		set_private(i * PAGE, 12 * PAGE, true);
+	}
+}
+
 static void pin(void)
 {
 	int file = make_gmem(vm, NR * PAGE, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
@@ -171,6 +190,8 @@ static void obey(const char *word)
 {
 	if (!strcmp(word, "states"))
 		make_states();
+	else if (!strcmp(word, "leak"))
+		make_leak();
 	else if (!strcmp(word, "pin"))
 		pin();
 	else if (!strncmp(word, "size ", 5))

@@ -308,6 +308,34 @@ static void peaks_and_what_is_gone_go_on(void **state)
 	fixture_end();
 }
 
+/* A look that a punch overtakes may see pages in the file that are in the program only once they are punched. */
+static void what_is_punched_meanwhile_does_not_count_as_held_twice(void **state)
+{
+	int vm = make_vm(KVM_X86_SW_PROTECTED_VM), gmem = make_gmem(vm, NR * PAGE, 0);
+	char *memory = map_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	assert_int_equal(set_slot(vm, 0, KVM_MEM_GUEST_MEMFD, GPA, NR * PAGE, memory, gmem, 0), 0);
+	memset(memory, 1, 5 * PAGE);
+	for (uint32_t i = 0; i < 5; i++)
+		touch_file(file_of(gmem), i);
+	account_punch_begin(3 * PAGE);
+	look_at(vm);
+	assert_int_equal(account_both(&now.slots[0].now), 5 * PAGE);
+	assert_int_equal(now.slots[0].peak.both, 2 * PAGE);
+	assert_int_equal(now.vms[0].peak.both, 2 * PAGE);
+	account_punch_end(3 * PAGE);
+	account_punch_begin(9 * PAGE);
+	look_at(vm);
+	assert_int_equal(now.slots[0].peak.both, 0);
+	account_punch_end(9 * PAGE);
+	look_at(vm);
+	assert_int_equal(now.slots[0].peak.both, 5 * PAGE);
+	fixture_close(gmem);
+	fixture_close(vm);
+	munmap(memory, NR * PAGE);
+	fixture_end();
+}
+
 static void a_blind_look_asks_for_attributes_alone(void **state)
 {
 	int vm = make_vm(KVM_X86_SW_PROTECTED_VM);
@@ -404,6 +432,7 @@ int main(void)
 		cmocka_unit_test(what_is_punched_unmapped_or_only_allocated_has_nothing),
 		cmocka_unit_test(in_place_all_is_in_the_file),
 		cmocka_unit_test(peaks_and_what_is_gone_go_on),
+		cmocka_unit_test(what_is_punched_meanwhile_does_not_count_as_held_twice),
 		cmocka_unit_test(a_blind_look_asks_for_attributes_alone),
 		cmocka_unit_test(a_list_that_is_full_becomes_coarser),
 		cmocka_unit_test(what_has_no_row_is_counted),

@@ -203,6 +203,46 @@ static void a_place_that_is_never_filled_is_given_up(void **state)
 	assert_int_equal(got.lost, 2);
 }
 
+/* Its place is given up, and it goes on later. */
+static void a_writer_that_was_stopped_harms_no_later_record(void **state)
+{
+	struct obs_record *place;
+	uint64_t n;
+
+	drain_all(0, false);
+	n = atomic_fetch_add(&region->ring.head, 1);
+	place = obs_record_at(region, n);
+	place->sequence = obs_sequence_taken(n);
+	drain_all(1000, false);
+	drain_all(4000000000, false);
+	for (uint64_t i = 0; i < NR_PLACES; i++) {
+		obs_count(OBS_PUNCH, 100, i, 0);
+		drain_all(0, false);
+	}
+	assert_int_equal(place->sequence, obs_sequence_taken(n));
+	assert_int_equal(got.nr, NR_PLACES - 1);
+	assert_int_equal(got.lost, 2);
+	place->sequence = obs_sequence_filled(n);
+	for (uint64_t i = 0; i < NR_PLACES; i++) {
+		obs_count(OBS_PUNCH, 100, i, 0);
+		drain_all(0, false);
+	}
+	assert_int_equal(got.nr, 2 * NR_PLACES - 1);
+	assert_int_equal(got.lost, 2);
+	/* Who was stopped before he took it sees that he is late. */
+	assert_false(obs_place_is_free(place->sequence, n, NR_PLACES));
+}
+
+static void a_process_ends_once(void **state)
+{
+	drain_all(0, false);
+	obs_end();
+	obs_end();
+	drain_all(0, false);
+	assert_int_equal(counter_of(OBS_PROCESS_GONE).nr, 1);
+	assert_int_equal(obs_process_at(region, 0)->state, OBS_STATE_GONE);
+}
+
 static void lengths_are_counted_by_their_logarithm(void **state)
 {
 	struct obs_counter c;
@@ -312,6 +352,8 @@ int main(void)
 		TEST(the_ring_goes_round),
 		TEST(nobody_reads_and_there_are_counters_alone),
 		TEST(a_place_that_is_never_filled_is_given_up),
+		TEST(a_writer_that_was_stopped_harms_no_later_record),
+		TEST(a_process_ends_once),
 		TEST(lengths_are_counted_by_their_logarithm),
 		TEST(long_times_keep_their_length),
 		TEST(a_child_of_a_fork_has_a_place_of_its_own),

@@ -15,7 +15,7 @@ import rules as table  # noqa: E402
 PROFILES = re.findall(r'\.name = "([^"]+)"', (ROOT / "src/kvm/profile.c").read_text())
 DISPATCHED = {"system.c": "SYSTEM", "vm.c": "VM", "vcpu.c": "VCPU", "gmem_ioctl.c": "GMEM"}
 # Told by os/, which knows no rules.
-BY_TEXT = {"SPARE_MEMFDS": "src/os/spare.c"}
+BY_TEXT = {"SPARE_MEMFDS": "src/os/spare.c", "INJECTED": "src/obs/inject.c"}
 # What is returned there is no answer to the program.
 INTERNAL = {("gmem.c", "-EINVAL"), ("msr.c", "-ENOENT"), ("run.c", "-EINVAL"), ("account_walk.c", "-ENOMEM"),
             ("hypercall.c", "-EINVAL")}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """run.py TARGET CORPUS.txt          fuzzes for GMEM_SOAK, or GMEM_FUZZ_SECONDS, or 20 seconds
 run.py --grow TARGET CORPUS.txt      the same, and keeps in the corpus what reached something new
+run.py --seconds N TARGET CORPUS.txt  that long if the environment does not say
 run.py --unpack CORPUS.txt FOLDER    one file an input, as libFuzzer and AFL++ want them
 
 An input that breaks the target is printed as a line of the corpus, where it stays as a test once it is mended.
@@ -114,8 +115,11 @@ def main():
     if args[0] == '--unpack':
         unpack(args[1], args[2])
         return 0
+    usual = 20
+    if args[0] == '--seconds':
+        usual = int(args[1])
     target, corpus = (os.path.abspath(p) for p in args[-2:])
-    seconds = int(os.environ.get('GMEM_SOAK') or os.environ.get('GMEM_FUZZ_SECONDS') or 20)
+    seconds = int(os.environ.get('GMEM_SOAK') or os.environ.get('GMEM_FUZZ_SECONDS') or usual)
     with tempfile.TemporaryDirectory() as work:
         folder = os.path.join(work, 'corpus')
         os.mkdir(folder)

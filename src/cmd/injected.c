@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "cmd/injected.h"
+
+#include "cmd/cmd.h"
+#include "cmd/launch.h"
+#include "see/inject.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_NAME "--inject"
+
+static struct inject_table *table_of(const struct watch *w)
+{
+	return obs_region_at(w->region.r, w->region.r->injection);
+}
+
+static int read_seed(const struct cmd *cmd, const char *text, uint64_t *seed)
+{
+	char *end;
+
+	errno = 0;
+	*seed = text ? strtoull(text, &end, 0) : 1;
+	if (text && (errno || *end || end == text || *text == '-'))
+		return cmd_usage_error(cmd, "--seed %s: expected a number", text);
+	return EXIT_OK;
+}
+
+/* The end of a path says most. */
+static void set_source(struct inject_table *t, const char *name)
+{
+	size_t n = strlen(name), most = sizeof(t->source) - 1;
+	size_t left_out = n > most ? n - most : 0;
+
+	snprintf(t->source, sizeof(t->source), "%s", name + left_out);
+}
+
+static int parse(const struct cmd *cmd, struct watch *w, const struct launch *l, const char *name,
+		 const char *text, size_t size)
+{
+	struct see_inject_problem problem;
+
+	set_source(table_of(w), name);
+	if (!see_inject_parse(text, size, launch_profile(l), table_of(w), &problem)) {
+		w->region.r->injects = 1;
+		return EXIT_OK;
+	}
+	cmd_complain(cmd, "%s:%u:%u: %s", name, problem.line, problem.column, problem.text);
+	return EXIT_USAGE;
+}
+
+int injected_begin(struct watch *w, const struct launch *l, const char *rules, const char *seed)
+{
+	char *text = NULL;
+	size_t size;
+	int err, ret;
+
+	ret = read_seed(w->cmd, seed, &table_of(w)->seed);
+	if (ret != EXIT_OK)
+		return ret;
+	if (see_inject_is_text(rules))
+		return parse(w->cmd, w, l, TEXT_NAME, rules, strlen(rules));
+	err = see_inject_read(rules, &text, &size);
+	if (err) {
+		cmd_complain(w->cmd, "%s: no such rule, and no file of rules: %s", rules,
+			     strerror(-err));
+		return EXIT_USAGE;
+	}
+	ret = parse(w->cmd, w, l, rules, text, size);
+	free(text);
+	return ret;
+}
+
+void injected_end(const struct watch *w, bool quiet)
+{
+	if (!w->region.r->injects || quiet)
+		return;
+	cmd_complain(w->cmd, "made on purpose, of the events that fitted (--seed %llu):",
+		     (unsigned long long)table_of(w)->seed);
+	see_inject_tell(table_of(w), stderr);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "see/policy.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "obs/rules.h"
+#include "see/explain.h"
+#include "see/names.h"
+#include "see/report.h"
+#include "see/text.h"
+
+/* ---- the list -------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum policy_kind kind;
+} words[] = {
+	{ "lint", POLICY_LINT },   { "refused", POLICY_REFUSED }, { "lost", POLICY_LOST },
+	{ "twice", POLICY_TWICE }, { "leak", POLICY_LEAK },
+};
+
+/* "16M" */
+static bool parse_size(const char *text, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	uint64_t value = strtoull(text, &end, 10);
+	const char *unit = *end ? strchr(units, *end) : NULL;
+	unsigned int shift = unit ? (unsigned int)(unit - units + 1) * 10 : 0;
+
+	if (*text < '0' || *text > '9' || (*end && (!unit || end[1])) ||
+	    value > UINT64_MAX >> shift)
+		return false;
+	*out = value << shift;
+	return true;
+}
+
+static bool parse_word(const char *word, struct policy_item *item)
+{
+	size_t len = strcspn(word, ":");
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strlen(words[i].name) != len || memcmp(words[i].name, word, len))
+			continue;
+		*item = (struct policy_item){ .kind = words[i].kind, .name = words[i].name };
+		return !word[len] ||
+		       (item->kind == POLICY_TWICE && parse_size(word + len + 1, &item->limit));
+	}
+	return false;
+}
+
+static bool parse_name(const char *word, struct policy_item *item)
+{
+	const struct explain_entry *e = explain_find(word);
+
+	if (!e)
+		return false;
+	*item = (struct policy_item){ .kind = POLICY_CODE, .name = e->id };
+	for (unsigned int rule = 1; see_rule(rule); rule++) {
+		if (!strcmp(see_rule(rule), e->id)) {
+			item->kind = POLICY_RULE;
+			item->rule = rule;
+		}
+	}
+	return true;
+}
+
+const char *policy_parse(struct policy *p, const char *list)
+{
+	static char word[64];
+
+	for (const char *at = list;; at++) {
+		size_t len = strcspn(at, ",");
+
+		snprintf(word, sizeof(word), "%.*s", (int)len, at);
+		if (p->nr == POLICY_MAX || len >= sizeof(word) ||
+		    (!parse_word(word, &p->items[p->nr]) && !parse_name(word, &p->items[p->nr])))
+			return word;
+		p->nr++;
+		at += len;
+		if (!*at)
+			return NULL;
+	}
+}
+
+/* ---- what is in it ---------------------------------------------------------------------------------- */
+
+const struct policy_item *policy_find(const struct policy *p, enum policy_kind kind)
+{
+	for (size_t i = 0; i < p->nr; i++)
+		if (p->items[i].kind == kind)
+			return &p->items[i];
+	return NULL;
+}
+
+bool policy_wants_lint(const struct policy *p)
+{
+	return policy_find(p, POLICY_LINT) || policy_find(p, POLICY_LEAK) ||
+	       policy_find(p, POLICY_CODE);
+}
+
+bool policy_forbids_code(const struct policy *p, const char *code)
+{
+	if (policy_find(p, POLICY_LINT) ||
+	    (policy_find(p, POLICY_LEAK) && !strcmp(code, POLICY_LEAK_CODE)))
+		return true;
+	for (size_t i = 0; i < p->nr; i++)
+		if (p->items[i].kind == POLICY_CODE && !strcmp(p->items[i].name, code))
+			return true;
+	return false;
+}
+
+bool policy_forbids_rule(const struct policy *p, unsigned int rule)
+{
+	if (policy_find(p, POLICY_REFUSED) && rule != RULE_INJECTED)
+		return true;
+	for (size_t i = 0; i < p->nr; i++)
+		if (p->items[i].kind == POLICY_RULE && p->items[i].rule == rule)
+			return true;
+	return false;
+}
+
+/* ---- judging ----------------------------------------------------------------------------------------- */
+
+/* "12 requests were refused" */
+static bool say(char *message, size_t size, uint64_t nr, const char *one, const char *many,
+		const char *none)
+{
+	if (nr)
+		snprintf(message, size, "%" PRIu64 " %s", nr, nr == 1 ? one : many);
+	else
+		snprintf(message, size, "%s", none);
+	return nr;
+}
+
+static bool judge_twice(const struct policy_item *item, const struct report *rep, char *message,
+			size_t size)
+{
+	uint64_t most = report_peak_twice(rep);
+	char text[TEXT_NUMBER_MAX];
+
+	if (most)
+		snprintf(message, size, "a VM held %s twice at its peak",
+			 text_size(most, TEXT_AUTO, text));
+	else
+		snprintf(message, size, "no memory was held twice");
+	return most > item->limit;
+}
+
+bool policy_is_broken(const struct policy_item *item, const struct report *rep, char *message,
+		      size_t size)
+{
+	switch (item->kind) {
+	case POLICY_LINT:
+		return say(message, size, report_nr_found(rep, NULL), "mistake was found",
+			   "mistakes were found", "lint found nothing");
+	case POLICY_LEAK:
+		return say(message, size, report_nr_found(rep, POLICY_LEAK_CODE),
+			   "object was left open", "objects were left open",
+			   "nothing was left open");
+	case POLICY_CODE:
+		return say(message, size, report_nr_found(rep, item->name), "time lint found it",
+			   "times lint found it", "lint did not find it");
+	case POLICY_REFUSED:
+		return say(message, size, report_nr_refused(rep, 0), "request was refused",
+			   "requests were refused", "no request was refused");
+	case POLICY_RULE:
+		return say(message, size, report_nr_refused(rep, item->rule),
+			   "request was refused by it", "requests were refused by it",
+			   "no request was refused by it");
+	case POLICY_LOST:
+		return say(message, size, rep->nr_lost, "event was lost", "events were lost",
+			   "no event was lost");
+	case POLICY_TWICE:
+		return judge_twice(item, rep, message, size);
+	}
+	return false;
+}
+
+bool policy_any_broken(const struct policy *p, const struct report *rep)
+{
+	char message[256];
+	bool broken = false;
+
+	for (size_t i = 0; i < p->nr; i++)
+		broken |= policy_is_broken(&p->items[i], rep, message, sizeof(message));
+	return broken;
+}
