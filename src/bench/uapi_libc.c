@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static long result(long ret)
@@ -59,30 +58,11 @@ static int libc_madvise(void *addr, uint64_t size, int advice)
 	return (int)result(madvise(addr, size, advice));
 }
 
-/* Past a preloaded library, which may allocate, and come to that place itself. */
-static void fill_hole(void *addr, uint64_t size)
-{
-	register long flags __asm__("r10") =
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-	register long fd __asm__("r8") = -1;
-	register long offset __asm__("r9") = 0;
-	long ret = SYS_mmap;
-
-	__asm__ volatile("syscall"
-			 : "+a"(ret)
-			 : "D"(addr), "S"(size), "d"((long)PROT_NONE), "r"(flags), "r"(fd),
-			   "r"(offset)
-			 : "rcx", "r11", "memory");
-}
-
 static int libc_move(void *addr, uint64_t size, void *to)
 {
 	void *at = mremap(addr, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 
-	if (at == MAP_FAILED)
-		return -errno;
-	fill_hole(addr, size);
-	return 0;
+	return at == MAP_FAILED ? -errno : 0;
 }
 
 static int libc_dup(int fd)

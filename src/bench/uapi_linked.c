@@ -332,10 +332,6 @@ static long move_begun(uint64_t addr, uint64_t size, uint64_t to)
 	cookie = kvm_hva_change_begin(first, all);
 	ret = meets ? host_map_mremap(kvm_host_map(), addr, size, size, flags, to)
 		    : os_sys5(SYS_mremap, addr, size, size, flags, to);
-	/* Before anything is allocated, which would come to that place. */
-	if (!os_sys_failed(ret))
-		os_sys6(SYS_mmap, addr, size, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	if (cookie)
 		kvm_hva_change_end(first, all, cookie);
 	if (meets)

@@ -228,8 +228,7 @@ static bool dumped(const struct guard_window *w)
 static int build_aside(struct remake *r)
 {
 	const struct guard_window *w = r->w;
-	long ret = os_window_map(0, r->size, PROT_NONE, MAP_SHARED, w->store_fd,
-				 w->offset + (r->addr - w->addr));
+	long ret = os_window_aside(r->size, w->store_fd, w->offset + (r->addr - w->addr));
 	int err;
 
 	if (ret < 0)

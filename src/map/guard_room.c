@@ -17,8 +17,8 @@
 void guard_ballast_take(struct guard *g)
 {
 	while (g->nr_ballast < GUARD_BALLAST) {
-		long ret = os_window_map(0, OS_PAGE_SIZE, PROT_NONE, MAP_SHARED, g->empty_fd,
-					 (uint64_t)g->nr_ballast * 2 * OS_PAGE_SIZE);
+		long ret = os_window_aside(OS_PAGE_SIZE, g->empty_fd,
+					   (uint64_t)g->nr_ballast * 2 * OS_PAGE_SIZE);
 
 		if (ret < 0)
 			return;

@@ -18,6 +18,7 @@
 #include "os/fail.h"
 #include "os/internal.h"
 #include "os/os.h"
+#include "os/place.h"
 #include "os/sanitize.h"
 #include "os/sys.h"
 
@@ -75,32 +76,20 @@ static size_t class_size(unsigned int class)
 	return ((size_t)1 << shift) + (size_t)((class - 8) % 4 + 1) * ((size_t)1 << (shift - 2));
 }
 
-static void *pages_get(size_t size)
+static void *pages_get(size_t size, size_t align)
 {
-	long ret = os_sys6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	long ret = os_place_map(size, align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1, 0);
 
 	return os_sys_failed(ret) ? NULL : (void *)ret;
 }
 
-static void pages_put(void *addr, size_t size)
-{
-	if (size)
-		os_sys2(SYS_munmap, addr, size);
-}
-
 static struct chunk *chunk_make(unsigned int class)
 {
-	char *area = pages_get(2 * CHUNK_SIZE);
-	struct chunk *chunk;
-	size_t front;
+	struct chunk *chunk = pages_get(CHUNK_SIZE, CHUNK_SIZE);
 
-	if (!area)
+	if (!chunk)
 		return NULL;
-	front = -(uintptr_t)area & (CHUNK_SIZE - 1);
-	pages_put(area, front);
-	pages_put(area + front + CHUNK_SIZE, CHUNK_SIZE - front);
-	chunk = (struct chunk *)(area + front);
 	chunk->magic = CHUNK_MAGIC;
 	chunk->class = class;
 	atomic_store_explicit(&chunk->next, sizeof(*chunk), memory_order_relaxed);
@@ -180,7 +169,7 @@ static void *own_alloc(size_t size)
 		return small_alloc(size ? size : 1);
 	if (size > SIZE_MAX - OS_PAGE_SIZE)
 		return NULL;
-	ptr = pages_get(os_page_up(size));
+	ptr = pages_get(os_page_up(size), OS_PAGE_SIZE);
 	if (ptr)
 		atomic_fetch_add_explicit(&large_live, os_page_up(size), memory_order_relaxed);
 	return ptr;
@@ -194,7 +183,7 @@ static void own_free(void *ptr, size_t size)
 	}
 	os_assert(!((uintptr_t)ptr & (OS_PAGE_SIZE - 1)));
 	atomic_fetch_sub_explicit(&large_live, os_page_up(size), memory_order_relaxed);
-	pages_put(ptr, os_page_up(size));
+	os_unmap(ptr, os_page_up(size));
 }
 
 #if OS_ASAN || OS_TSAN

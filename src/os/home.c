@@ -54,4 +54,5 @@ void os_after_fork(void)
 {
 	os_alloc_after_fork();
 	os_spare_after_fork();
+	os_thread_after_fork();
 }

@@ -4,7 +4,9 @@
 #include <linux/mman.h>
 
 #include "os/fail.h"
+#include "os/internal.h"
 #include "os/os.h"
+#include "os/place.h"
 #include "os/sanitize.h"
 #include "os/sys.h"
 
@@ -21,8 +23,6 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-
-static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset);
 
 static int protection(unsigned int flags)
 {
@@ -65,8 +65,10 @@ int os_reserve(size_t size, size_t align, uint64_t offset, void **out)
 	os_assert(!((size | offset) & (OS_PAGE_SIZE - 1)));
 	if (size > SIZE_MAX - slack)
 		return -ENOMEM;
-	ret = map_raw(NULL, size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		      -1, 0);
+	ret = os_fail(OS_FAIL_MAP);
+	if (!ret)
+		ret = os_map_raw(0, size + slack, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (os_sys_failed(ret))
 		return (int)ret;
 	front = (offset - (uint64_t)ret) & (align - 1);
@@ -78,29 +80,25 @@ int os_reserve(size_t size, size_t align, uint64_t offset, void **out)
 
 int os_map_file(int fd, uint64_t offset, size_t size, size_t align, unsigned int flags, void **out)
 {
-	int prot = protection(flags);
-	void *place;
-	long ret;
-	int err;
+	int err = os_fail(OS_FAIL_MAP);
 
-	size = os_page_up(size);
-	if (align <= OS_PAGE_SIZE)
-		return finish(map_raw(NULL, size, prot, MAP_SHARED, fd, offset), size, flags, out);
-
-	err = os_reserve(size, align, 0, &place);
 	if (err)
 		return err;
-	ret = map_raw(place, size, prot, MAP_SHARED | MAP_FIXED, fd, offset);
-	if (os_sys_failed(ret))
-		os_unmap(place, size);
-	return finish(ret, size, flags, out);
+	size = os_page_up(size);
+	align = align < OS_PAGE_SIZE ? OS_PAGE_SIZE : align;
+	return finish(os_place_map(size, align, protection(flags), MAP_SHARED, fd, offset), size,
+		      flags, out);
 }
 
 int os_map_anon(size_t size, unsigned int flags, void **out)
 {
+	int err = os_fail(OS_FAIL_MAP);
+
+	if (err)
+		return err;
 	size = os_page_up(size);
-	return finish(map_raw(NULL, size, protection(flags),
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+	return finish(os_place_map(size, OS_PAGE_SIZE, protection(flags),
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
 		      size, flags, out);
 }
 
@@ -135,14 +133,10 @@ void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset);
 int munmap(void *addr, size_t size);
 int *__errno_location(void);
 
-static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset)
+long os_map_raw(uint64_t addr, size_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	int err = os_fail(OS_FAIL_MAP);
-	void *map;
+	void *map = mmap((void *)addr, size, prot, flags, fd, (off_t)offset);
 
-	if (err)
-		return err;
-	map = mmap(addr, size, prot, flags, fd, (off_t)offset);
 	return map == (void *)-1 ? -(long)*__errno_location() : (long)map;
 }
 
@@ -154,17 +148,17 @@ void os_unmap(void *addr, size_t size)
 
 #else
 
-static long map_raw(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset)
+long os_map_raw(uint64_t addr, size_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	int err = os_fail(OS_FAIL_MAP);
-
-	return err ? err : os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
+	return os_sys6(SYS_mmap, addr, size, prot, flags, fd, offset);
 }
 
 void os_unmap(void *addr, size_t size)
 {
-	if (size)
-		os_sys2(SYS_munmap, addr, size);
+	if (!size)
+		return;
+	os_sys2(SYS_munmap, addr, size);
+	os_place_left((uintptr_t)addr, size);
 }
 
 #endif

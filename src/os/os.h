@@ -142,13 +142,13 @@ int os_eventfd_signal(int fd);
 #define OS_MAP_READ 1u
 #define OS_MAP_WRITE 2u
 #define OS_MAP_HIDDEN 4u /* kept out of forks and core dumps */
-/* Address space and nothing in it, at an address that is offset modulo align (a power of two, at least a page; offset
+/* Address space and nothing in it, for the program: where the kernel would put it, at an address that is offset modulo align (a power of two, at least a page; offset
  * and size are of whole pages). -ENOMEM. os_unmap() gives it back, or a fixed mapping comes there. */
 int os_reserve(size_t size, size_t align, uint64_t offset, void **out);
-/* A shared mapping of a file, at a place the system chooses, aligned to align (a power of two, at
+/* A shared mapping of a file, at a place of ours (place.h), aligned to align (a power of two, at
  * least a page; 0 = a page). */
 int os_map_file(int fd, uint64_t offset, size_t size, size_t align, unsigned int flags, void **out);
-/* Private zeroed memory, lazily backed. */
+/* The same of private zeroed memory, lazily backed. */
 int os_map_anon(size_t size, unsigned int flags, void **out);
 void os_unmap(void *addr, size_t size);
 /* Makes pages present for reading (or writing); -EFAULT when the mapping cannot be touched. */

@@ -90,7 +90,9 @@ static bool pool_add(const char *name)
 /* What is missing in the jail is missing for good: what fails is tried once more. */
 static bool pool_make(const char *name)
 {
-	return pool_add(name) || pool_add(name);
+	bool made = pool_add(name);
+
+	return made || pool_add(name);
 }
 
 unsigned int os_jail_prepare(os_spare_name name_of, unsigned int nr_named)

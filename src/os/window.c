@@ -10,6 +10,7 @@
 
 #include "os/fail.h"
 #include "os/os.h"
+#include "os/place.h"
 #include "os/sanitize.h"
 #include "os/spare.h"
 #include "os/sys.h"
@@ -67,10 +68,22 @@ long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, ui
 
 long os_window_unmap(uint64_t addr, uint64_t size)
 {
+	long ret;
+
 	os_fail_unmapped();
-	return os_sys2(SYS_munmap, addr, size);
+	ret = os_sys2(SYS_munmap, addr, size);
+	if (!ret)
+		os_place_left(addr, size);
+	return ret;
 }
 #endif
+
+long os_window_aside(uint64_t size, int fd, uint64_t offset)
+{
+	int err = os_fail(OS_FAIL_MAP);
+
+	return err ? err : os_place_map(size, OS_PAGE_SIZE, PROT_NONE, MAP_SHARED, fd, offset);
+}
 
 long os_window_cut(uint64_t addr, uint64_t size)
 {
@@ -81,9 +94,13 @@ long os_window_cut(uint64_t addr, uint64_t size)
 
 long os_window_move(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to)
 {
-	int err = os_fail(OS_FAIL_MOVE);
+	long ret = os_fail(OS_FAIL_MOVE);
 
-	return err ? err : os_sys5(SYS_mremap, addr, old_size, size, flags, to);
+	if (!ret)
+		ret = os_sys5(SYS_mremap, addr, old_size, size, flags, to);
+	if (!os_sys_failed(ret) && ret != (long)addr)
+		os_place_left(addr, old_size);
+	return ret;
 }
 
 long os_window_protect(uint64_t addr, uint64_t size, int prot, int pkey)

@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 long os_window_map(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset);
+/* A mapping of gmem's own (place.h): shared, without rights. It ends as the others do. */
+long os_window_aside(uint64_t size, int fd, uint64_t offset);
 /* Of whole mappings, which cannot fail. */
 long os_window_unmap(uint64_t addr, uint64_t size);
 /* Of what may be the middle of one. -ENOMEM: that would be one too many. */

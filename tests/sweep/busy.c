@@ -5,6 +5,7 @@
  * it: a signal has come to its thread.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -149,9 +150,9 @@ const struct scenario busy = {
 /* ---- a guest that stands still ----------------------------------------------------------------- */
 
 struct waiter {
-	pthread_t self;
+	pthread_t self, other;
 	pid_t tid;
-	_Atomic bool begun;
+	_Atomic bool ready, begun;
 	int vcpu; /* -1: it is the guest's thread that goes on */
 };
 
@@ -165,18 +166,22 @@ static void stand_still(int signo)
 	atomic_store(&stands, false);
 }
 
+/* The one that stands may do so within malloc(): nothing is allocated here. */
 static bool sleeps(pid_t tid)
 {
-	char path[48], stat[256], state = 0;
-	FILE *f;
+	char path[48], stat[256];
+	const char *name_end;
+	ssize_t len;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "re");
-	if (f && fgets(stat, sizeof(stat), f))
-		sscanf(strrchr(stat, ')') + 1, " %c", &state);
-	if (f)
-		fclose(f);
-	return state == 'S';
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? 0 : read(fd, stat, sizeof(stat) - 1);
+	if (fd >= 0)
+		close(fd);
+	stat[len > 0 ? len : 0] = 0;
+	name_end = strrchr(stat, ')');
+	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
 }
 
 static uint64_t spent_ns(pthread_t thread)
@@ -195,6 +200,7 @@ static void *let_go(void *arg)
 	struct waiter *wait = arg;
 	uint64_t begin;
 
+	atomic_store(&wait->ready, true);
 	while (!atomic_load(&wait->begun))
 		os_yield();
 	begin = spent_ns(wait->self);
@@ -206,30 +212,39 @@ static void *let_go(void *arg)
 	return NULL;
 }
 
-/* fn(w, vcpu) */
-static int while_waited_for(struct world *w, int vcpu, int (*fn)(struct world *w, int vcpu))
+/* Before anybody is held: a thread that starts allocates. */
+static void get_ready(struct waiter *wait, int vcpu)
 {
-	struct waiter wait = { .self = pthread_self(), .tid = gettid(), .vcpu = vcpu };
-	pthread_t other;
+	*wait = (struct waiter){ .self = pthread_self(), .tid = gettid(), .vcpu = vcpu };
+	if (pthread_create(&wait->other, NULL, let_go, wait))
+		abort();
+	while (!atomic_load(&wait->ready))
+		os_yield();
+}
+
+/* fn(w, vcpu) */
+static int while_waited_for(struct waiter *wait, struct world *w,
+			    int (*fn)(struct world *w, int vcpu))
+{
 	int ret;
 
-	if (pthread_create(&other, NULL, let_go, &wait))
-		abort();
-	atomic_store(&wait.begun, true);
-	ret = fn(w, vcpu);
-	pthread_join(other, NULL);
+	atomic_store(&wait->begun, true);
+	ret = fn(w, wait->vcpu);
+	pthread_join(wait->other, NULL);
 	return ret;
 }
 
 static int beside(struct world *w, int (*change)(struct world *w, int vcpu))
 {
 	uint64_t end = os_clock_ns() + 1000000000;
+	struct waiter wait;
 
+	get_ready(&wait, -1);
 	atomic_store(&is_held, true);
 	pthread_kill(runner(w)->thread, SIGUSR1);
 	while (!atomic_load(&stands) && os_clock_ns() < end)
 		os_yield();
-	return while_waited_for(w, -1, change);
+	return while_waited_for(&wait, w, change);
 }
 
 static int start_held(struct world *w)
@@ -300,9 +315,12 @@ static int halted_until_signal(struct world *w)
 {
 	struct sleeper s = { -1, -1 };
 	int err = make_sleeper(w, &s);
+	struct waiter wait;
 
-	if (!err)
-		err = while_waited_for(w, s.vcpu, run_sleeper);
+	if (!err) {
+		get_ready(&wait, s.vcpu);
+		err = while_waited_for(&wait, w, run_sleeper);
+	}
 	os_signal_set_pending(false);
 	world_close(w, &s.vcpu);
 	world_close(w, &s.vm);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "os/fail.h"
+#include "os/internal.h"
 #include "os/peer.h"
 #include "os/signal.h"
 #include "os/sim/sim_private.h"
@@ -129,6 +130,10 @@ void os_thread_join(struct os_thread *t)
 void os_thread_detach(struct os_thread *t)
 {
 	os_free(t, sizeof(*t));
+}
+
+void os_thread_after_fork(void)
+{
 }
 
 /* ---- time and chance ------------------------------------------------------------------------- */
