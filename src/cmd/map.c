@@ -5,6 +5,7 @@
 #include "cmd/map_files.h"
 #include "cmd/observed.h"
 #include "cmd/opts.h"
+#include "cmd/tty.h"
 #include "os/peer.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ enum format { TEXT, SVG, PNG, HTML };
 static int write_format(const struct drawn *d, enum format format, const struct map_spaces *s,
 			FILE *to)
 {
-	const struct map_text_style style = { .colour = isatty(fileno(to)) && !getenv("NO_COLOR") };
+	const struct map_text_style style = { .colour = isatty(fileno(to)) && tty_may_colour() };
 	bool ok = true;
 
 	switch (format) {

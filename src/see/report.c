@@ -62,8 +62,9 @@ static void take_request(struct report *rep, const struct obs_record *r)
 {
 	struct report_last *last = last_of(rep, r->thread);
 
-	if (r->result < 0 && last->entry && last->thread == r->thread &&
-	    last->entry->result == r->result && last->entry->process == r->process &&
+	if (!last->entry || last->thread != r->thread)
+		return;
+	if (last->entry->result == r->result && last->entry->process == r->process &&
 	    last->entry->caller == obs_record_caller(r))
 		last->entry->request = r->a;
 	last->entry = NULL;

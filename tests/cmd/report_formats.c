@@ -175,21 +175,24 @@ static void test_refusals(void **state)
 static void test_requests_of_threads(void **state)
 {
 	struct obs_record records[] = {
-		refusal(RULE_MEMSLOT_FLAGS, -EINVAL, 1), refusal(RULE_MEMSLOT_OVERLAP, -EEXIST, 2),
-		refusal(RULE_NONE, -EEXIST, 2),		 refusal(RULE_NONE, -EINVAL, 1),
+		refusal(RULE_MEMSLOT_FLAGS, -EINVAL, 1),
+		refusal(RULE_MEMSLOT_OVERLAP, -EEXIST, 2),
+		refusal(RULE_NONE, -EINVAL, 1 + REPORT_NR_LAST),
+		refusal(RULE_NONE, -EEXIST, 2),
+		refusal(RULE_NONE, -EINVAL, 1),
 		refusal(RULE_NONE, -EINVAL, 1),
 	};
 
-	for (int i = 2; i < 5; i++) {
+	for (int i = 2; i < 6; i++) {
 		records[i].kind = OBS_REQUEST;
 		records[i].a = (uint64_t)i;
 	}
-	take(records, 5);
+	take(records, 6);
 	finish(0);
 	assert_int_equal(rep.nr_refusals, 2);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(rep.refusals[i].request,
-				 rep.refusals[i].rule == RULE_MEMSLOT_FLAGS ? 3 : 2);
+				 rep.refusals[i].rule == RULE_MEMSLOT_FLAGS ? 4 : 3);
 }
 
 static void test_more_refusals_than_there_is_room_for(void **state)
