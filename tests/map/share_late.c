@@ -36,6 +36,18 @@ static void a_stopped_child_ends_in_eagain(void **state)
 	end_child(&other);
 }
 
+/* What it has of the page when it has caught up, or still has not after ten seconds. */
+static long peek_soon(struct child *c, uint64_t page)
+{
+	long got = tell(c, PEEK, page, 0);
+
+	for (int i = 0; i < 1000 && got == BUS; i++) {
+		usleep(10000);
+		got = tell(c, PEEK, page, 0);
+	}
+	return got;
+}
+
 /* To shared goes through without it; it catches up when it goes on. */
 static void a_stopped_child_misses_a_showing(void **state)
 {
@@ -50,10 +62,8 @@ static void a_stopped_child_misses_a_showing(void **state)
 		assert_int_equal(convert(i, 1, false), 0);
 	assert_int_equal(convert(0, 1, true), -EAGAIN);
 	kill(c.pid, SIGCONT);
-	usleep(100000);
-	assert_int_equal(tell(&c, PEEK, 0, 0), stamp(0));
 	for (uint64_t i = 0; i < 600; i += 2) {
-		assert_int_equal(tell(&c, PEEK, i, 0), stamp(i));
+		assert_int_equal(peek_soon(&c, i), stamp(i));
 		assert_int_equal(tell(&c, PEEK, i + 1, 0), BUS);
 	}
 	assert_int_equal(convert(0, 1, true), 0);
