@@ -109,7 +109,7 @@ void show_look(struct vmm *v, unsigned char scene)
 		host_reads(ram, SECRET_PAGE);
 	if (scene == SCENE_BACK && v->in_place)
 		host_reads(ram, SECRET_PAGE);
-	if (scene == SCENE_SECRET && !v->in_place) {
+	if (scene == SCENE_SECRET && !ram->share) {
 		strcpy(ram->host + SECRET_PAGE * PAGE, "the host was here");
 		puts("   host:  I write to my copy of page 20: the host was here");
 	}
