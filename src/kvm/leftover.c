@@ -3,13 +3,13 @@
 
 #include "kvm/vm.h"
 #include "os/resident.h"
+#include "os/spare.h"
 
 #define OLD_NS 1000000000ull
 
 static struct {
 	struct os_mutex lock;
 	struct os_resident *resident; /* NULL: not to be had */
-	bool blind;
 } leftover;
 
 /* ---- notes ------------------------------------------------------------------------------------- */
@@ -166,6 +166,7 @@ static void look_at_slot(void *arg, struct memslot *slot)
 	}
 }
 
+/* Not under a filter of system calls: it is the program's own threads that look, and each may have one that kills. */
 static void look(struct look *l)
 {
 	struct os_context *me = os_context();
@@ -173,7 +174,7 @@ static void look(struct look *l)
 
 	me->vm = (uint16_t)l->vm->account.number;
 	os_mutex_lock(&leftover.lock);
-	if (!leftover.blind) {
+	if (!os_jailed()) {
 		if (leftover.resident)
 			os_resident_refresh(leftover.resident);
 		os_mutex_lock(&l->vm->slots_lock);
@@ -214,13 +215,6 @@ void leftover_get_ready(void)
 	os_mutex_unlock(&leftover.lock);
 }
 
-void leftover_set_blind(bool blind)
-{
-	os_mutex_lock(&leftover.lock);
-	leftover.blind = blind;
-	os_mutex_unlock(&leftover.lock);
-}
-
 void leftover_before_fork(void)
 {
 	os_mutex_lock(&leftover.lock);
@@ -233,7 +227,5 @@ void leftover_after_fork(bool in_child)
 		os_resident_close(leftover.resident);
 		leftover.resident = NULL;
 	}
-	if (in_child)
-		leftover.blind = false;
 	os_mutex_unlock(&leftover.lock);
 }
