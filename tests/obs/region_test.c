@@ -347,6 +347,15 @@ static void writers_and_the_reader_do_not_disturb_each_other(void **state)
 	assert_true(got.nr >= NR_PLACES);
 }
 
+/* The region is as writable to the program as all of its memory. */
+static void a_program_that_writes_anywhere_keeps_no_reader(void **state)
+{
+	obs_count(OBS_PUNCH, 0, 0, 0);
+	region->ring.head = region->ring.tail - 1;
+	drain_all(0, true);
+	assert_int_equal(got.nr, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -360,6 +369,7 @@ int main(void)
 		TEST(nobody_reads_and_there_are_counters_alone),
 		TEST(a_place_that_is_never_filled_is_given_up),
 		TEST(a_writer_that_was_stopped_harms_no_later_record),
+		TEST(a_program_that_writes_anywhere_keeps_no_reader),
 		TEST(a_process_ends_once),
 		TEST(lengths_are_counted_by_their_logarithm),
 		TEST(long_times_keep_their_length),
