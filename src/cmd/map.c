@@ -7,6 +7,7 @@
 #include "cmd/opts.h"
 #include "cmd/tty.h"
 #include "os/peer.h"
+#include "see/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,41 +57,17 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *value)
 	       *value <= max;
 }
 
-/* "0x1000", "4096", "2M"; *end is behind it. */
-static bool parse_size(const char *text, uint64_t *value, const char **end)
-{
-	static const char units[] = "KMGTPE";
-	const char *unit;
-	char *after;
-
-	errno = 0;
-	*value = strtoull(text, &after, 0);
-	if (errno || after == text || text[0] < '0' || text[0] > '9')
-		return false;
-	unit = *after ? strchr(units, *after) : NULL;
-	if (unit) {
-		int shift = 10 * (int)(unit - units + 1);
-
-		if (*value > UINT64_MAX >> shift)
-			return false;
-		*value <<= shift;
-		after++;
-	}
-	*end = after;
-	return true;
-}
-
 static int parse_layout(const struct cmd *cmd, struct map_layout *l)
 {
 	const char *end;
 
 	*l = (struct map_layout){ .end = UINT64_MAX, .columns = TEXT_COLUMNS };
-	if (block_text && (!parse_size(block_text, &l->block, &end) || *end || l->block < 4096 ||
-			   l->block & (l->block - 1) || l->block > 1ull << 50))
+	if (block_text && (!text_read_size(block_text, &l->block, &end) || *end ||
+			   l->block < 4096 || l->block & (l->block - 1) || l->block > 1ull << 50))
 		return cmd_usage_error(cmd, "--block: '%s' is not a power of two from 4K to 1024T",
 				       block_text);
-	if (range_text && (!parse_size(range_text, &l->start, &end) || *end != '-' ||
-			   !parse_size(end + 1, &l->end, &end) || *end || l->start >= l->end ||
+	if (range_text && (!text_read_size(range_text, &l->start, &end) || *end != '-' ||
+			   !text_read_size(end + 1, &l->end, &end) || *end || l->start >= l->end ||
 			   (l->start | l->end) % 4096))
 		return cmd_usage_error(cmd,
 				       "--range: '%s' is not START-END: pages, such as 0x100000-2M",
