@@ -94,8 +94,9 @@ static int parse_at(const struct cmd *cmd, int64_t *until)
 
 struct drawn {
 	const struct cmd *cmd;
-	const struct map *m;
-	struct see_view *v;
+	bool is_trace; /* and so there is a view of it */
+	struct map m;
+	struct see_view v;
 	struct map_layout layout;
 };
 
@@ -109,15 +110,15 @@ static int write_format(const struct drawn *d, enum format format, const struct 
 
 	switch (format) {
 	case TEXT:
-		ok = map_text(d->m, s, &style, to);
+		ok = map_text(&d->m, s, &style, to);
 		break;
 	case SVG:
-		ok = map_svg(d->m, s, to);
+		ok = map_svg(&d->m, s, to);
 		break;
 	case PNG:
-		return map_png(d->m, s, to);
+		return map_png(&d->m, s, to);
 	case HTML:
-		ok = map_html(d->m, d->v, to);
+		ok = map_html(&d->m, d->is_trace ? &d->v : NULL, to);
 		break;
 	}
 	return ok ? 0 : errno ? -errno : -EIO;
@@ -131,7 +132,7 @@ static int draw(struct drawn *d, enum format format, const char *path)
 	int err;
 
 	d->layout.max_rows = format == TEXT ? TEXT_ROWS : PICTURE_ROWS;
-	err = map_spaces_make(d->m, &d->layout, &s);
+	err = map_spaces_make(&d->m, &d->layout, &s);
 	if (!err && !s.nr) {
 		cmd_complain(d->cmd, "there is no memory slot in it to be drawn");
 		map_spaces_free(&s);
@@ -202,10 +203,10 @@ static bool ask(const struct observed *o, struct account_snapshot *s)
 static int draw_process(struct drawn *d, int pid)
 {
 	struct account_snapshot *s = malloc(sizeof(*s));
-	struct map m = { .log_from = UINT64_MAX, .is_simulated = true };
 	struct observed o;
 	int ret = observed_open(d->cmd, pid, &o);
 
+	d->m = (struct map){ .log_from = UINT64_MAX, .is_simulated = true };
 	if (ret != EXIT_OK) {
 		free(s);
 		return ret;
@@ -217,14 +218,13 @@ static int draw_process(struct drawn *d, int pid)
 		cmd_complain(d->cmd, "process %d (%s) has made no VM, or does not answer", pid,
 			     o.name);
 	} else {
-		snprintf(m.title, sizeof(m.title), "process %d (%s) under gmem, simulated KVM", pid,
-			 o.name);
-		map_apply_snapshot(&m, o.process, 0, s);
-		d->m = &m;
-		note(d->cmd, &m);
+		snprintf(d->m.title, sizeof(d->m.title),
+			 "process %d (%s) under gmem, simulated KVM", pid, o.name);
+		map_apply_snapshot(&d->m, o.process, 0, s);
+		note(d->cmd, &d->m);
 		ret = draw_all(d);
 	}
-	map_free(&m);
+	map_free(&d->m);
 	observed_close(&o);
 	free(s);
 	return ret;
@@ -235,10 +235,8 @@ static int draw_process(struct drawn *d, int pid)
 static int draw_trace(struct drawn *d, const char *path, int64_t until)
 {
 	const char *name = strrchr(path, '/');
-	struct see_view v;
-	struct map m;
 	char problem[200];
-	int ret, err = map_replay(path, until, html_path, &m, &v, problem, sizeof(problem));
+	int ret, err = map_replay(path, until, html_path, &d->m, &d->v, problem, sizeof(problem));
 
 	if (err) {
 		cmd_complain(d->cmd, "%s: %s", path, problem);
@@ -246,14 +244,12 @@ static int draw_trace(struct drawn *d, const char *path, int64_t until)
 	}
 	if (problem[0])
 		cmd_complain(d->cmd, "%s: %s; what came before is drawn", path, problem);
-	snprintf(m.title, sizeof(m.title), "%.90s after %.6f s, simulated KVM",
-		 name ? name + 1 : path, (double)m.now / 1e9);
-	d->m = &m;
-	d->v = &v;
-	note(d->cmd, &m);
+	snprintf(d->m.title, sizeof(d->m.title), "%.90s after %.6f s, simulated KVM",
+		 name ? name + 1 : path, (double)d->m.now / 1e9);
+	note(d->cmd, &d->m);
 	ret = draw_all(d);
-	map_free(&m);
-	see_view_close(&v);
+	map_free(&d->m);
+	see_view_close(&d->v);
 	return ret == EXIT_OK && problem[0] ? EXIT_FAILED : ret;
 }
 
@@ -301,6 +297,7 @@ static int map(const struct cmd *cmd, int argc, char **argv)
 		return list(cmd, (int)pid, first + 1, argc, argv);
 	if (cmd_no_arguments(cmd, first + 1, argc, argv) != EXIT_OK)
 		return EXIT_USAGE;
+	d.is_trace = !is_process;
 	return is_process ? draw_process(&d, (int)pid) : draw_trace(&d, argv[first], until);
 }
 

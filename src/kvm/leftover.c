@@ -20,15 +20,18 @@ static void widen(struct leftover_note *n, uint64_t start, uint64_t end)
 	n->end = end > n->end ? end : n->end;
 }
 
+static bool follows(const struct leftover_note *n, uint32_t thread, uint64_t start, uint64_t end)
+{
+	return n->thread == thread && start <= n->end && end >= n->start;
+}
+
 /* Pages that one thread converted one after the other are one note. */
 static void note(struct leftover *l, uint64_t start, uint64_t end)
 {
 	uint32_t nr = os_racy_load(&l->nr), thread = os_context()->thread;
-	struct leftover_note *last = nr ? &l->notes[nr - 1] : NULL;
-	bool follows = last && last->thread == thread && start <= last->end && end >= last->start;
 
-	if (follows || nr == LEFTOVER_NR_NOTES) {
-		widen(last, start, end);
+	if (nr && (nr == LEFTOVER_NR_NOTES || follows(&l->notes[nr - 1], thread, start, end))) {
+		widen(&l->notes[nr - 1], start, end);
 		return;
 	}
 	l->notes[nr] = (struct leftover_note){ start, end, os_clock_ns(), thread };
