@@ -102,8 +102,7 @@ struct drawn {
 
 enum format { TEXT, SVG, PNG, HTML };
 
-static int write_format(const struct drawn *d, enum format format, const struct map_spaces *s,
-			FILE *to)
+static int write_format(struct drawn *d, enum format format, const struct map_spaces *s, FILE *to)
 {
 	const struct map_text_style style = { .colour = isatty(fileno(to)) && tty_may_colour() };
 	bool ok = true;
