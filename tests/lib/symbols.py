@@ -5,6 +5,7 @@ nothing from libc's allocator or stdio; and libgmem.a has no other name for a pr
 
     symbols.py gmem.h LIBGMEM.SO LIBGMEM.A SANITIZED
 """
+import os
 import re
 import subprocess
 import sys
@@ -20,10 +21,19 @@ def nm(library, *options):
     return [line.split()[-1] for line in out.splitlines() if line.split()]
 
 
-def declared(header):
-    """Function -> whether a comment ends right before it, or before the declaration it stands with."""
+def interface(header):
+    """The text of gmem.h and of the headers that it is made of."""
     with open(header, encoding='utf-8') as f:
         text = f.read()
+    for part in re.findall(r'(?m)^#include "(.*)"', text):
+        with open(os.path.join(os.path.dirname(header), part), encoding='utf-8') as f:
+            text += f.read()
+    return text
+
+
+def declared(header):
+    """Function -> whether a comment ends right before it, or before the declaration it stands with."""
+    text = interface(header)
     found = {}
     for match in re.finditer(r'(?m)^GMEM_API\s[^;]*?\b(gmem_\w+)\(', text):
         before = text[:match.start()].rstrip()

@@ -95,7 +95,7 @@ def check_requests(requests):
         if not {"FILE", "LIBRARY"} & set(request.of):
             check(set(request.of) == of.pop(name, None), f"{name} is not dispatched as of {request.of}")
     check(not of, f"dispatched, and not in requests.def: {sorted(of)}")
-    header = (ROOT / "include/gmem.h").read_text()
+    header = "".join(path.read_text() for path in (ROOT / "include/gmem").glob("*.h"))
     for name, request in requests.items():
         check("LIBRARY" not in request.of or re.search(rf"\b{name}\(", header), f"{name} is not in gmem.h")
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* <gmem.h>: a guest memory as a file: making it, finding it, what its pages are, contents, accounting. */
+#ifndef GMEM_FILE_H
+#define GMEM_FILE_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- making, finding, letting go ----------------------------------------------------------- */
+
+#define GMEM_MMAP 1u /* gmem_map() is allowed; without it -ENODEV. GUEST_MEMFD_FLAG_MMAP, 6.18 */
+#define GMEM_INIT_SHARED 2u /* every page is shared at first; without it private. 6.18 */
+/*
+ * What the memory is made of; at most one of them. gmem:
+ * THP: where gmem_page() hands out the first page of 2 MiB, or gmem_allocate() backs all of them, the
+ * system is asked for one huge page; where there is none, and without this flag, for pages of
+ * 4 KiB. A page that was not touched itself may have memory then, is zero all the same, and is one
+ * of those that a gmem_vm_type is told of.
+ * HUGETLB: huge pages of the system's pool (vm.nr_hugepages), as many as the file is long, are set
+ * aside. gmem_punch() zeroes a piece of one, and frees it when all of it has been punched.
+ */
+#define GMEM_THP 4u
+#define GMEM_HUGETLB 8u /* not with GMEM_MMAP */
+
+/*
+ * What a kind of VM wants to be told about pages of its file, as hardware that guards pages
+ * itself needs it; the series has these for SNP and TDX. Only of pages that have been touched,
+ * cut to the range that changes. Called with the file's invalidate lock held: see "consumers" for
+ * what that forbids. data is gmem_create_args.type_data.
+ */
+struct gmem_vm_type {
+	uint32_t ops_size; /* sizeof(struct gmem_vm_type) */
+	uint32_t reserved; /* 0 */
+	/* A private page is about to be handed out (gmem_page()) for the first time since it is
+	 * private or backed; again if there was no memory to remember it. A negative errno ends
+	 * the fault with it. The lock is held shared; one call at a time. NULL: fine. */
+	int (*prepare)(void *data, uint64_t offset, uint64_t size);
+	/* When no translation is left, before the state changes. They cannot fail. NULL: nothing
+	 * to do. */
+	void (*make_private)(void *data, uint64_t offset, uint64_t size);
+	void (*make_shared)(void *data, uint64_t offset, uint64_t size);
+	/* The pages are about to be freed: a punch, or the end of the file. NULL: nothing to do. */
+	void (*reclaim)(void *data, uint64_t offset, uint64_t size);
+};
+
+struct gmem_create_args {
+	uint32_t args_size; /* sizeof(struct gmem_create_args) */
+	uint32_t flags;	    /* GMEM_MMAP, GMEM_INIT_SHARED, GMEM_THP, GMEM_HUGETLB */
+	uint64_t size;	    /* bytes, whole pages, 1 page to 2^63 - 1 page; never changes (6.8) */
+	const struct gmem_vm_type *type; /* NULL: none. Copied */
+	void *type_data;		 /* to its functions */
+};
+
+/*
+ * Makes a guest memory. No page has memory yet; each is zero when it is first seen. This process
+ * is its home. One reference is the caller's.
+ *	-EINVAL	 size is 0, not a multiple of GMEM_PAGE_SIZE or too large (6.8); unknown flags, or
+ *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages
+ *	-ENOMEM	 also: GMEM_HUGETLB, and not as many huge pages are free
+ * The first call makes the library ready, which registers with pthread_atfork().
+ */
+GMEM_API int gmem_create(const struct gmem_create_args *args, struct gmem **out);
+
+/*
+ * A descriptor that stands for the file: send it (SCM_RIGHTS), or leave it open over exec(), and
+ * gmem_open() it there. It is of a sealed, empty memfd with a name that says where the home is,
+ * never of the contents: a process outside gmem that maps it gets SIGBUS everywhere, and cannot
+ * read or write it. Close-on-exec. It is the caller's to close(), may be closed at once, and
+ * keeps nothing alive: the file lives as long as its home has a reference, a window or a fault
+ * open.
+ */
+GMEM_API int gmem_descriptor(struct gmem *g, int *fd);
+
+/*
+ * The file behind a descriptor of gmem_descriptor() (or, of a guest_memfd of a program under
+ * `gmem run`) that this process received, inherited or opened. fd stays the caller's and may be
+ * closed afterwards. A file this process has already is found again and counted once more. flags:
+ * 0.
+ *	-EBADF	 fd is not open
+ *	-ENOENT	 it is not a descriptor of a guest memory
+ *	-ESTALE	 the home, or the file at home, is gone
+ *	-EACCES	 the home cannot be reached: another user's, or in another PID namespace or /proc
+ *	-EAGAIN	 the home did not answer within the patience
+ *	-ENOSPC	 the home serves as many processes as it can (256)
+ */
+GMEM_API int gmem_open(int fd, uint32_t flags, struct gmem **out);
+
+/* One more reference. Cannot fail. */
+GMEM_API void gmem_get(struct gmem *g);
+
+/*
+ * One less. When references and windows are gone, at home: consumers are told (GMEM_KIND_RELEASE)
+ * and are no longer registered, bindings are void, and every byte is freed; other processes get
+ * -EIO or -ESTALE from then on. Elsewhere this process takes no part any more. NULL is allowed.
+ */
+GMEM_API void gmem_put(struct gmem *g);
+
+struct gmem_info {
+	uint32_t args_size; /* sizeof(struct gmem_info) */
+	uint32_t flags;	    /* GMEM_MMAP and so on, as created */
+	uint64_t size;	    /* bytes */
+	uint64_t id;	    /* of the file in its home process: what `gmem map PID ID` takes */
+	uint32_t is_home;   /* 1: this process is the home */
+	uint32_t reserved;
+};
+
+/* What does not change. args_size is read; as much as it has room for is filled in. */
+GMEM_API int gmem_get_info(struct gmem *g, struct gmem_info *info);
+
+/* ---- what a page is ------------------------------------------------------------------------ */
+
+/*
+ * The attributes of the page that offset lies in, put into *attributes. Takes no lock: a
+ * conversion that runs meanwhile is seen whole or not at all at home, where the answer is exact
+ * between gmem_fault_begin() and gmem_fault_end(). Elsewhere it is what this process was last
+ * told: a page that is shared may be said to be private, never the other way round. Callable in
+ * callbacks (begin: the state before, end: the state after).
+ *	-EINVAL	 offset is outside the file
+ * gmem: the series has no way to ask.
+ */
+GMEM_API int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes);
+
+struct gmem_extent {
+	uint64_t offset, size; /* bytes */
+	uint32_t attributes;
+	uint32_t reserved;
+};
+
+/*
+ * The runs of equal attributes in [offset, offset + size), in order, joined where they are equal
+ * and cut to that range and to the file: at most max of them into extents, how many into *nr.
+ * When *nr is max, ask again from the end of the last one. One call sees one moment at home;
+ * elsewhere the home is asked, for 64 runs at a time, and each such part is of one moment. offset
+ * and size: multiples of GMEM_PAGE_SIZE. gmem: as gmem_attributes().
+ */
+GMEM_API int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
+			uint32_t max, uint32_t *nr);
+
+/* ---- contents ------------------------------------------------------------------------------ */
+
+/*
+ * Frees the memory of the pages; they are zero when next seen, and as private or shared as
+ * before. Cannot be refused: a pinned page is freed too, for who pinned it keeps the old one (as
+ * KVM, 6.8). The range may reach past the end of the file. offset and size: multiples of
+ * GMEM_PAGE_SIZE, size > 0. fallocate(2) with PUNCH_HOLE.
+ */
+GMEM_API int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size);
+
+/*
+ * Backs the pages with memory now; what is in them stays, and so does what they are. fallocate(2)
+ * with KEEP_SIZE.
+ *	-EINVAL	 size 0, or past the end of the file (6.8)
+ *	-ENOMEM, -ENOSPC, -EINTR  a part may stay allocated, as KVM
+ */
+GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
+
+/* ---- accounting ---------------------------------------------------------------------------- */
+
+struct gmem_stats {
+	uint32_t args_size;	/* sizeof(struct gmem_stats) */
+	uint32_t nr_pins;	/* held by this process on the file, pipes included */
+	uint64_t size;		/* bytes of the file */
+	uint64_t backed_bytes;	/* bytes of memory that its pages have, huge pages in full */
+	uint64_t private_bytes; /* bytes that are private; the rest is shared */
+	/* Memory for the attributes (elsewhere: for this process's copy of them): at most a
+	 * seventh of a byte for each page of the file, and 320 KiB; twice that at home with a VM
+	 * type that prepares. */
+	uint64_t attribute_bytes;
+};
+
+/* args_size is read; as much as it has room for is filled in. Takes the invalidate lock shared.
+ * gmem. */
+GMEM_API int gmem_get_stats(struct gmem *g, struct gmem_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
