@@ -65,7 +65,7 @@ static int demo(const struct cmd *cmd, int argc, char **argv)
 	if (first < 0 || cmd_no_arguments(cmd, first, argc, argv) != EXIT_OK ||
 	    launch_check(cmd, &launch) != EXIT_OK)
 		return EXIT_USAGE;
-	if (!launch_find("examples/minivmm", "gmem/minivmm", vmm)) {
+	if (!launch_find("examples/minivmm", "minivmm", vmm)) {
 		cmd_complain(cmd, "the example minivmm is not built");
 		return EXIT_FAILED;
 	}

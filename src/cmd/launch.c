@@ -79,6 +79,15 @@ static bool join(char path[PATH_MAX], const char *dir, const char *name)
 	return snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX && access(path, R_OK) == 0;
 }
 
+/* An installation that was moved, or is tried where it was staged, is found from the command. */
+static bool join_from(char path[PATH_MAX], const char *self, const char *installed)
+{
+	char dir[PATH_MAX];
+
+	return join(path, self, GMEM_FROM_BINDIR) && realpath(path, dir) &&
+	       join(path, dir, installed);
+}
+
 bool launch_find(const char *beside, const char *installed, char path[PATH_MAX])
 {
 	char self[PATH_MAX];
@@ -89,7 +98,7 @@ bool launch_find(const char *beside, const char *installed, char path[PATH_MAX])
 		self[n] = '\0';
 		slash = strrchr(self, '/');
 		*slash = '\0';
-		if (join(path, self, beside))
+		if (join(path, self, beside) || join_from(path, self, installed))
 			return true;
 	}
 	return join(path, GMEM_LIBDIR, installed);

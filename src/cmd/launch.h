@@ -35,8 +35,8 @@ const char *launch_profile(const struct launch *l);
 /* Becomes argv[0] under gmem. Returns only on failure, with an exit status, having complained. */
 int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv);
 
-/* The path of a file that is kept beside the command, or is installed in the library's directory.
- * False when it is in neither. */
+/* The path of a file that is kept beside the command, or is installed in gmem's own folder: where that is from
+ * the command, or where it was to be. False when it is in none of them. */
 bool launch_find(const char *beside, const char *installed, char path[PATH_MAX]);
 
 #endif
