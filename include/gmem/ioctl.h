@@ -90,6 +90,8 @@ struct gmem_ioctl_attributes {
 
 #define GMEM_CONVERT _IOWR(GMEM_IOCTL_TYPE, 1, struct gmem_ioctl_convert)
 #define GMEM_GET_ATTRIBUTES _IOWR(GMEM_IOCTL_TYPE, 2, struct gmem_ioctl_attributes)
+/* On /dev/kvm; the argument is the flags. memfd_restricted() of <gmem/early.h> makes it. */
+#define GMEM_MEMFD_RESTRICTED _IO(GMEM_IOCTL_TYPE, 0x20)
 
 _Static_assert(sizeof(struct gmem_ioctl_convert) == 128, "layout");
 _Static_assert(sizeof(struct gmem_ioctl_attributes) == 64, "layout");

@@ -97,6 +97,8 @@ struct gmem_consumer {
 /* What its store is made of (store.h), not both: huge pages where there is room, or the system's own. */
 #define GMEM_FILE_THP 0x40000u
 #define GMEM_FILE_HUGETLB 0x80000u
+/* Its size is a page where none is 0: for the upper layers, as NO_PRIVATE. */
+#define GMEM_FILE_EMPTY 0x800000u
 
 /* size: bytes, a multiple of 4096, 1 .. 2^63-4096. flags: GMEM_FILE_*. Without INIT_SHARED every page
  * is private at first. One reference is the caller's. -ENOMEM, -EMFILE, and as store_create(). */

@@ -63,7 +63,6 @@ static const struct cap_row fixed_caps[] = {
 	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALLS },
 	{ KVM_CAP_USER_MEMORY2, 1 },
 	{ KVM_CAP_MEMORY_FAULT_INFO, 1 },
-	{ KVM_CAP_PRE_FAULT_MEMORY, 1 },
 };
 
 static bool is_in_place(uint64_t cap)
@@ -105,6 +104,8 @@ static long caps_of_profile(const struct vm *vm, uint64_t cap)
 		return attributes_of(vm, false);
 	case KVM_CAP_GUEST_MEMFD:
 		return !vm || private_vm || p->gmem_any_vm;
+	case KVM_CAP_PRE_FAULT_MEMORY:
+		return !p->no_prefault;
 	case KVM_CAP_GUEST_MEMFD_FLAGS:
 		return p->cap_gmem_flags ? (long)gmem_legal_flags(vm) : 0;
 	default:
@@ -112,10 +113,26 @@ static long caps_of_profile(const struct vm *vm, uint64_t cap)
 	}
 }
 
+#define NO_CAP UINT64_MAX
+
+/* The number that it has today; NO_CAP: this kernel knows none of this number. */
+static uint64_t settled_cap(uint64_t cap)
+{
+	const struct kvm_profile *p = kvm_profile();
+	const struct kvm_cap_number *c = p->caps_moved;
+
+	for (; c && c->number; c++) {
+		if (c->number == cap)
+			return c->settled;
+	}
+	return p->caps_end && cap >= p->caps_end ? NO_CAP : cap;
+}
+
 long caps_check(const struct vm *vm, uint64_t cap)
 {
 	unsigned int i;
 
+	cap = settled_cap(cap);
 	for (i = 0; i < NR_ROWS(fixed_caps); i++) {
 		if (fixed_caps[i].cap == cap)
 			return fixed_caps[i].value;
@@ -204,7 +221,7 @@ long caps_enable(struct vm *vm, const struct kvm_enable_cap *cap)
 	if (cap->flags)
 		return obs_refuse(RULE_CAP_FLAGS);
 	os_mutex_lock(&vm->lock);
-	r = enable_locked(vm, cap);
+	r = settled_cap(cap->cap) == NO_CAP ? obs_refuse(RULE_CAP_UNKNOWN) : enable_locked(vm, cap);
 	os_mutex_unlock(&vm->lock);
 	return r;
 }

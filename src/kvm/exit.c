@@ -19,12 +19,23 @@ static uint8_t *port_data(struct vcpu *vcpu)
 
 void exit_memory_fault(struct vcpu *vcpu, const struct mmu_fault_info *info)
 {
+	const struct kvm_memory_exit *how = kvm_memory_exit();
 	struct kvm_run *run = vcpu->run;
 
-	run->exit_reason = KVM_EXIT_MEMORY_FAULT;
-	run->memory_fault.flags = info->is_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
+	run->exit_reason = how->reason;
+	run->memory_fault.flags = info->is_private ? how->flag_private : 0;
 	run->memory_fault.gpa = info->gpa;
 	run->memory_fault.size = info->size;
+}
+
+static int memory_fault_result(int error)
+{
+	const struct kvm_profile *p = kvm_profile();
+
+	if (!p->memory_exit)
+		return obs_refuse_as(RULE_RUN_MEMORY_FAULT, error);
+	return p->memory_exit->error ? obs_refuse_as(RULE_RUN_MEMORY_FAULT, p->memory_exit->error)
+				     : 0;
 }
 
 static int exit_io(struct vcpu *vcpu)
@@ -154,7 +165,7 @@ int exit_handle(struct vcpu *vcpu)
 		return exit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case CPU_EXIT_MEMORY_FAULT:
 		exit_memory_fault(vcpu, &e->fault);
-		return obs_refuse_as(RULE_RUN_MEMORY_FAULT, e->fault.error);
+		return memory_fault_result(e->fault.error);
 	case CPU_EXIT_ERROR:
 		return obs_refuse_as(RULE_RUN_HOST_FAULT, e->fault.error);
 	case CPU_EXIT_EMULATION:

@@ -15,6 +15,7 @@
 
 #define MAX_FILE ((uint64_t)INT64_MAX)
 #define FIRST_INO 0x10000
+#define HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 
 static void gmem_init(struct gmem *g, struct host_file *host)
 {
@@ -52,11 +53,16 @@ int kvm_set_pages(const char *pages)
 
 static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_place)
 {
+	uint64_t huge = flags & kvm_profile()->gmem_hugepage;
+
+	flags &= ~huge;
 	if (in_place)
 		flags |= GMEM_FILE_IN_PLACE;
 	if (!vm->has_private)
 		flags |= GMEM_FILE_NO_PRIVATE;
 	flags |= flags & GMEM_FILE_MMAP ? page_flags_mapped : page_flags;
+	if (huge && !(flags & GMEM_FILE_HUGETLB))
+		flags |= GMEM_FILE_THP;
 	return (unsigned int)flags;
 }
 
@@ -64,8 +70,14 @@ static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_plac
 static int make_file(struct vm *vm, const struct kvm_create_guest_memfd *args, bool in_place,
 		     struct gmem *g, struct host_file **host)
 {
-	int err = gmem_file_create(args->size, file_flags(vm, args->flags, in_place), &g->file);
+	unsigned int flags = file_flags(vm, args->flags, in_place);
+	int err;
 
+	/* A page that nobody can reach. */
+	if (!args->size)
+		err = gmem_file_create(OS_PAGE_SIZE, flags | GMEM_FILE_EMPTY, &g->file);
+	else
+		err = gmem_file_create(args->size, flags, &g->file);
 	if (err)
 		return err;
 	if (vm->type->gmem)
@@ -108,8 +120,12 @@ static int check_create(const struct vm *vm, const struct kvm_create_guest_memfd
 {
 	if (args->flags & ~gmem_legal_flags(vm))
 		return obs_refuse(RULE_GMEM_FLAGS);
+	if (!args->size && kvm_profile()->gmem_empty)
+		return 0;
 	if (!args->size || args->size > MAX_FILE || args->size & (OS_PAGE_SIZE - 1))
 		return obs_refuse(RULE_GMEM_SIZE);
+	if (args->flags & kvm_profile()->gmem_hugepage && args->size & (HUGE_PAGE_SIZE - 1))
+		return obs_refuse(RULE_GMEM_HUGE_SIZE);
 	return 0;
 }
 
@@ -217,12 +233,18 @@ void gmem_destroy(struct gmem *g)
 		kvm_object_put(&vm->object);
 }
 
+/* As the program sees it. */
+static uint64_t size_of(const struct gmem *g)
+{
+	return g->host->flags & GMEM_FILE_EMPTY ? 0 : g->host->size;
+}
+
 void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 {
 	struct gmem *g = gmem_of(o);
 	int64_t changed = atomic_load(&g->host->changed_ns);
 
-	st->size = g->host->size;
+	st->size = size_of(g);
 	st->ino = g->ino;
 	st->uid = g->uid;
 	st->gid = g->gid;
@@ -268,7 +290,7 @@ static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t si
 	if ((offset | size) & (int64_t)(OS_PAGE_SIZE - 1))
 		return obs_refuse(RULE_FALLOCATE_UNALIGNED);
 	if (!(mode & FALLOC_FL_PUNCH_HOLE) &&
-	    !range_inside((uint64_t)offset, (uint64_t)size, g->host->size))
+	    !range_inside((uint64_t)offset, (uint64_t)size, size_of(g)))
 		return obs_refuse(RULE_FALLOCATE_PAST_END);
 	return 0;
 }

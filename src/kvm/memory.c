@@ -51,7 +51,7 @@ static int check_flags(struct vm *vm, const struct region *g)
 	if (vm->has_private || kvm_profile()->gmem_any_vm)
 		legal |= KVM_MEM_GUEST_MEMFD;
 	if (g->flags & legal & KVM_MEM_GUEST_MEMFD)
-		legal = KVM_MEM_GUEST_MEMFD;
+		legal = KVM_MEM_GUEST_MEMFD | kvm_profile()->gmem_slot_flags;
 	if (g->flags & ~legal)
 		return obs_refuse(RULE_MEMSLOT_FLAGS);
 	return 0;
@@ -108,7 +108,8 @@ static int find_gmem(struct vm *vm, struct region *g)
 	if (err)
 		return err;
 	file = g->gmem->file;
-	if (!range_inside(r->guest_memfd_offset, r->memory_size, gmem_file_size(file)))
+	if (gmem_file_flags(file) & GMEM_FILE_EMPTY ||
+	    !range_inside(r->guest_memfd_offset, r->memory_size, gmem_file_size(file)))
 		return obs_refuse(RULE_MEMSLOT_GMEM_RANGE);
 	gmem_file_fault_begin(file);
 	gmem_file_for_bindings(file, r->guest_memfd_offset, r->memory_size, note_bound, &bound);

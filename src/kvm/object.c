@@ -30,6 +30,18 @@ const struct kvm_profile *kvm_profile(void)
 	return chosen ? chosen : kvm_profiles[0];
 }
 
+const struct kvm_memory_exit *kvm_memory_exit(void)
+{
+	static const struct kvm_memory_exit settled = {
+		.reason = KVM_EXIT_MEMORY_FAULT,
+		.flag_private = KVM_MEMORY_EXIT_FLAG_PRIVATE,
+		.error = -EFAULT,
+	};
+	const struct kvm_memory_exit *e = kvm_profile()->memory_exit;
+
+	return e ? e : &settled;
+}
+
 void kvm_object_init(struct kvm_object *o, enum kvm_object_type type)
 {
 	o->type = type;

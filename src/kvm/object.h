@@ -135,6 +135,8 @@ struct gmem {
 
 extern const struct kvm_fd_ops *kvm_fds;
 const struct kvm_profile *kvm_profile(void);
+/* The profile's; never NULL. */
+const struct kvm_memory_exit *kvm_memory_exit(void);
 
 void kvm_object_init(struct kvm_object *o, enum kvm_object_type type);
 static inline struct vm *vm_of(struct kvm_object *o)

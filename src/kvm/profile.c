@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "kvm/profile.h"
 
+#include <gmem/early.h>
 #include <gmem/uapi.h>
 
 #include <errno.h>
@@ -75,6 +76,36 @@ static const struct kvm_profile in_place_per_vm = {
 	.cap_in_place = KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES,
 };
 
+/*
+ * guest_memfd as its thirteenth version was posted, October 2023, before 6.8 took it: capabilities one lower, and
+ * three rules that were dropped or added on the way.
+ */
+static const struct kvm_cap_number caps_v13[] = {
+	{ KVM_CAP_USER_MEMORY2 - 1, KVM_CAP_USER_MEMORY2 },
+	{ KVM_CAP_MEMORY_FAULT_INFO - 1, KVM_CAP_MEMORY_FAULT_INFO },
+	{ KVM_CAP_MEMORY_ATTRIBUTES - 1, KVM_CAP_MEMORY_ATTRIBUTES },
+	{ KVM_CAP_GUEST_MEMFD - 1, KVM_CAP_GUEST_MEMFD },
+	{ KVM_CAP_VM_TYPES - 1, KVM_CAP_VM_TYPES },
+	{ 0 },
+};
+
+static const struct kvm_profile gmem_v13 = {
+	.name = "gmem-v13",
+	.kernel = "6.8",
+	.vm_types = BOTH_TYPES,
+	.gmem_flags = KVM_GUEST_MEMFD_ALLOW_HUGEPAGE,
+	.gmem_flags_private = KVM_GUEST_MEMFD_ALLOW_HUGEPAGE,
+	.bind_overlap = -EINVAL,
+	.quirks = 0x7f,
+	.gmem_slot_flags = KVM_MEM_READONLY,
+	.gmem_hugepage = KVM_GUEST_MEMFD_ALLOW_HUGEPAGE,
+	.gmem_empty = true,
+	.no_prefault = true,
+	.caps_end = KVM_CAP_USER_MEMORY2 - 1,
+	.caps_moved = caps_v13,
+};
+
 const struct kvm_profile *const kvm_profiles[] = {
-	&linux_7_2, &linux_6_18, &linux_6_12, &in_place, &in_place_v7, &in_place_per_vm, NULL,
+	&linux_7_2,   &linux_6_18,	&linux_6_12, &in_place,
+	&in_place_v7, &in_place_per_vm, &gmem_v13,   NULL,
 };

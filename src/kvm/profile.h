@@ -16,8 +16,22 @@ enum kvm_in_place {
 	KVM_IN_PLACE_ASKED,  /* those of a VM that asked for it first */
 };
 
+/* A capability under another number than it got in the end. */
+struct kvm_cap_number {
+	uint32_t number, settled;
+};
+
+/* What KVM_RUN tells of a page that is not what the guest takes it for. */
+struct kvm_memory_exit {
+	uint32_t reason;       /* kvm_run.exit_reason */
+	uint32_t flag_private; /* the bit of its flags */
+	int error;	       /* what KVM_RUN fails with; 0: it does not fail */
+};
+
 struct kvm_profile {
 	const char *name;
+	const char *
+		kernel; /* "6.8": rules of later kernels do not hold; NULL: as the name says, or all do */
 	uint32_t vm_types;   /* KVM_CAP_VM_TYPES */
 	bool gmem_any_vm;    /* guest_memfd slots on VMs without private memory too */
 	uint64_t gmem_flags; /* legal without private memory, and in place; 0: no flag at all */
@@ -28,6 +42,14 @@ struct kvm_profile {
 	bool prefault_waits;	     /* a prefault that meets a dying slot waits for it */
 	bool hypercall_ret_zeroed;   /* run->hypercall.ret is 0 at the exit */
 	uint64_t quirks;	     /* KVM_CAP_DISABLE_QUIRKS2 */
+	uint32_t gmem_slot_flags;    /* KVM_MEM_* that are legal beside KVM_MEM_GUEST_MEMFD */
+	uint64_t gmem_hugepage; /* the flag of KVM_CREATE_GUEST_MEMFD that asks for huge pages */
+	bool gmem_empty;	/* a guest_memfd may have size 0 */
+	bool no_prefault;	/* no KVM_PRE_FAULT_MEMORY */
+	uint32_t
+		caps_end; /* there are no capabilities from this number on; 0: all there are today */
+	const struct kvm_cap_number *caps_moved;   /* these there are; ended by a 0 */
+	const struct kvm_memory_exit *memory_exit; /* NULL: as it is since 6.8 */
 	enum kvm_in_place in_place;
 	/* Only where in_place is not NEVER: */
 	uint32_t cap_in_place;	 /* the number of KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES */

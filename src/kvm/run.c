@@ -127,7 +127,7 @@ static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 {
 	uint64_t b = 0, c = 0;
 
-	if (run->exit_reason == KVM_EXIT_MEMORY_FAULT) {
+	if (run->exit_reason == kvm_memory_exit()->reason) {
 		b = run->memory_fault.gpa;
 		c = run->memory_fault.flags;
 	} else if (run->exit_reason == KVM_EXIT_HYPERCALL) {

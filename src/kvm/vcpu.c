@@ -419,6 +419,8 @@ long vcpu_ioctl(struct vcpu *vcpu, unsigned int cmd, uint64_t arg)
 	/* Before the lock: isatty() of a vCPU that runs shall not wait until it stops. */
 	if ((cmd >> 8 & 0xff) != KVMIO)
 		return obs_refuse(RULE_VCPU_REQUEST_FOREIGN);
+	if (cmd == KVM_PRE_FAULT_MEMORY && kvm_profile()->no_prefault)
+		return obs_refuse(RULE_VCPU_REQUEST_UNKNOWN);
 	os_mutex_lock(&vcpu->lock);
 	r = cmd == KVM_RUN ? run(vcpu, arg) : ioctl_run(rows, NR_ROWS(rows), vcpu, cmd, arg);
 	os_mutex_unlock(&vcpu->lock);

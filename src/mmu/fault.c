@@ -73,6 +73,8 @@ static int decide_file(struct fault *f)
 
 	if (!slot->file)
 		return memory_fault(f, -EFAULT);
+	if ((slot->flags & MEMSLOT_READONLY) && (f->access & MMU_WRITE))
+		return MMU_FAULT_MMIO;
 	f->from_file = true;
 	return STEP_NEXT;
 }
@@ -245,7 +247,8 @@ static bool may_run(struct fault *f)
 static int map_leaves(struct fault *f, int level)
 {
 	/* Memory of the program may be readable only: it is writable once a write has been tried. */
-	bool writable = f->from_file || (f->access & MMU_WRITE);
+	bool watched = f->slot->flags & (MEMSLOT_READONLY | MEMSLOT_LOG_DIRTY);
+	bool writable = (f->from_file && !watched) || (f->access & MMU_WRITE);
 	uint64_t block = f->host & ~((level_pages(level) << OS_PAGE_SHIFT) - 1);
 	int ret = table_map(f->mmu, f->gfn, level, block, writable);
 

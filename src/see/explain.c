@@ -67,6 +67,8 @@ static unsigned int version_of(const char *text)
 
 static unsigned int profile_version(const struct kvm_profile *p)
 {
+	if (p->kernel)
+		return version_of(p->kernel);
 	return strncmp(p->name, "linux-", 6) ? UINT32_MAX : version_of(p->name + 6);
 }
 

@@ -17,20 +17,28 @@ void *guest_memory(size_t size)
 	return p;
 }
 
+/* The old request, which every kernel has. */
 void guest_set_slot(struct guest *g, uint32_t slot, uint64_t gpa, uint64_t size, void *hva)
 {
-	guest_set_gmem(g, slot, gpa, size, hva, -1);
+	struct kvm_userspace_memory_region r = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	assert_int_equal(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &r), 0);
 }
 
 void guest_set_gmem(struct guest *g, uint32_t slot, uint64_t gpa, uint64_t size, void *hva, int fd)
 {
 	struct kvm_userspace_memory_region2 r = {
 		.slot = slot,
-		.flags = fd < 0 ? 0 : KVM_MEM_GUEST_MEMFD,
+		.flags = KVM_MEM_GUEST_MEMFD,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)hva,
-		.guest_memfd = fd < 0 ? 0 : (uint32_t)fd,
+		.guest_memfd = (uint32_t)fd,
 	};
 
 	assert_int_equal(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION2, &r), 0);
