@@ -71,12 +71,21 @@
  * "consumers". References are counted; who holds one may use the object. No function but
  * gmem_put() may be given an object whose last reference another thread may be dropping.
  *
- * SIGNALS. A signal handler may call: gmem_is_hidden() when it handles a SIGBUS or SIGSEGV that
- * an access of its own thread has raised (si_code > 0), gmem_interrupt(), gmem_version(),
- * gmem_patience(). Nothing else: the rest takes locks that the interrupted thread may hold. No
- * function is a cancellation point, and a handler must not leave by siglongjmp() a call of the
- * library that it interrupted. The library installs no signal handler and changes no signal mask;
- * its own threads have all signals blocked.
+ * IN SHORT. What is said of functions ends with a line in brackets that sums it up:
+ *	any thread	 at any time, from several at once; not from callbacks, nor in a fault, nor from
+ *			 signal handlers, but for those that say "callbacks too" or "signal handlers too"
+ *	callbacks only	 from those of a consumer, about the change that they are handed
+ *	faults only	 between gmem_fault_begin() and gmem_fault_end() of the thread
+ *	home only	 elsewhere -EREMOTE, or nothing where there is no result
+ *	may wait	 for other threads' calls, callbacks, other processes or memory. What does not say
+ *			 so takes a lock for some instructions at most
+ *	since		 the version of the library that has it, and of its symbol (GMEM_0.2)
+ *
+ * SIGNALS. A signal handler may call what says so, and gmem_is_hidden() when it handles a SIGBUS
+ * or SIGSEGV that an access of its own thread has raised (si_code > 0). Nothing else: the rest
+ * takes locks that the interrupted thread may hold. No function is a cancellation point, and a
+ * handler must not leave by siglongjmp() a call of the library that it interrupted. The library
+ * installs no signal handler and changes no signal mask; its own threads have all signals blocked.
  *
  * MEMORY. The library never calls malloc(); it has mappings of its own.
  *
@@ -101,8 +110,9 @@
  * reaches the program's handler as it would without.
  *
  * ABI. Structures are opaque, or begin with their own size (args_size, ops_size) and grow at the
- * end only: set it to sizeof, and the rest to zero. Symbols have versions (GMEM_0.2). Before 1.0
- * a minor version may break both.
+ * end only: set it to sizeof, and the rest to zero. Symbols have the version that
+ * brought them (GMEM_0.2, GMEM_0.3). Nothing of either goes away or changes within a soname
+ * (libgmem.so.0): what a program was linked with works with every later libgmem.so.0.
  */
 #ifndef GMEM_H
 #define GMEM_H

@@ -17,11 +17,12 @@ extern "C" {
 #endif
 
 #define GMEM_VERSION_MAJOR 0
-#define GMEM_VERSION_MINOR 2
+#define GMEM_VERSION_MINOR 3
 
 /*
  * The version of the library that runs: major << 16 | minor. GMEM_VERSION_* are those of this
  * header. Callable before anything else, async-signal-safe.
+ *	[any thread, signal handlers too; since 0.2]
  */
 GMEM_API uint32_t gmem_version(void);
 
@@ -41,6 +42,9 @@ struct gmem_refusal {
 	const char
 		*rule; /* stable, for programs: "LIB_RANGE_PAST_END"; gmem explain RULE tells all */
 	const char *reason; /* one sentence for people */
+	const char
+		*since; /* which kernels have it: "any", "6.8", "gmem", "in " and profiles. 0.3 */
+	const char *advice; /* what is checked, and what to do about it. 0.3 */
 };
 
 /*
@@ -48,8 +52,24 @@ struct gmem_refusal {
  * is filled in; the texts are there for good. Calls that succeed leave it as it is: ask after one that failed,
  * and compare error. Takes no lock; a signal handler may call it. gmem.
  *	-ENOENT	 nothing was refused yet in this thread
+ *	[any thread, signal handlers too; since 0.2]
  */
 GMEM_API int gmem_last_refusal(struct gmem_refusal *refusal);
+
+/*
+ * The same of a rule by its name. error is 0 of a rule that stands for several. args_size is read, and the texts
+ * are there for good.
+ *	-ENOENT	 there is no such rule
+ *	[any thread, signal handlers too; since 0.3]
+ */
+GMEM_API int gmem_explain(const char *rule, struct gmem_refusal *refusal);
+
+/*
+ * What the result of a function of this library means, in a few words that are there for good; errno's numbers as
+ * negative ones. For a program that has nothing but the number: gmem_last_refusal() knows more.
+ *	[any thread, signal handlers too; since 0.3]
+ */
+GMEM_API const char *gmem_strerror(int error);
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
@@ -58,6 +78,7 @@ GMEM_API int gmem_last_refusal(struct gmem_refusal *refusal);
  * conversion, anything that waits for another process), return -EINTR soon; for signal handlers.
  * Async-signal-safe. No effect outside of a call, or on one that is past the point where nothing
  * has changed.
+ *	[any thread, signal handlers too; since 0.2]
  */
 GMEM_API void gmem_interrupt(void);
 
@@ -66,6 +87,7 @@ GMEM_API void gmem_interrupt(void);
  * 1000 at first, 1 to 3600000; of this process, for all files. A process that is dead is never
  * waited for. gmem_patience() is async-signal-safe.
  *	-ERANGE	 outside 1 .. 3600000
+ *	[any thread, signal handlers too; since 0.2]
  */
 GMEM_API int gmem_set_patience(uint32_t milliseconds);
 GMEM_API uint32_t gmem_patience(void);

@@ -20,17 +20,22 @@ struct gmem_binding;
  * for bindings. Home only.
  *	-EINVAL	 size 0 or past the end of the file
  *	-EEXIST	 a page of the range is bound (6.8)
+ *	[any thread; home only; may wait; since 0.2]
  */
 GMEM_API int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
 		       struct gmem_binding **out);
 
-/* Not in a callback. Before the last gmem_put(). */
+/*
+ * Not in a callback. Before the last gmem_put().
+ *	[any thread; home only; may wait; since 0.2]
+ */
 GMEM_API void gmem_unbind(struct gmem *g, struct gmem_binding *binding);
 
 /*
  * Calls fn for each binding that meets [offset, offset + size), in order, with the part that
  * does. For callbacks of consumers and between gmem_fault_begin() and gmem_fault_end(); nowhere
  * else. fn may not bind or unbind. Home only.
+ *	[callbacks and faults only; home only; since 0.2]
  */
 GMEM_API int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
 			       void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size),
@@ -94,28 +99,39 @@ struct gmem_consumer_callbacks {
  * Registers a consumer; ops is copied, data handed to its functions. begin and end must be there.
  * It is called from the moment this returns (or a little before). Home only. It keeps no
  * reference: remove it, or be told of the release.
+ *	[any thread; home only; may wait; since 0.2]
  */
 GMEM_API int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops,
 			       void *data, struct gmem_consumer **out);
 
-/* When it returns no function of it runs, and none will. Not in a callback. Also needed after
- * GMEM_KIND_RELEASE, for the memory; then g is not looked at and may be NULL. */
+/*
+ * When it returns no function of it runs, and none will. Not in a callback. Also needed after
+ * GMEM_KIND_RELEASE, for the memory; then g is not looked at and may be NULL.
+ *	[any thread; home only; may wait; since 0.2]
+ */
 GMEM_API void gmem_consumer_remove(struct gmem *g, struct gmem_consumer *consumer);
 
-/* In a callback: what the change is. */
+/*
+ * In a callback: what the change is.
+ *	[callbacks only; since 0.2]
+ */
 GMEM_API int gmem_change_describe(const struct gmem_change *change, struct gmem_change_info *info);
 
 /*
  * In prepare and begin of a conversion (and in an aborted end): the parts of the range that do
  * not have the new attributes yet, in order. Start with *at = 0; false: there are no more (or it
  * is another kind of change). The others stay as they are and need not be dropped.
+ *	[callbacks only; since 0.2]
  */
 GMEM_API bool gmem_change_next_part(const struct gmem_change *change, uint64_t *at,
 				    uint64_t *offset, uint64_t *size);
 
-/* In prepare and begin of a conversion: this part cannot be given up; return -EAGAIN then.
+/*
+ * In prepare and begin of a conversion: this part cannot be given up; return -EAGAIN then.
  * Rounded to pages, cut to the range. Tell all parts there are when
- * gmem_change_wants_every_part(), else the first will do. */
+ * gmem_change_wants_every_part(), else the first will do.
+ *	[callbacks only; since 0.2]
+ */
 GMEM_API void gmem_change_refuse_part(const struct gmem_change *change, uint64_t offset,
 				      uint64_t size);
 GMEM_API bool gmem_change_wants_every_part(const struct gmem_change *change);
@@ -136,6 +152,7 @@ GMEM_API bool gmem_change_wants_every_part(const struct gmem_change *change);
  * there but what is named here and gmem_for_bindings(). The translation is good until a begin()
  * of the consumer that covers it returns. Home only: -EREMOTE, and then gmem_fault_end() must not
  * be called.
+ *	[any thread; home only; may wait; since 0.2]
  */
 GMEM_API int gmem_fault_begin(struct gmem *g);
 GMEM_API void gmem_fault_end(struct gmem *g);
@@ -150,6 +167,7 @@ GMEM_API void gmem_fault_end(struct gmem *g);
  *	-EFAULT	 the file is released
  *	-ENOMEM	 also: no huge page is left for one that was punched (GMEM_HUGETLB)
  *	or what gmem_vm_type.prepare says
+ *	[faults only; home only; may wait; since 0.2]
  */
 GMEM_API int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size);
 

@@ -53,6 +53,7 @@ struct gmem_convert_args {
  *	-EINTR	 gmem_interrupt(): only where nothing has changed
  *	-ENOMEM	 as everywhere; error_offset is offset
  * Excludes faults, punches, allocations and other conversions of the file while it runs.
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_convert(struct gmem *g, struct gmem_convert_args *args);
 

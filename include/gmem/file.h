@@ -61,6 +61,7 @@ struct gmem_create_args {
  *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages
  *	-ENOMEM	 also: GMEM_HUGETLB, and not as many huge pages are free
  * The first call makes the library ready, which registers with pthread_atfork().
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_create(const struct gmem_create_args *args, struct gmem **out);
 
@@ -71,6 +72,7 @@ GMEM_API int gmem_create(const struct gmem_create_args *args, struct gmem **out)
  * read or write it. Close-on-exec. It is the caller's to close(), may be closed at once, and
  * keeps nothing alive: the file lives as long as its home has a reference, a window or a fault
  * open.
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_descriptor(struct gmem *g, int *fd);
 
@@ -85,16 +87,21 @@ GMEM_API int gmem_descriptor(struct gmem *g, int *fd);
  *	-EACCES	 the home cannot be reached: another user's, or in another PID namespace or /proc
  *	-EAGAIN	 the home did not answer within the patience
  *	-ENOSPC	 the home serves as many processes as it can (256)
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_open(int fd, uint32_t flags, struct gmem **out);
 
-/* One more reference. Cannot fail. */
+/*
+ * One more reference. Cannot fail.
+ *	[any thread, callbacks too; since 0.2]
+ */
 GMEM_API void gmem_get(struct gmem *g);
 
 /*
  * One less. When references and windows are gone, at home: consumers are told (GMEM_KIND_RELEASE)
  * and are no longer registered, bindings are void, and every byte is freed; other processes get
  * -EIO or -ESTALE from then on. Elsewhere this process takes no part any more. NULL is allowed.
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API void gmem_put(struct gmem *g);
 
@@ -107,7 +114,10 @@ struct gmem_info {
 	uint32_t reserved;
 };
 
-/* What does not change. args_size is read; as much as it has room for is filled in. */
+/*
+ * What does not change. args_size is read; as much as it has room for is filled in.
+ *	[any thread, callbacks too; since 0.2]
+ */
 GMEM_API int gmem_get_info(struct gmem *g, struct gmem_info *info);
 
 /* ---- what a page is ------------------------------------------------------------------------ */
@@ -120,6 +130,7 @@ GMEM_API int gmem_get_info(struct gmem *g, struct gmem_info *info);
  * callbacks (begin: the state before, end: the state after).
  *	-EINVAL	 offset is outside the file
  * gmem: the series has no way to ask.
+ *	[any thread, callbacks too; since 0.2]
  */
 GMEM_API int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes);
 
@@ -135,6 +146,7 @@ struct gmem_extent {
  * When *nr is max, ask again from the end of the last one. One call sees one moment at home;
  * elsewhere the home is asked, for 64 runs at a time, and each such part is of one moment. offset
  * and size: multiples of GMEM_PAGE_SIZE. gmem: as gmem_attributes().
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
 			uint32_t max, uint32_t *nr);
@@ -146,6 +158,7 @@ GMEM_API int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct g
  * before. Cannot be refused: a pinned page is freed too, for who pinned it keeps the old one (as
  * KVM, 6.8). The range may reach past the end of the file. offset and size: multiples of
  * GMEM_PAGE_SIZE, size > 0. fallocate(2) with PUNCH_HOLE.
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size);
 
@@ -154,6 +167,7 @@ GMEM_API int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size);
  * with KEEP_SIZE.
  *	-EINVAL	 size 0, or past the end of the file (6.8)
  *	-ENOMEM, -ENOSPC, -EINTR  a part may stay allocated, as KVM
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
 
@@ -171,8 +185,11 @@ struct gmem_stats {
 	uint64_t attribute_bytes;
 };
 
-/* args_size is read; as much as it has room for is filled in. Takes the invalidate lock shared.
- * gmem. */
+/*
+ * args_size is read; as much as it has room for is filled in. Takes the invalidate lock shared.
+ * gmem.
+ *	[any thread; may wait; since 0.2]
+ */
 GMEM_API int gmem_get_stats(struct gmem *g, struct gmem_stats *stats);
 
 #ifdef __cplusplus

@@ -37,31 +37,45 @@ struct gmem_map_args {
  *	-EPERM	 PROT_EXEC (as KVM)
  *	-EINVAL	 MAP_PRIVATE (as KVM), MAP_ANONYMOUS or any other flag not named above
  *	-EEXIST	 MAP_FIXED_NOREPLACE, and something is there
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_map(struct gmem *g, const struct gmem_map_args *args, void **addr);
 
-/* munmap(2). Here and below addr is page aligned (-EINVAL) and size rounded up to pages. */
+/*
+ * munmap(2). Here and below addr is page aligned (-EINVAL) and size rounded up to pages.
+ *	[any thread; may wait; since 0.2]
+ */
 GMEM_API int gmem_unmap(void *addr, uint64_t size);
 
 /*
  * mremap(2): grows, shrinks or moves a window; flags MREMAP_MAYMOVE, MREMAP_FIXED (to is the
  * place). *out: where it is now.
  *	-EFAULT	 no window is there
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to,
 			void **out);
 
-/* mprotect(2); PROT_EXEC: -EACCES (as KVM). What is hidden stays so. */
+/*
+ * mprotect(2); PROT_EXEC: -EACCES (as KVM). What is hidden stays so.
+ *	[any thread; may wait; since 0.2]
+ */
 GMEM_API int gmem_protect(void *addr, uint64_t size, int prot);
 
-/* mlock2(2) with flags (0 or MLOCK_ONFAULT), and munlock(2). Private pages count as locked, and
- * are when they are shared. */
+/*
+ * mlock2(2) with flags (0 or MLOCK_ONFAULT), and munlock(2). Private pages count as locked, and
+ * are when they are shared.
+ *	[any thread; may wait; since 0.2]
+ */
 GMEM_API int gmem_lock(void *addr, uint64_t size, int flags);
 GMEM_API int gmem_unlock(void *addr, uint64_t size);
 
-/* madvise(2). MADV_REMOVE punches (gmem_punch()) where addr and size meet windows. MADV_DONTNEED
+/*
+ * madvise(2). MADV_REMOVE punches (gmem_punch()) where addr and size meet windows. MADV_DONTNEED
  * never opens what is hidden. -EINVAL for advice that a guest_memfd refuses (COLLAPSE, FREE,
- * WIPEONFORK). */
+ * WIPEONFORK).
+ *	[any thread; may wait; since 0.2]
+ */
 GMEM_API int gmem_advise(void *addr, uint64_t size, int advice);
 
 /*
@@ -74,6 +88,7 @@ GMEM_API int gmem_advise(void *addr, uint64_t size, int advice);
  * such a page is hidden by a marker (UFFDIO_POISON, Linux 6.6) for which that kernel has no other
  * word. A handler that treats BUS_MCEERR_AR as broken memory asks here first. Async-signal-safe
  * as said under SIGNALS.
+ *	[any thread, signal handlers too; since 0.2]
  */
 GMEM_API bool gmem_is_hidden(const void *addr);
 
@@ -91,14 +106,21 @@ struct gmem_pinned;
  * not be aligned, widened to pages; size > 0, inside the file.
  *	-EFAULT	 a page of the range is private, as get_user_pages() of it would say (series v7).
  *		 Nothing is pinned
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned **out);
 
-/* Only the first size bytes stay pinned: what a call that was to pin did not take. 0: none; then
- * it is gone, as by gmem_unpin(). */
+/*
+ * Only the first size bytes stay pinned: what a call that was to pin did not take. 0: none; then
+ * it is gone, as by gmem_unpin().
+ *	[any thread; since 0.2]
+ */
 GMEM_API void gmem_pin_trim(struct gmem_pinned *pin, uint64_t size);
 
-/* NULL is allowed. */
+/*
+ * NULL is allowed.
+ *	[any thread; since 0.2]
+ */
 GMEM_API void gmem_unpin(struct gmem_pinned *pin);
 
 /*
@@ -110,6 +132,7 @@ GMEM_API void gmem_unpin(struct gmem_pinned *pin);
  * process, for all of its files; a conversion of touched pages takes longer.
  *	-EPERM	 the process may not look (CAP_BPF and CAP_PERFMON, or root), or this kernel does
  *		 not let it: as before, nothing but gmem_pin() is known
+ *	[any thread; since 0.2]
  */
 GMEM_API int gmem_count_references(void);
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""What libgmem.so exports is what gmem.h declares and says something about, each with the version; it takes
-nothing from libc's allocator or stdio; and libgmem.a has no other name for a program to meet.
+"""What libgmem.so exports is what gmem.h declares and says something about, each with the version since which it is
+there; who may call it is said in words that the header explains; the library takes nothing from libc's allocator or
+stdio; and libgmem.a has no other name for a program to meet.
 
     symbols.py gmem.h LIBGMEM.SO LIBGMEM.A SANITIZED
 """
@@ -10,7 +11,9 @@ import re
 import subprocess
 import sys
 
-VERSION = 'GMEM_0.2'
+# The last line about a function: [who; home only; may wait; since 0.2].
+BRACKET = re.compile(r'\[(any thread(?:, (?:callbacks|signal handlers) too)?|callbacks only|faults only|callbacks and '
+                     r'faults only)(?:; home only)?(?:; may wait)?; since (\d+\.\d+)\]$')
 FORBIDDEN = re.compile(r'^(malloc|calloc|realloc|free|posix_memalign|aligned_alloc|strdup|strndup|v?asprintf|'
                        r'f(open|printf|puts|write|flush)|(v|s|sn|vsn)?printf|puts|perror|setenv)$')
 COMPILER = re.compile(r'^(__|_init$|_fini$|_edata$|_end$|_GLOBAL_)')
@@ -32,25 +35,38 @@ def interface(header):
 
 
 def declared(header):
-    """Function -> whether a comment ends right before it, or before the declaration it stands with."""
+    """Function -> what is said of it: the comment right before it, or before the declaration it stands with."""
     text = interface(header)
     found = {}
     for match in re.finditer(r'(?m)^GMEM_API\s[^;]*?\b(gmem_\w+)\(', text):
-        before = text[:match.start()].rstrip()
-        found[match.group(1)] = before.endswith('*/') or before.endswith(';') and \
-            text[:match.start()].endswith(';\n')
+        before = text[:match.start()]
+        if before.endswith('*/\n'):
+            said = before[before.rindex('/*'):]
+        elif not before.endswith(';\n'):
+            said = ''
+        found[match.group(1)] = said
     return found
+
+
+def since(said):
+    """The symbol version that a function must have; None: it does not say so, or not who may call it."""
+    bracket = BRACKET.search(said.rstrip().removesuffix('*/').rstrip())
+    return f'GMEM_{bracket.group(2)}' if bracket else None
 
 
 def judge(header, library, archive, sanitized):
     names = declared(header)
     exported = [s for s in nm(library, '-D', '--defined-only') if not COMPILER.match(s)]
-    plain = {s.split('@')[0] for s in exported} - {VERSION}
+    version = dict(s.split('@@') for s in exported if '@@' in s)
+    nodes = {s for s in exported if s in version.values() or re.fullmatch(r'GMEM_[\d.]+(@@.*)?', s)}
+    plain = {s.split('@')[0] for s in exported if s not in nodes}
     yield from (f'{n}: declared and not exported' for n in sorted(set(names) - plain))
     yield from (f'{n}: exported and not declared' for n in sorted(plain - set(names)))
     yield from (f'{n}: nothing is said about it' for n, said in sorted(names.items()) if not said)
-    yield from (f'{s}: without version {VERSION}' for s in exported
-                if s != VERSION and not s.endswith('@@' + VERSION) and not s.endswith(VERSION))
+    yield from (f'{n}: who may call it, and since when, is not said: {BRACKET.pattern}'
+                for n, said in sorted(names.items()) if said and not since(said))
+    yield from (f'{n}: its symbol is of {version.get(n)}, the header says {since(said)}'
+                for n, said in sorted(names.items()) if since(said) and version.get(n) != since(said))
     if sanitized:
         return
     needed = {s.split('@')[0] for s in nm(library, '-D', '--undefined-only')}
