@@ -34,7 +34,7 @@ extern "C" {
  */
 #define GMEM_NR_memfd_restricted 451
 
-/* The descriptor, or -1 and errno: EINVAL: flags are not 0; ENOTTY: no profile with it; those of open("/dev/kvm"). */
+/* The descriptor, or -1 and errno: EINVAL: flags are not 0, or a profile without it; those of open("/dev/kvm"). */
 static inline int memfd_restricted(unsigned int flags)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);

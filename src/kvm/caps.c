@@ -99,7 +99,7 @@ static long caps_of_profile(const struct vm *vm, uint64_t cap)
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return (long)p->quirks;
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
-		return private_vm ? 1 : MEMSLOT_NR_SPACES;
+		return private_vm && !p->early ? 1 : MEMSLOT_NR_SPACES;
 	case KVM_CAP_MEMORY_ATTRIBUTES:
 		return attributes_of(vm, false);
 	case KVM_CAP_GUEST_MEMFD:

@@ -4,6 +4,7 @@
  * mapping gone releases the file, the memslots that were bound to it stay and have nothing behind them.
  */
 #include "core/range.h"
+#include "kvm/memfd.h"
 #include "kvm/vm.h"
 #include "map/host_map.h"
 
@@ -49,6 +50,11 @@ int kvm_set_pages(const char *pages)
 		return 0;
 	}
 	return pages ? -EINVAL : 0;
+}
+
+unsigned int gmem_page_flags(void)
+{
+	return page_flags_mapped;
 }
 
 static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_place)
@@ -265,7 +271,7 @@ uint64_t kvm_gmem_fs_magic(void)
 /* ---- fallocate ---------------------------------------------------------------------------------- */
 
 /* What the VFS refuses before it asks the file system. */
-static int check_vfs(int mode, int64_t offset, int64_t size)
+int fallocate_check_vfs(int mode, int64_t offset, int64_t size)
 {
 	const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE |
 			  FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE;
@@ -297,7 +303,7 @@ static int check_gmem(const struct gmem *g, int mode, int64_t offset, int64_t si
 
 int kvm_gmem_check_fallocate(struct kvm_object *o, int mode, int64_t offset, int64_t size)
 {
-	int err = check_vfs(mode, offset, size);
+	int err = fallocate_check_vfs(mode, offset, size);
 
 	return err ? err : check_gmem(gmem_of(o), mode, offset, size);
 }
@@ -397,6 +403,8 @@ int kvm_mmap(struct kvm_object *o, uint64_t size, int prot, int flags, uint64_t 
 	case KVM_OBJECT_VCPU:
 		*backing_fd = vcpu_of(o)->run_fd;
 		return 0;
+	case KVM_OBJECT_MEMFD:
+		return memfd_mmap();
 	default:
 		return obs_refuse(RULE_MMAP_NOT_MAPPABLE);
 	}

@@ -3,6 +3,8 @@
  * Hypercalls: VMCALL or VMMCALL at CPL 0, number in RAX. KVM_HC_MAP_GPA_RANGE goes to the program, which
  * converts the pages and answers; nothing is converted here.
  */
+#include "core/range.h"
+#include "kvm/early.h"
 #include "kvm/exit.h"
 #include "kvm/state.h"
 #include "obs/inject.h"
@@ -31,6 +33,15 @@ static int answer(struct vcpu *vcpu, int64_t value)
 	return EXIT_GO_ON;
 }
 
+static bool said_by_guest(struct vcpu *vcpu, const struct cpu_state *s)
+{
+	uint64_t gpa = argument(s, CPU_RBX), pages = argument(s, CPU_RCX);
+
+	return !(gpa & (OS_PAGE_SIZE - 1)) && pages && !range_wraps(gpa >> OS_PAGE_SHIFT, pages) &&
+	       early_guest_says(vcpu->vm, gpa, pages,
+				argument(s, CPU_RDX) & KVM_MAP_GPA_RANGE_ENCRYPTED);
+}
+
 static int map_gpa_range(struct vcpu *vcpu, const struct cpu_state *s)
 {
 	struct kvm_run *run = vcpu->run;
@@ -38,7 +49,7 @@ static int map_gpa_range(struct vcpu *vcpu, const struct cpu_state *s)
 	uint64_t gfn = gpa >> OS_PAGE_SHIFT;
 
 	if (!(vcpu->vm->hypercall_exits >> KVM_HC_MAP_GPA_RANGE & 1))
-		return answer(vcpu, -KVM_ENOSYS);
+		return answer(vcpu, said_by_guest(vcpu, s) ? 0 : -KVM_ENOSYS);
 	if (gpa & (OS_PAGE_SIZE - 1) || !pages || gfn + pages <= gfn)
 		return answer(vcpu, -EINVAL);
 	if (obs_injects(INJECT_HYPERCALL) &&

@@ -20,7 +20,13 @@
 
 #include "core/gmem_file.h"
 
-enum kvm_object_type { KVM_OBJECT_SYSTEM, KVM_OBJECT_VM, KVM_OBJECT_VCPU, KVM_OBJECT_GMEM };
+enum kvm_object_type {
+	KVM_OBJECT_SYSTEM,
+	KVM_OBJECT_VM,
+	KVM_OBJECT_VCPU,
+	KVM_OBJECT_GMEM,
+	KVM_OBJECT_MEMFD, /* what there was before guest_memfd */
+};
 
 struct kvm_object {
 	enum kvm_object_type type;
@@ -84,6 +90,7 @@ void kvm_hva_change_end(uint64_t addr, uint64_t size, uint64_t cookie);
 
 struct kvm_gmem_stat {
 	uint64_t size, ino;
+	uint64_t backed; /* bytes; told of memfds only */
 	uint32_t uid, gid;
 	int64_t atime_ns, mtime_ns, ctime_ns; /* since the epoch */
 };
@@ -101,6 +108,29 @@ int kvm_gmem_adopt(struct host_file *f, struct kvm_object **out);
  * "anon_inode:[kvm-gmem]"; for a VM and a vCPU "anon_inode:kvm-vm", "anon_inode:kvm-vcpu:0"). */
 uint64_t kvm_gmem_fs_magic(void);
 void kvm_object_link(struct kvm_object *o, char *text, uint64_t size);
+
+/* ---- files of generations before guest_memfd (memfd.c) ------------------------------------------- */
+
+/* Is memfd_create() with these flags ours to answer? Only in profiles that have MFD_INACCESSIBLE. */
+bool kvm_memfd_is_asked(unsigned int flags);
+/* memfd_create(name, flags); name is the program's, untrusted. A descriptor, or -errno. *is_plain: it is a plain file
+ * of the system's after all, to be made with *flags, and nothing was done. */
+long kvm_memfd_create(uint64_t name, unsigned int *flags, bool *is_plain);
+bool kvm_memfd_has_restricted(void);
+/* memfd_restricted(flags). In profiles without it a number that is no errno. */
+long kvm_memfd_restricted(unsigned int flags);
+
+/* What system calls on one answer, with the checks of that generation. */
+long kvm_memfd_data(struct kvm_object *memfd, bool is_write);
+long kvm_memfd_data_at(struct kvm_object *memfd, bool is_write, int64_t offset);
+long kvm_memfd_seek(struct kvm_object *memfd, int64_t offset, int whence);
+long kvm_memfd_truncate(struct kvm_object *memfd, int64_t size);
+long kvm_memfd_fallocate(struct kvm_object *memfd, int mode, int64_t offset, int64_t size);
+long kvm_memfd_get_seals(struct kvm_object *memfd);
+long kvm_memfd_add_seals(struct kvm_object *memfd);
+long kvm_memfd_sync(struct kvm_object *memfd);
+void kvm_memfd_stat(struct kvm_object *memfd, struct kvm_gmem_stat *st);
+uint64_t kvm_memfd_fs_magic(void);
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 

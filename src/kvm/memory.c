@@ -4,6 +4,8 @@
  * program sees. What is done after them is mmu/'s.
  */
 #include "core/range.h"
+#include "kvm/early.h"
+#include "kvm/memfd.h"
 #include "kvm/vm.h"
 
 #include <errno.h>
@@ -17,6 +19,8 @@ struct region {
 	uint32_t id, as_id, flags;
 	uint64_t gfn, nr;
 	struct gmem *gmem; /* counted; given back when no lock is held, since that may release it */
+	/* A file that no VM owns, counted: at first for the slot, which takes it over; from a slot that is gone. */
+	struct kvm_object *memfd;
 };
 
 static unsigned int ask_gpa_bits(void)
@@ -57,21 +61,53 @@ static int check_flags(struct vm *vm, const struct region *g)
 	return 0;
 }
 
+static int check_hva(const struct region *g)
+{
+	const struct kvm_userspace_memory_region2 *r = g->r;
+	const struct kvm_early *early = kvm_profile()->early;
+	bool anywhere = early && early->any_offset && g->flags & KVM_MEM_GUEST_MEMFD;
+
+	if (r->userspace_addr & (OS_PAGE_SIZE - 1) ||
+	    (!anywhere && !range_inside(r->userspace_addr, r->memory_size, USER_END)))
+		return obs_refuse(RULE_MEMSLOT_HVA);
+	return 0;
+}
+
+static int check_offset(const struct region *g)
+{
+	const struct kvm_userspace_memory_region2 *r = g->r;
+	const struct kvm_early *early = kvm_profile()->early;
+
+	if (!(g->flags & KVM_MEM_GUEST_MEMFD) || (early && early->any_offset))
+		return 0;
+	if (!(r->guest_memfd_offset & (OS_PAGE_SIZE - 1)) &&
+	    !range_wraps(r->guest_memfd_offset, r->memory_size))
+		return 0;
+	return obs_refuse(early ? RULE_PRIVATE_OFFSET : RULE_MEMSLOT_GMEM_OFFSET);
+}
+
+/* One, since a page of a guest_memfd has one slot, and SMM's memory would be the same again. */
+static unsigned int nr_spaces(const struct vm *vm)
+{
+	return vm->has_private && !kvm_profile()->early ? 1 : MEMSLOT_NR_SPACES;
+}
+
 static int check_place(struct vm *vm, const struct region *g)
 {
 	const struct kvm_userspace_memory_region2 *r = g->r;
 	uint64_t page = OS_PAGE_SIZE - 1;
+	int err;
 
 	if (r->memory_size & page)
 		return obs_refuse(RULE_MEMSLOT_SIZE_UNALIGNED);
 	if (r->guest_phys_addr & page)
 		return obs_refuse(RULE_MEMSLOT_GPA_UNALIGNED);
-	if (r->userspace_addr & page || !range_inside(r->userspace_addr, r->memory_size, USER_END))
-		return obs_refuse(RULE_MEMSLOT_HVA);
-	if (g->flags & KVM_MEM_GUEST_MEMFD &&
-	    (r->guest_memfd_offset & page || range_wraps(r->guest_memfd_offset, r->memory_size)))
-		return obs_refuse(RULE_MEMSLOT_GMEM_OFFSET);
-	if (g->as_id >= (vm->has_private ? 1 : MEMSLOT_NR_SPACES))
+	err = check_hva(g);
+	if (!err)
+		err = check_offset(g);
+	if (err)
+		return err;
+	if (g->as_id >= nr_spaces(vm))
 		return obs_refuse(RULE_MEMSLOT_SPACE);
 	if (range_wraps(r->guest_phys_addr, r->memory_size))
 		return obs_refuse(RULE_MEMSLOT_GPA_WRAPS);
@@ -119,6 +155,29 @@ static int find_gmem(struct vm *vm, struct region *g)
 	return 0;
 }
 
+static int find_file(struct vm *vm, struct region *g, struct memslot *what)
+{
+	const struct kvm_userspace_memory_region2 *r = g->r;
+	int err;
+
+	what->file_offset = r->guest_memfd_offset;
+	if (kvm_profile()->early) {
+		err = early_find_file((int)r->guest_memfd, &what->file_offset, r->memory_size,
+				      &g->memfd);
+		if (err)
+			return err;
+		what->file = memfd_file(g->memfd);
+		what->keeps = g->memfd;
+		return 0;
+	}
+	err = find_gmem(vm, g);
+	if (err)
+		return err;
+	what->file = g->gmem->file;
+	what->gmem_only = gmem_file_flags(what->file) & GMEM_FILE_MMAP;
+	return 0;
+}
+
 static bool dirty_starts_set(const struct vm *vm)
 {
 	return vm->dirty_protect & KVM_DIRTY_LOG_INITIALLY_SET;
@@ -131,7 +190,7 @@ static int create_slot(struct vm *vm, struct region *g)
 		.as_id = g->as_id,
 		.gfn = g->gfn,
 		.nr_pages = g->nr,
-		.hva = g->r->userspace_addr,
+		.hva = min_u64(g->r->userspace_addr, USER_END),
 		.flags = g->flags,
 	};
 	int err;
@@ -140,17 +199,15 @@ static int create_slot(struct vm *vm, struct region *g)
 		return obs_refuse(RULE_MEMSLOT_TOTAL);
 	err = check_overlap(vm, g);
 	if (!err && g->flags & KVM_MEM_GUEST_MEMFD)
-		err = find_gmem(vm, g);
+		err = find_file(vm, g, &what);
 	if (err)
 		return err;
-	if (g->gmem) {
-		what.file = g->gmem->file;
-		what.file_offset = g->r->guest_memfd_offset;
-		what.gmem_only = gmem_file_flags(what.file) & GMEM_FILE_MMAP;
-	}
 	if (too_high(g))
 		return obs_refuse(RULE_MEMSLOT_GPA_WIDTH);
-	return memslot_create(vm->mmu, &what, dirty_starts_set(vm));
+	err = memslot_create(vm->mmu, &what, dirty_starts_set(vm));
+	if (!err)
+		g->memfd = NULL;
+	return err;
 }
 
 static int move_slot(struct vm *vm, const struct region *g, struct memslot *slot)
@@ -187,6 +244,7 @@ static int apply(struct vm *vm, struct region *g)
 	if (!g->nr) {
 		if (!slot)
 			return obs_refuse(RULE_MEMSLOT_NOT_THERE);
+		g->memfd = slot->keeps;
 		memslot_delete(vm->mmu, slot);
 		return 0;
 	}
@@ -234,6 +292,8 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 		tell_slot(vm, &g, err);
 	if (g.gmem)
 		kvm_object_put(&g.gmem->object);
+	if (g.memfd)
+		kvm_object_put(g.memfd);
 	return err;
 }
 

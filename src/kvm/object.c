@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Counting, /dev/kvm itself, and where a call on a descriptor goes. */
 #include "kvm/object.h"
+#include "kvm/memfd.h"
 
 #include <errno.h>
 
@@ -77,6 +78,9 @@ void kvm_object_put(struct kvm_object *o)
 	case KVM_OBJECT_GMEM:
 		gmem_destroy(gmem_of(o));
 		break;
+	case KVM_OBJECT_MEMFD:
+		memfd_destroy(o);
+		break;
 	}
 }
 
@@ -106,6 +110,8 @@ static long answer(struct kvm_object *o, unsigned int cmd, uint64_t arg)
 		if (foreign)
 			return obs_refuse(RULE_VCPU_FOREIGN);
 		return vcpu_ioctl(vcpu_of(o), cmd, arg);
+	case KVM_OBJECT_MEMFD:
+		return obs_refuse(RULE_GMEM_REQUEST_UNKNOWN);
 	default:
 		return gmem_ioctl(gmem_of(o), cmd, arg);
 	}
@@ -126,6 +132,9 @@ static void set_context(struct kvm_object *o, struct os_context *me)
 		break;
 	case KVM_OBJECT_GMEM:
 		me->file = gmem_of(o)->file ? gmem_file_number(gmem_of(o)->file) : 0;
+		break;
+	case KVM_OBJECT_MEMFD:
+		me->file = gmem_file_number(memfd_file(o));
 		break;
 	}
 }
@@ -196,6 +205,7 @@ static char *put_number(char *p, const char *end, uint32_t n)
 void kvm_object_link(struct kvm_object *o, char *text, uint64_t size)
 {
 	char *p = text, *end = text + size - 1;
+	const char *prefix, *name, *suffix;
 
 	switch (o->type) {
 	case KVM_OBJECT_SYSTEM:
@@ -212,6 +222,10 @@ void kvm_object_link(struct kvm_object *o, char *text, uint64_t size)
 		p = put_text(p, end,
 			     kvm_profile()->gmem_own_fs ? "/[kvm-gmem] (deleted)"
 							: "anon_inode:[kvm-gmem]");
+		break;
+	case KVM_OBJECT_MEMFD:
+		memfd_link(o, &prefix, &name, &suffix);
+		p = put_text(put_text(put_text(p, end, prefix), end, name), end, suffix);
 		break;
 	}
 	*p = 0;

@@ -105,7 +105,95 @@ static const struct kvm_profile gmem_v13 = {
 	.caps_moved = caps_v13,
 };
 
+/* ---- before guest_memfd, newest first ----------------------------------------------------------- */
+
+#define BESIDE_PRIVATE (KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
+
+static const struct kvm_cap_number caps_v10[] = {
+	{ KVM_CAP_MEMORY_ATTRIBUTES_V10, KVM_CAP_MEMORY_ATTRIBUTES },
+	{ 0 },
+};
+
+static const struct kvm_memory_exit exit_v10 = {
+	.reason = KVM_EXIT_MEMORY_FAULT_V10,
+	.flag_private = KVM_MEMORY_EXIT_FLAG_PRIVATE_V5,
+};
+
+static const struct kvm_early early_v10 = {
+	.memfd = KVM_MEMFD_RESTRICTED,
+	.truth = KVM_TRUTH_ATTRIBUTES,
+	.link = "/memfd:restrictedmem (deleted)",
+	.fs_magic = RESTRICTEDMEM_MAGIC,
+	.slot_size = sizeof(struct kvm_userspace_memory_region_v10),
+	.fd_other = -EINVAL,
+};
+
+static const struct kvm_profile restrictedmem_v10 = {
+	.name = "restrictedmem-v10",
+	.kernel = "6.1",
+	.vm_types = BOTH_TYPES,
+	.quirks = 0x3f,
+	.gmem_slot_flags = BESIDE_PRIVATE,
+	.no_prefault = true,
+	.caps_end = KVM_CAP_MEMORY_ATTRIBUTES_V10,
+	.caps_moved = caps_v10,
+	.memory_exit = &exit_v10,
+	.early = &early_v10,
+};
+
+static const struct kvm_memory_exit exit_v8 = {
+	.reason = KVM_EXIT_MEMORY_FAULT_V8,
+	.flag_private = KVM_MEMORY_EXIT_FLAG_PRIVATE_V5,
+};
+
+static const struct kvm_early early_v8 = {
+	.memfd = KVM_MEMFD_SHIM,
+	.truth = KVM_TRUTH_ENCRYPTED,
+	.link = "/[memfd:inaccessible] (deleted)",
+	.fs_magic = INACCESSIBLE_MAGIC,
+	.slot_size = sizeof(struct kvm_userspace_memory_region_v8),
+	.fd_other = -EINVAL,
+};
+
+static const struct kvm_profile memfd_v8 = {
+	.name = "memfd-v8",
+	.kernel = "6.0",
+	.vm_types = BOTH_TYPES,
+	.quirks = 0x3f,
+	.gmem_slot_flags = BESIDE_PRIVATE,
+	.no_prefault = true,
+	.caps_end = KVM_CAP_VM_DISABLE_NX_HUGE_PAGES + 1,
+	.memory_exit = &exit_v8,
+	.early = &early_v8,
+};
+
+static const struct kvm_memory_exit exit_v5 = {
+	.reason = KVM_EXIT_MEMORY_ERROR,
+	.flag_private = KVM_MEMORY_EXIT_FLAG_PRIVATE_V5,
+	.error = -EPERM,
+};
+
+static const struct kvm_early early_v5 = {
+	.memfd = KVM_MEMFD_PLAIN,
+	.truth = KVM_TRUTH_ALLOCATED,
+	.fs_magic = 0x01021994, /* tmpfs */
+	.slot_size = sizeof(struct kvm_userspace_memory_region_v5),
+	.any_offset = true,
+	.fd_other = -EOPNOTSUPP,
+};
+
+static const struct kvm_profile memfd_v5 = {
+	.name = "memfd-v5",
+	.kernel = "5.17",
+	.vm_types = BOTH_TYPES,
+	.gmem_slot_flags = BESIDE_PRIVATE,
+	.no_prefault = true,
+	.caps_end = KVM_CAP_SYS_ATTRIBUTES + 1,
+	.memory_exit = &exit_v5,
+	.early = &early_v5,
+};
+
 const struct kvm_profile *const kvm_profiles[] = {
-	&linux_7_2,   &linux_6_18,	&linux_6_12, &in_place,
-	&in_place_v7, &in_place_per_vm, &gmem_v13,   NULL,
+	&linux_7_2, &linux_6_18,	&linux_6_12, &in_place, &in_place_v7, &in_place_per_vm,
+	&gmem_v13,  &restrictedmem_v10, &memfd_v8,   &memfd_v5, NULL,
 };

@@ -28,6 +28,31 @@ struct kvm_memory_exit {
 	int error;	       /* what KVM_RUN fails with; 0: it does not fail */
 };
 
+/* How a file with memory of guests comes, where it is not made by a VM. */
+enum kvm_memfd_kind {
+	KVM_MEMFD_PLAIN, /* memfd_create(MFD_INACCESSIBLE): the tmpfs file itself, which refuses */
+	KVM_MEMFD_SHIM,	 /* the same, and a file without calls stands before a hidden one */
+	KVM_MEMFD_RESTRICTED, /* memfd_restricted(): so, too */
+};
+
+/* Who says whether a page is private? */
+enum kvm_truth {
+	KVM_TRUTH_ALLOCATED, /* the file: what has memory in it is private */
+	KVM_TRUTH_ENCRYPTED, /* the VM, by KVM_MEMORY_ENCRYPT_REG_REGION: all that was not made shared */
+	KVM_TRUTH_ATTRIBUTES, /* the VM, by KVM_SET_MEMORY_ATTRIBUTES_V10 */
+};
+
+/* The designs before a VM made its guest_memfds (docs/generations.md): what the adapters of memfd.c and early.c go by. */
+struct kvm_early {
+	enum kvm_memfd_kind memfd;
+	enum kvm_truth truth;
+	const char *link;   /* behind /proc/self/fd; NULL: as the memfd's */
+	uint64_t fs_magic;  /* statfs */
+	uint32_t slot_size; /* of the structure that KVM_MEM_PRIVATE makes of the old one */
+	bool any_offset;    /* nobody looks at private_offset, nor at userspace_addr */
+	int fd_other;	    /* errno of a slot with a file of another kind */
+};
+
 struct kvm_profile {
 	const char *name;
 	const char *
@@ -50,6 +75,7 @@ struct kvm_profile {
 		caps_end; /* there are no capabilities from this number on; 0: all there are today */
 	const struct kvm_cap_number *caps_moved;   /* these there are; ended by a 0 */
 	const struct kvm_memory_exit *memory_exit; /* NULL: as it is since 6.8 */
+	const struct kvm_early *early;		   /* there is no guest_memfd yet, but this */
 	enum kvm_in_place in_place;
 	/* Only where in_place is not NEVER: */
 	uint32_t cap_in_place;	 /* the number of KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES */

@@ -4,6 +4,8 @@
 #include "kvm/state.h"
 #include "kvm/vm.h"
 
+#include <gmem/ioctl.h>
+
 #include <errno.h>
 
 static long get_api_version(void *object, void *data, uint64_t arg)
@@ -63,6 +65,11 @@ static long get_feature_msrs(void *object, void *data, uint64_t arg)
 	return msr_get_features(arg);
 }
 
+static long memfd_restricted(void *object, void *data, uint64_t arg)
+{
+	return kvm_memfd_restricted((unsigned int)arg);
+}
+
 static const struct ioctl_row rows[] = {
 	IOCTL_ROW(KVM_CHECK_EXTENSION, check_extension, false),
 	IOCTL_ROW(KVM_GET_VCPU_MMAP_SIZE, get_vcpu_mmap_size, false),
@@ -73,6 +80,7 @@ static const struct ioctl_row rows[] = {
 	IOCTL_ROW(KVM_GET_MSR_INDEX_LIST, get_msr_index_list, true),
 	IOCTL_ROW(KVM_GET_MSR_FEATURE_INDEX_LIST, get_msr_feature_list, true),
 	IOCTL_ROW(KVM_GET_MSRS, get_feature_msrs, true),
+	IOCTL_ROW(GMEM_MEMFD_RESTRICTED, memfd_restricted, false),
 };
 
 long system_ioctl(unsigned int cmd, uint64_t arg)

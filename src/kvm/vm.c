@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* A VM: its birth and end, and its requests. */
 #include "kvm/vm.h"
+#include "kvm/early.h"
 
 #include <errno.h>
 
@@ -21,6 +22,7 @@ int vm_create(uint64_t type, struct vm **out)
 	vm->in_place = kvm_profile()->in_place == KVM_IN_PLACE_ALWAYS;
 	config.has_private = vm->has_private;
 	config.retry_invalid_slot = kvm_profile()->prefault_waits;
+	early_configure(vm, &config);
 	r = mmu_create(&config, &vm->mmu);
 	if (r) {
 		os_free(vm, sizeof(*vm));
@@ -43,8 +45,13 @@ static void delete_slots(struct vm *vm)
 	struct memslot *slot;
 
 	os_mutex_lock(&vm->slots_lock);
-	while ((slot = memslot_any(vm->mmu)))
+	while ((slot = memslot_any(vm->mmu))) {
+		struct kvm_object *keeps = slot->keeps;
+
 		memslot_delete(vm->mmu, slot);
+		if (keeps)
+			kvm_object_put(keeps);
+	}
 	os_mutex_unlock(&vm->slots_lock);
 }
 
@@ -67,6 +74,8 @@ static long set_region(void *object, void *data, uint64_t arg)
 	struct kvm_userspace_memory_region2 r2 = { 0 };
 	const struct kvm_userspace_memory_region *r1 = data;
 
+	if (kvm_profile()->early)
+		return early_set_region(object, r1, arg);
 	__builtin_memcpy(&r2, r1, sizeof(*r1));
 	return memory_set_region(object, &r2, true);
 }
@@ -298,7 +307,9 @@ static const struct ioctl_row rows[] = {
 
 long vm_ioctl(struct vm *vm, unsigned int cmd, uint64_t arg)
 {
-	long r = ioctl_run(rows, NR_ROWS(rows), vm, cmd, arg);
+	long r = early_ioctl(vm, cmd, arg);
 
+	if (r == -NO_SUCH_REQUEST && !early_lacks(cmd))
+		r = ioctl_run(rows, NR_ROWS(rows), vm, cmd, arg);
 	return r == -NO_SUCH_REQUEST ? obs_refuse(RULE_VM_REQUEST_UNKNOWN) : r;
 }

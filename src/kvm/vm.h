@@ -34,6 +34,10 @@ long gmem_create(struct vm *vm, const struct kvm_create_guest_memfd *args);
 uint64_t gmem_legal_flags(const struct vm *vm);
 /* The guest_memfd behind a descriptor, counted; -EBADF, or -EINVAL when it is none of this VM. */
 int gmem_lookup(struct vm *vm, int fd, struct gmem **out);
+/* GMEM_FILE_* of what kvm_set_pages() chose, for files that do not know at first how long they will be. */
+unsigned int gmem_page_flags(void);
+/* What fallocate() refuses before it asks the file. */
+int fallocate_check_vfs(int mode, int64_t offset, int64_t size);
 
 /* ioevent.c: eventfds at addresses, and writes that are only noted in the ring. */
 long ioevent_set(struct vm *vm, const struct kvm_ioeventfd *args);

@@ -17,6 +17,8 @@ bool mmu_is_private(struct mmu *mmu, const struct memslot *slot, uint64_t gfn)
 {
 	if (slot && memslot_in_place(slot))
 		return gmem_file_is_private(slot->file, memslot_file_offset(slot, gfn));
+	if (mmu->config.private_with_file && !(slot && slot->file))
+		return false;
 	return mmu->config.has_private && (attr_map_get(mmu->attributes, gfn) & ATTR_PRIVATE);
 }
 

@@ -67,13 +67,18 @@ static int plain_error(struct fault *f, int error)
 
 /* ---- read and decide ------------------------------------------------------------------------ */
 
+static bool is_denied_write(const struct fault *f)
+{
+	return (f->slot->flags & MEMSLOT_READONLY) && (f->access & MMU_WRITE);
+}
+
 static int decide_file(struct fault *f)
 {
 	struct memslot *slot = f->slot;
 
 	if (!slot->file)
 		return memory_fault(f, -EFAULT);
-	if ((slot->flags & MEMSLOT_READONLY) && (f->access & MMU_WRITE))
+	if (is_denied_write(f))
 		return MMU_FAULT_MMIO;
 	f->from_file = true;
 	return STEP_NEXT;
@@ -83,7 +88,7 @@ static int decide_hva(struct fault *f)
 {
 	struct memslot *slot = f->slot;
 
-	if ((slot->flags & MEMSLOT_READONLY) && (f->access & MMU_WRITE))
+	if (is_denied_write(f))
 		return MMU_FAULT_MMIO;
 	f->host = slot->hva + ((f->gfn - slot->gfn) << OS_PAGE_SHIFT);
 	/* An entry has no room for more: no such address is mapped but by asking for it. */
@@ -133,6 +138,12 @@ static struct memslot *find_slot(struct fault *f)
 	return v->slot;
 }
 
+/* Constant for an mmu. */
+static bool may_end_on_purpose(const struct mmu *mmu)
+{
+	return obs_injects_pages() || mmu->guest_kinds;
+}
+
 static void note_access(struct fault *f)
 {
 	const struct memslot *slot = f->slot;
@@ -171,7 +182,7 @@ static int read_and_decide(struct fault *f)
 	step = decide(f);
 	if (step == STEP_NEXT)
 		keep_file(f);
-	if (step == STEP_NEXT && obs_injects_pages())
+	if (step == STEP_NEXT && may_end_on_purpose(mmu))
 		note_access(f);
 	os_mutex_unlock(&mmu->lock);
 	return step;
@@ -378,7 +389,7 @@ static int go_on(struct fault *f)
 {
 	enum mmu_fault_result how;
 
-	if (obs_injects_pages() && mmu_end_on_purpose(f->mmu, f->access_to, f->info, &how))
+	if (may_end_on_purpose(f->mmu) && mmu_end_on_purpose(f->mmu, f->access_to, f->info, &how))
 		return how;
 	return f->from_file ? fault_in_file(f) : fault_in_hva(f);
 }

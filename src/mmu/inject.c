@@ -3,8 +3,8 @@
  * Guest accesses that end on purpose (obs/inject.h), as a real machine could have ended them.
  *
  * A guest under SNP or TDX says with each access whether it takes the page for private. Ours cannot, so for pages that
- * it has asked to be converted without its program being told (INJECT_IMPLICIT) we keep in mind what it takes them
- * for; a touch of such a page that is something else ends in a memory fault, until the program has converted it. The
+ * it has asked to be converted without its program being told (INJECT_IMPLICIT, or mmu_config.guest_says) we keep in
+ * mind what it takes them for; a touch of such a page that is something else ends in a memory fault, until the program has converted it. The
  * list is short and searched from its end: what was said last counts.
  */
 #include <errno.h>
@@ -21,10 +21,10 @@ struct guest_kinds {
 	} ranges[MAX_RANGES];
 };
 
-int guest_kinds_create(struct guest_kinds **out)
+int guest_kinds_create(bool wanted, struct guest_kinds **out)
 {
 	*out = NULL;
-	if (!obs_injects(INJECT_HYPERCALL))
+	if (!wanted && !obs_injects(INJECT_HYPERCALL))
 		return 0;
 	*out = os_alloc(sizeof(**out));
 	return *out ? 0 : -ENOMEM;

@@ -219,6 +219,7 @@ static struct memslot *slot_alloc(struct mmu *mmu, const struct memslot *what, b
 		.flags = what->flags,
 		.file = what->file,
 		.file_offset = what->file_offset,
+		.keeps = what->keeps,
 		.mmu = mmu,
 	};
 	slot->gmem_only =

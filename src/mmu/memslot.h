@@ -34,6 +34,7 @@ struct memslot {
 	struct gmem_file *file; /* NULL: none, or its last descriptor is gone */
 	uint64_t file_offset;
 	struct gmem_binding *binding;
+	void *keeps; /* what of the layer above keeps the file, if that has to; the caller's from memslot_delete() on */
 	_Atomic uint64_t *dirty; /* one bit a page, or NULL */
 	/* private to mmu/ from here */
 	bool invalid; /* on its way out: faults retry */

@@ -42,6 +42,11 @@ struct mmu_config {
 	/* The VM type has private memory: attributes decide. A slot whose file has GMEM_FILE_IN_PLACE takes the
 	 * file's instead, whatever is here; without private memory its private pages are memory faults. */
 	bool has_private;
+	bool starts_private; /* every guest address, until its attribute is set */
+	/* A page without a slot that has a file is shared, whatever its attribute. */
+	bool private_with_file;
+	/* The guest can say what it takes a page for (mmu_set_guest_kind()). */
+	bool guest_says;
 	uint8_t gpa_bits; /* guest physical address width; above it nothing can be mapped */
 	bool retry_invalid_slot; /* a prefault that meets a slot on its way out: true loops, false -EAGAIN */
 };
@@ -129,7 +134,7 @@ struct mmu_fault_info {
 enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t access, bool prefault,
 				struct mmu_fault_info *info);
 
-/* For failures on purpose (obs/inject.h). */
+/* For failures on purpose (obs/inject.h), and config.guest_says. */
 /* The guest takes the range to be that, and its program is not told: the guest's touches will tell. False: there
  * is no room to keep that in mind. INJECT_ANY_KIND: the program is told this time. Slots lock. */
 bool mmu_set_guest_kind(struct mmu *mmu, uint64_t gfn, uint64_t nr, enum inject_kind kind);

@@ -57,7 +57,7 @@ struct mmu {
 
 	struct interval_tree watches; /* slots; by the file's address */
 
-	/* Made when a rule of obs/inject.h wants it; the mmu lock. */
+	/* Made when a rule of obs/inject.h or the configuration wants it; the mmu lock. */
 	struct guest_kinds *guest_kinds;
 
 	uint64_t check_pages; /* mmu_check() only */
@@ -149,7 +149,7 @@ struct mmu_access {
 /* Is it to end all the same? Then how, and info has the error and what the exit tells. No lock. */
 bool mmu_end_on_purpose(struct mmu *mmu, struct mmu_access *a, struct mmu_fault_info *info,
 			enum mmu_fault_result *how);
-int guest_kinds_create(struct guest_kinds **out);
+int guest_kinds_create(bool wanted, struct guest_kinds **out);
 void guest_kinds_destroy(struct guest_kinds *kinds);
 /* What the guest has said that the page is, where nobody was told. The mmu lock. */
 enum inject_kind mmu_guest_kind(struct mmu *mmu, uint64_t gfn);

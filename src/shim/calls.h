@@ -69,6 +69,12 @@ bool calls_adopt_late(int fd);
 /* At the start of a program: those that came over exec. */
 void calls_adopt_inherited(void);
 
+/* memfd_create(), and memfd_restricted() where that has a number (GMEM_RESTRICTED_NR). */
+long calls_memfd_create(uint64_t name, unsigned int flags);
+void calls_set_restricted(const char *number);
+bool calls_is_restricted(long nr);
+long calls_memfd_restricted(unsigned int flags);
+
 /* The process is about to end in order; does nothing in a vfork child. */
 void calls_before_exit(void);
 

@@ -24,8 +24,9 @@ static struct {
 	const char *name;
 	char text[256];
 } ours[] = {
-	{ "GMEM_PROFILE", "" }, { "GMEM_LOG", "" },   { "GMEM_PAGES", "" },
-	{ "GMEM_PINS", "" },	{ "GMEM_DEBUG", "" }, { "GMEM_OBS", "" },
+	{ "GMEM_PROFILE", "" },	      { "GMEM_LOG", "" },   { "GMEM_PAGES", "" },
+	{ "GMEM_PINS", "" },	      { "GMEM_DEBUG", "" }, { "GMEM_OBS", "" },
+	{ "GMEM_RESTRICTED_NR", "" },
 };
 #define NR_OURS (sizeof(ours) / sizeof(ours[0]))
 

@@ -119,6 +119,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	set_profile(getenv("GMEM_PROFILE"));
 	set_pages(getenv("GMEM_PAGES"));
 	set_pins(getenv("GMEM_PINS"));
+	calls_set_restricted(getenv("GMEM_RESTRICTED_NR"));
 	kvm_set_fd_ops(&fd_ops);
 	exec_init();
 	fork_init();

@@ -33,6 +33,8 @@ long op_data(struct handle *h, enum op_data what)
 {
 	int access = h->open_flags & O_ACCMODE;
 
+	if (ours_type(h) == KVM_OBJECT_MEMFD)
+		return kvm_memfd_data(h->object, what == OP_WRITE);
 	if ((what == OP_READ && access == O_WRONLY) || (what == OP_WRITE && access == O_RDONLY))
 		return obs_refuse(RULE_FILE_ACCESS);
 	return obs_refuse(RULE_FILE_NO_DATA);
@@ -40,6 +42,8 @@ long op_data(struct handle *h, enum op_data what)
 
 long op_data_at(struct handle *h, enum op_data what, int64_t offset)
 {
+	if (ours_type(h) == KVM_OBJECT_MEMFD)
+		return kvm_memfd_data_at(h->object, what == OP_WRITE, offset);
 	if (offset < 0)
 		return obs_refuse(RULE_FILE_OFFSET);
 	/* Anonymous files have no position; a device without read() has. */
@@ -51,16 +55,22 @@ long op_seek(struct handle *h, int64_t offset, int whence)
 {
 	if (whence < SEEK_SET || whence > SEEK_HOLE)
 		return obs_refuse(RULE_FILE_WHENCE);
+	if (ours_type(h) == KVM_OBJECT_MEMFD)
+		return kvm_memfd_seek(h->object, offset, whence);
 	return ours_type(h) == KVM_OBJECT_GMEM ? obs_refuse(RULE_FILE_NO_POSITION) : 0;
 }
 
 long op_truncate(struct handle *h, int64_t size)
 {
+	if (ours_type(h) == KVM_OBJECT_MEMFD)
+		return kvm_memfd_truncate(h->object, size);
 	return obs_refuse(RULE_FILE_SIZE_FIXED);
 }
 
 long op_sync(struct handle *h)
 {
+	if (ours_type(h) == KVM_OBJECT_MEMFD)
+		return kvm_memfd_sync(h->object);
 	return obs_refuse(RULE_FILE_NO_SYNC);
 }
 
@@ -68,6 +78,8 @@ long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
 {
 	if (ours_type(h) == KVM_OBJECT_GMEM)
 		return kvm_gmem_fallocate(h->object, mode, offset, size);
+	if (ours_type(h) == KVM_OBJECT_MEMFD)
+		return kvm_memfd_fallocate(h->object, mode, offset, size);
 	if (offset < 0 || size <= 0)
 		return obs_refuse(RULE_FALLOCATE_NEGATIVE);
 	return obs_refuse((h->open_flags & O_ACCMODE) == O_RDONLY ? RULE_FILE_ACCESS
@@ -80,6 +92,7 @@ long op_setattr(struct handle *h)
 	case KVM_OBJECT_GMEM:
 		return obs_refuse(RULE_FILE_ATTRIBUTES_FIXED);
 	case KVM_OBJECT_SYSTEM:
+	case KVM_OBJECT_MEMFD:
 		return 0;
 	default:
 		return obs_refuse(RULE_FILE_NO_ATTRIBUTES);
@@ -154,6 +167,13 @@ static long get_flags(struct handle *h, int fd)
 	return flags;
 }
 
+static long seals(struct handle *h, bool add)
+{
+	if (ours_type(h) != KVM_OBJECT_MEMFD)
+		return obs_refuse(RULE_FILE_NO_SEALS);
+	return add ? kvm_memfd_add_seals(h->object) : kvm_memfd_get_seals(h->object);
+}
+
 bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 {
 	switch (cmd) {
@@ -163,9 +183,11 @@ bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 	case F_SETFL:
 		*ret = arg & O_DIRECT ? obs_refuse(RULE_FILE_NO_DIRECT) : 0;
 		return arg & O_DIRECT;
-	case F_SETLEASE:
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
+		*ret = seals(h, cmd == F_ADD_SEALS);
+		return true;
+	case F_SETLEASE:
 		*ret = obs_refuse(RULE_FILE_NO_SEALS);
 		return true;
 	default:
@@ -181,16 +203,21 @@ static void set_time(struct timespec *t, int64_t ns)
 	t->tv_nsec = ns % 1000000000;
 }
 
-static void stat_gmem(struct handle *h, struct stat *st)
+static void stat_file(struct handle *h, struct stat *st)
 {
-	struct kvm_gmem_stat g;
+	bool memfd = ours_type(h) == KVM_OBJECT_MEMFD;
+	struct kvm_gmem_stat g = { 0 };
 
-	kvm_gmem_stat(h->object, &g);
+	if (memfd)
+		kvm_memfd_stat(h->object, &g);
+	else
+		kvm_gmem_stat(h->object, &g);
 	memset(st, 0, sizeof(*st));
 	st->st_dev = h->dev;
 	st->st_ino = g.ino;
-	st->st_mode = S_IFREG | 0600;
-	st->st_nlink = 1;
+	st->st_mode = S_IFREG | (memfd ? 0777 : 0600);
+	st->st_nlink = memfd ? 0 : 1;
+	st->st_blocks = (blkcnt_t)(g.backed / 512);
 	st->st_uid = g.uid;
 	st->st_gid = g.gid;
 	st->st_size = (off_t)g.size;
@@ -216,7 +243,8 @@ void op_stat(struct handle *h, struct stat *st)
 {
 	switch (ours_type(h)) {
 	case KVM_OBJECT_GMEM:
-		stat_gmem(h, st);
+	case KVM_OBJECT_MEMFD:
+		stat_file(h, st);
 		break;
 	case KVM_OBJECT_SYSTEM:
 		path_stat_device(st);
@@ -232,6 +260,8 @@ uint64_t op_fs_type(struct handle *h)
 	switch (ours_type(h)) {
 	case KVM_OBJECT_GMEM:
 		return kvm_gmem_fs_magic();
+	case KVM_OBJECT_MEMFD:
+		return kvm_memfd_fs_magic();
 	case KVM_OBJECT_SYSTEM:
 		return TMPFS_MAGIC; /* devtmpfs */
 	default:

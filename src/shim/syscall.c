@@ -233,6 +233,9 @@ static bool on_descriptors(const struct call *c, long *ret)
 		if (*ret >= 0)
 			calls_adopt((int)*ret);
 		return true;
+	case SYS_memfd_create:
+		*ret = calls_memfd_create(a[0], (unsigned int)a[1]);
+		return true;
 	default:
 		return false;
 	}
@@ -429,6 +432,8 @@ static long dispatch(const struct call *c)
 {
 	long ret;
 
+	if (__builtin_expect(calls_is_restricted(c->nr), 0))
+		return calls_memfd_restricted((unsigned int)c->a[0]);
 	if (on_descriptors(c, &ret) || by_name(c, &ret) || on_mappings(c, &ret) ||
 	    on_pipes(c, &ret) || on_processes(c, &ret) || on_filters(c, &ret))
 		return ret;

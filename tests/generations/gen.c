@@ -40,7 +40,7 @@ long gen_fs_type(int fd)
 	return (long)fs.f_type;
 }
 
-int gen_try(struct guest *g, uint8_t value, uint8_t *found)
+int gen_try_at(struct guest *g, unsigned int page, uint8_t value, uint8_t *found)
 {
 	/* mov bl, al; mov al, [DATA]; xchg al, bl; mov [DATA], al; mov al, bl; out PORT, al */
 	static uint8_t code[] = { MOV_AL(0), 0x88, 0xc3, LOAD_AL, 0x86, 0xc3,
@@ -48,6 +48,7 @@ int gen_try(struct guest *g, uint8_t value, uint8_t *found)
 	int err;
 
 	code[1] = value;
+	code[6] = code[11] = (uint8_t)(0x80 + page * 0x10);
 	guest_code(g, code, sizeof(code));
 	err = guest_run(g);
 	if (!err && g->run->exit_reason == KVM_EXIT_IO)
@@ -55,11 +56,11 @@ int gen_try(struct guest *g, uint8_t value, uint8_t *found)
 	return err;
 }
 
-uint8_t gen_exchange(struct guest *g, uint8_t value)
+uint8_t gen_exchange_at(struct guest *g, unsigned int page, uint8_t value)
 {
 	uint8_t found = 0;
 
-	WORKS(gen_try(g, value, &found));
+	WORKS(gen_try_at(g, page, value, &found));
 	assert_int_equal(g->run->exit_reason, KVM_EXIT_IO);
 	return found;
 }

@@ -31,10 +31,18 @@ uint64_t gen_size(int fd);
 void gen_link(int fd, char text[256]);
 long gen_fs_type(int fd);
 
-/* What the guest finds in the first byte at DATA, and leaves there. Must succeed. */
-uint8_t gen_exchange(struct guest *g, uint8_t value);
+/* What the guest finds in the first byte of the page at DATA + page * PAGE, and leaves there. Must succeed. */
+uint8_t gen_exchange_at(struct guest *g, unsigned int page, uint8_t value);
 /* The same, and it may leave: what KVM_RUN returned. *found is set where it did not. */
-int gen_try(struct guest *g, uint8_t value, uint8_t *found);
+int gen_try_at(struct guest *g, unsigned int page, uint8_t value, uint8_t *found);
+static inline uint8_t gen_exchange(struct guest *g, uint8_t value)
+{
+	return gen_exchange_at(g, 0, value);
+}
+static inline int gen_try(struct guest *g, uint8_t value, uint8_t *found)
+{
+	return gen_try_at(g, 0, value, found);
+}
 /* The guest says, by its hypercall, that it takes the page at DATA + page * PAGE for private or shared from now on. */
 void gen_guest_takes(struct guest *g, unsigned int page, bool for_private);
 /* A guest that ran out of its page by an access at gpa. */

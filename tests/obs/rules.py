@@ -13,7 +13,7 @@ import make  # noqa: E402
 import rules as table  # noqa: E402
 
 PROFILES = re.findall(r'\.name = "([^"]+)"', (ROOT / "src/kvm/profile.c").read_text())
-DISPATCHED = {"system.c": "SYSTEM", "vm.c": "VM", "vcpu.c": "VCPU", "gmem_ioctl.c": "GMEM"}
+DISPATCHED = {"system.c": "SYSTEM", "early.c": "VM", "vm.c": "VM", "vcpu.c": "VCPU", "gmem_ioctl.c": "GMEM"}
 # Told by os/, which knows no rules.
 BY_TEXT = {"SPARE_MEMFDS": "src/os/spare.c", "INJECTED": "src/obs/inject.c"}
 # What is returned there is no answer to the program.
@@ -76,9 +76,10 @@ def check_uses(rules):
 
 
 def directions():
-    text = "".join((ROOT / "include/gmem" / n).read_text() for n in ("uapi_nr.h", "ioctl.h"))
+    text = "".join((ROOT / "include/gmem" / n).read_text() for n in ("uapi_nr.h", "ioctl.h", "early.h"))
     found = dict(re.findall(r"#define (\w+)\s+GMEM_UAPI_(NONE|IN|OUT|INOUT)\(", text))
     found.update({name: "INOUT" for name in re.findall(r"#define (\w+) _IOWR\(", text)})
+    found.update({name: "NONE" for name in re.findall(r"#define (\w+) _IO\(", text)})
     return found
 
 
