@@ -64,7 +64,7 @@ static inline int gmem_convert_simply(struct gmem *g, uint64_t offset, uint64_t 
 	struct gmem_convert_args args;
 	int err;
 
-	args.args_size = (uint32_t)sizeof(args);
+	args.args_size = sizeof(args);
 	args.flags = 0;
 	args.offset = offset;
 	args.size = size;

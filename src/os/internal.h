@@ -21,6 +21,8 @@ void os_spare_after_fork(void);
 void os_thread_after_fork(void);
 /* What os_signal_pending() says when nothing fails. */
 bool os_signal_is_kept(void);
+/* What the thread's outermost os_signals_end() calls when a signal is pending; for the life of the thread. */
+void os_signals_at_end(void (*release)(void));
 /* mmap(2), seen by the thread sanitizer. */
 long os_map_raw(uint64_t addr, size_t size, int prot, int flags, int fd, uint64_t offset);
 /* How many numbers there are for descriptors of ours. */

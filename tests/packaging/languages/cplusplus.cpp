@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The library from C++: files, windows and pins are objects that let go by themselves, refusals are exceptions, a
+ * consumer is a class. It fails by an exception that nobody catches.
+ *
+ *	g++ -std=c++17 -Wall -Wextra -Wpedantic cplusplus.cpp $(pkg-config --cflags --libs gmem)
+ */
+#include <gmem.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace
+{
+
+constexpr std::uint64_t page = GMEM_PAGE_SIZE;
+
+struct Refused : std::runtime_error {
+	Refused(int result, const std::string &reason)
+		: std::runtime_error(reason + ": " + gmem_strerror(result)), error(result)
+	{
+	}
+	int error;
+};
+
+int must(int result)
+{
+	gmem_refusal why{};
+
+	if (result >= 0)
+		return result;
+	why.args_size = sizeof(why);
+	throw Refused(result, gmem_last_refusal(&why) ? "" : why.reason);
+}
+
+void expect(bool is_so, const char *what)
+{
+	if (!is_so)
+		throw std::logic_error(std::string("it is not so that ") + what);
+}
+
+class Memory
+{
+	struct Put {
+		void operator()(gmem *g) const
+		{
+			gmem_put(g);
+		}
+	};
+	std::unique_ptr<gmem, Put> g;
+
+      public:
+	Memory(std::uint64_t size, std::uint32_t flags)
+	{
+		gmem_create_args args{};
+		gmem *made;
+
+		args.args_size = sizeof(args);
+		args.size = size;
+		args.flags = flags;
+		must(gmem_create(&args, &made));
+		g.reset(made);
+	}
+	gmem *get() const
+	{
+		return g.get();
+	}
+	void make_private(std::uint64_t offset, std::uint64_t size) const
+	{
+		must(gmem_make_private(get(), offset, size, nullptr));
+	}
+	void make_shared(std::uint64_t offset, std::uint64_t size) const
+	{
+		must(gmem_make_shared(get(), offset, size, nullptr));
+	}
+	std::vector<gmem_extent> extents(std::uint64_t size) const
+	{
+		std::vector<gmem_extent> found(16);
+		std::uint32_t nr;
+
+		must(gmem_query(get(), 0, size, found.data(), 16, &nr));
+		found.resize(nr);
+		return found;
+	}
+};
+
+class Window
+{
+	void *at = nullptr;
+	std::uint64_t size;
+
+      public:
+	Window(const Memory &m, std::uint64_t bytes) : size(bytes)
+	{
+		gmem_map_args args{};
+
+		args.args_size = sizeof(args);
+		args.prot = PROT_READ | PROT_WRITE;
+		args.size = bytes;
+		must(gmem_map(m.get(), &args, &at));
+	}
+	Window(const Window &) = delete;
+	Window &operator=(const Window &) = delete;
+	~Window()
+	{
+		gmem_unmap(at, size);
+	}
+	char *data() const
+	{
+		return static_cast<char *>(at);
+	}
+};
+
+/* What a device model has in place of a TLB. */
+class Watcher
+{
+	gmem *g;
+	gmem_consumer *consumer;
+
+	static int begin(void *self, const gmem_change *change)
+	{
+		auto *w = static_cast<Watcher *>(self);
+		gmem_change_info info{};
+
+		info.args_size = sizeof(info);
+		must(gmem_change_describe(change, &info));
+		w->begun++;
+		w->bytes += info.size;
+		return 0;
+	}
+	static void end(void *self, const gmem_change *)
+	{
+		static_cast<Watcher *>(self)->ended++;
+	}
+
+      public:
+	std::atomic<unsigned> begun{ 0 }, ended{ 0 };
+	std::uint64_t bytes = 0;
+
+	explicit Watcher(const Memory &m) : g(m.get())
+	{
+		gmem_consumer_callbacks ops{};
+
+		ops.ops_size = sizeof(ops);
+		ops.begin = begin;
+		ops.end = end;
+		must(gmem_consumer_add(g, &ops, this, &consumer));
+	}
+	Watcher(const Watcher &) = delete;
+	Watcher &operator=(const Watcher &) = delete;
+	~Watcher()
+	{
+		gmem_consumer_remove(g, consumer);
+	}
+};
+
+/* Whether a system call gets it. */
+bool reaches(const char *at)
+{
+	int ends[2];
+
+	if (pipe(ends))
+		throw std::runtime_error("pipe");
+	ssize_t written = write(ends[1], at, 1);
+	int error = errno;
+
+	close(ends[0]);
+	close(ends[1]);
+	expect(written == 1 || error == EFAULT, "a hidden page is EFAULT");
+	return written == 1;
+}
+
+void pages_are_hidden_and_come_back()
+{
+	Memory m(16 * page, GMEM_MMAP | GMEM_INIT_SHARED);
+	Window w(m, 16 * page);
+	Watcher watcher(m);
+
+	std::memset(w.data(), 0x5a, 16 * page);
+	m.make_private(4 * page, 2 * page);
+	expect(!reaches(w.data() + 4 * page) && reaches(w.data() + 6 * page),
+	       "two pages are hidden");
+	auto runs = m.extents(16 * page);
+	expect(runs.size() == 3 && runs[1].offset == 4 * page && runs[1].size == 2 * page,
+	       "a query sees three runs");
+	expect(runs[1].attributes == GMEM_ATTRIBUTE_PRIVATE, "the second is private");
+	m.make_shared(0, 16 * page);
+	expect(w.data()[4 * page] == 0x5a, "contents stay");
+	expect(watcher.begun == 2 && watcher.ended == 2 && watcher.bytes == 4 * page,
+	       "a consumer was told of both changes");
+}
+
+void refusals_are_exceptions()
+{
+	Memory m(4 * page, GMEM_INIT_SHARED);
+	gmem_pinned *pin;
+
+	must(gmem_pin(m.get(), page, 1, &pin));
+	try {
+		m.make_private(0, 4 * page);
+		expect(false, "a pinned page stays shared");
+	} catch (const Refused &refused) {
+		expect(refused.error == -EAGAIN && std::strlen(refused.what()) > 20, "it says why");
+	}
+	gmem_unpin(pin);
+	m.make_private(0, 4 * page);
+	try {
+		Window w(m, page);
+		expect(false, "a file without GMEM_MMAP has no windows");
+	} catch (const Refused &refused) {
+		expect(refused.error == -ENODEV, "it is ENODEV");
+	}
+}
+
+/* A process may have any number, and their threads nothing to do with each other. */
+void many_memories_know_nothing_of_each_other()
+{
+	std::vector<std::thread> threads;
+	std::atomic<unsigned> right{ 0 };
+
+	for (unsigned char i = 0; i < 8; i++)
+		threads.emplace_back([i, &right] {
+			std::vector<Memory> all;
+
+			for (unsigned j = 0; j < 32; j++)
+				all.emplace_back(8 * page, GMEM_MMAP | GMEM_INIT_SHARED);
+			for (unsigned j = 0; j < 32; j++) {
+				Window w(all[j], 8 * page);
+
+				w.data()[0] = static_cast<char>(i ^ j);
+				all[j].make_private(page * (j % 8), page);
+			}
+			for (unsigned j = 0; j < 32; j++) {
+				all[j].make_shared(0, 8 * page);
+				Window w(all[j], 8 * page);
+
+				right += w.data()[0] == static_cast<char>(i ^ j);
+			}
+		});
+	for (auto &t : threads)
+		t.join();
+	expect(right == 8 * 32, "256 memories have what was written to them");
+}
+
+} /* namespace */
+
+int main()
+{
+	expect(gmem_version() >> 16 == GMEM_VERSION_MAJOR, "library and header are of one version");
+	pages_are_hidden_and_come_back();
+	refusals_are_exceptions();
+	many_memories_know_nothing_of_each_other();
+	std::cout << "C++: 3 of 3 hold\n";
+}
