@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <gmem/early.h>
+
 #include "map/pins.h"
 
 #define NR_FDS 64
@@ -89,6 +91,12 @@ long kw_call(int fd, unsigned long cmd, const void *arg)
 
 /* ---- requests ---------------------------------------------------------------------------------- */
 
+/* Before guest_memfd the old request read as much, where it was told of a file. */
+static bool is_early(void)
+{
+	return kvm_memfd_is_asked(MFD_INACCESSIBLE) || kvm_memfd_has_restricted();
+}
+
 long kw_slot(uint32_t slot, uint64_t gpa, uint64_t size, uint32_t flags, uint64_t offset)
 {
 	struct kvm_userspace_memory_region2 r = {
@@ -103,7 +111,8 @@ long kw_slot(uint32_t slot, uint64_t gpa, uint64_t size, uint32_t flags, uint64_
 
 	if (!(flags & KVM_MEM_GUEST_MEMFD))
 		r.userspace_addr = (uintptr_t)kw.memory;
-	return kw_call(kw.vm, KVM_SET_USER_MEMORY_REGION2, &r);
+	return kw_call(kw.vm, is_early() ? KVM_SET_USER_MEMORY_REGION : KVM_SET_USER_MEMORY_REGION2,
+		       &r);
 }
 
 long kw_set_private(uint64_t page, uint64_t nr, bool is_private)
@@ -207,12 +216,32 @@ static int make_empty_vm(void)
 	return vm;
 }
 
+static long make_memfd(void)
+{
+	unsigned int flags = MFD_INACCESSIBLE;
+	bool is_plain;
+	struct kvm_object *o;
+	long fd;
+
+	if (kvm_memfd_has_restricted())
+		fd = kvm_memfd_restricted(0);
+	else
+		fd = kvm_memfd_create((uintptr_t) "guest", &flags, &is_plain);
+	o = kw_object((int)fd);
+	sim_assert(!kvm_memfd_truncate(o, NR_PAGES * PAGE));
+	kvm_object_put(o);
+	return fd;
+}
+
 static int make_vm(uint64_t gmem_flags)
 {
 	struct kvm_create_guest_memfd c = { .size = NR_PAGES * PAGE, .flags = gmem_flags };
 	int vm = make_empty_vm();
 
-	kw.gmem = (int)kw_call(vm, KVM_CREATE_GUEST_MEMFD, &c);
+	if (is_early())
+		kw.gmem = (int)make_memfd();
+	else
+		kw.gmem = (int)kw_call(vm, KVM_CREATE_GUEST_MEMFD, &c);
 	sim_assert(kw.gmem >= 0);
 	kw.vcpu = (int)kw_value(vm, KVM_CREATE_VCPU, 0);
 	sim_assert(kw.vcpu >= 0);
