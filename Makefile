@@ -50,6 +50,21 @@ bench: all
 performance: bench
 	@tools/performance --write $(BUILD)/bench
 
+# The sources of the last commit as a tarball, the same bytes each time; Debian packages of it, built as this machine
+# is; built, judged, installed, used and removed in fresh Debians (minutes, root, and a Debian mirror).
+dist:
+	@BUILD=$(BUILD) tools/dist
+
+package:
+	@BUILD=$(BUILD) tools/package
+
+package-check:
+	@BUILD=$(BUILD) tools/package-check
+
+# What programs that are linked with the library rely on, from now on (tests/packaging).
+abi: all
+	@tools/abi --write $(BUILD)/libgmem.so
+
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -59,4 +74,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-clang build-fuzz build-coverage build-mutants
 
-.PHONY: all demo check soak mutants coverage asan tsan baseline bench performance format install clean
+.PHONY: abi all demo check dist package package-check soak mutants coverage asan tsan baseline bench performance format install clean
