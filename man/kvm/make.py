@@ -35,7 +35,8 @@ def holds_since(rule):
         return " _gmem_."
     if rule.since.startswith("in "):
         return f" {', '.join(rule.since[3:].split())}."
-    return f" _Linux {rule.since}_."
+    version, _, profiles = rule.since.partition(" ")
+    return f" _Linux {version}_{', ' if profiles else ''}{', '.join(profiles.split())}."
 
 
 def as_sentence(text):

@@ -5,10 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gmem/uapi.h>
+#include <gmem/early.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* The descriptors a question may use; vm is one with private memory where there is such a type. */
@@ -116,6 +117,54 @@ static void answer_in_place(const struct seen *s, const struct question *q, char
 		close(fd);
 }
 
+/* ---- the generations before guest_memfd ---------------------------------------------------------------- */
+
+static void put_result(char *out, int result)
+{
+	put(out, result >= 0 ? "yes" : strerror(errno));
+}
+
+/* The flag has another meaning today: a file that anybody maps. */
+static void answer_inaccessible(const struct seen *s, const struct question *q, char *out)
+{
+	int fd = memfd_create("gmem", MFD_INACCESSIBLE);
+	void *map = MAP_FAILED;
+
+	if (fd >= 0 && ftruncate(fd, 0x1000) == 0)
+		map = mmap(NULL, 0x1000, PROT_READ, MAP_SHARED, fd, 0);
+	put(out, fd < 0 ? strerror(errno) : map == MAP_FAILED ? "yes" : "no");
+	if (map != MAP_FAILED)
+		munmap(map, 0x1000);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void answer_restricted(const struct seen *s, const struct question *q, char *out)
+{
+	int fd = memfd_restricted(0);
+
+	put_result(out, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void answer_encrypt(const struct seen *s, const struct question *q, char *out)
+{
+	struct kvm_enc_region r = { .addr = 0x1000, .size = 0x1000 };
+
+	put_result(out, ioctl(s->vm, KVM_MEMORY_ENCRYPT_UNREG_REGION, &r));
+}
+
+static void answer_attributes_v10(const struct seen *s, const struct question *q, char *out)
+{
+	struct kvm_memory_attributes a = {
+		.size = 0x1000,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+
+	put_result(out, ioctl(s->vm, KVM_SET_MEMORY_ATTRIBUTES_V10, &a));
+}
+
 static const struct question questions[] = {
 	{ "/dev/kvm opens", answer_open },
 	{ "API version", answer_version },
@@ -141,6 +190,11 @@ static const struct question questions[] = {
 	{ "tried: create one that can be mapped", answer_create, GUEST_MEMFD_FLAG_MMAP },
 	{ "tried: make a page private", answer_attributes },
 	{ "tried: convert a page in place", answer_in_place },
+	{ "v5, v8: memfd_create(MFD_INACCESSIBLE)", answer_inaccessible },
+	{ "v8: pages shared by ENCRYPT_UNREG_REGION", answer_encrypt },
+	{ "v10: memfd_restricted()", answer_restricted },
+	{ "v10: attributes by number 0xd3", answer_attributes_v10 },
+	{ "v13: guest_memfd (USER_MEMORY2 of number 230)", answer_cap, KVM_CAP_USER_MEMORY2_V13 },
 };
 
 #define NR_QUESTIONS (sizeof(questions) / sizeof(questions[0]))

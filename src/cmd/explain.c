@@ -68,6 +68,9 @@ static const char *since_text(const struct explain_entry *e, char text[64])
 		return "gmem alone";
 	if (!strncmp(e->since, "in ", 3))
 		snprintf(text, 64, "profiles %s", e->since + 3);
+	else if (strchr(e->since, ' '))
+		snprintf(text, 64, "Linux %.*s, and %s", (int)strcspn(e->since, " "), e->since,
+			 strchr(e->since, ' ') + 1);
 	else
 		snprintf(text, 64, "Linux %s", e->since);
 	return text;

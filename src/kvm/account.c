@@ -161,6 +161,8 @@ void account_exit(struct vcpu *vcpu, int r)
 	uint32_t reason = r == -EINTR ? KVM_EXIT_INTR : vcpu->run->exit_reason;
 	_Atomic uint64_t *nr;
 
+	if (reason == kvm_memory_exit()->reason)
+		reason = KVM_EXIT_MEMORY_FAULT;
 	if (r < 0 && r != -EINTR && reason != KVM_EXIT_MEMORY_FAULT)
 		reason = ACCOUNT_EXIT_ERROR;
 	else if (reason >= ACCOUNT_EXIT_OTHER)

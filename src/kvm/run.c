@@ -123,27 +123,31 @@ static int run_locked(struct vcpu *vcpu)
 	return err == EXIT_GO_ON ? run_guest(vcpu) : err;
 }
 
+/* Who observes is told of each by the number and the flag that it has now. */
 static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 {
-	uint64_t b = 0, c = 0;
+	const struct kvm_memory_exit *memory = kvm_memory_exit();
+	uint64_t reason = run->exit_reason, b = 0, c = 0;
 
-	if (run->exit_reason == kvm_memory_exit()->reason) {
+	if (reason == memory->reason) {
+		reason = KVM_EXIT_MEMORY_FAULT;
 		b = run->memory_fault.gpa;
-		c = run->memory_fault.flags;
-	} else if (run->exit_reason == KVM_EXIT_HYPERCALL) {
+		c = run->memory_fault.flags & memory->flag_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE
+								   : 0;
+	} else if (reason == KVM_EXIT_HYPERCALL) {
 		b = run->hypercall.nr;
 		c = run->hypercall.args[0];
 		if (b == KVM_HC_MAP_GPA_RANGE && obs_looks_closer())
 			obs_count(OBS_GUEST_ASKED, c, run->hypercall.args[1],
 				  run->hypercall.args[2]);
-	} else if (run->exit_reason == KVM_EXIT_MMIO) {
+	} else if (reason == KVM_EXIT_MMIO) {
 		b = run->mmio.phys_addr;
 		c = run->mmio.len;
-	} else if (run->exit_reason == KVM_EXIT_IO) {
+	} else if (reason == KVM_EXIT_IO) {
 		b = run->io.port;
 		c = run->io.size;
 	}
-	obs_span(OBS_RUN_EXIT, start, r, run->exit_reason, b, c);
+	obs_span(OBS_RUN_EXIT, start, r, reason, b, c);
 }
 
 static void tell_enter(struct vcpu *vcpu)

@@ -78,7 +78,9 @@ bool explain_holds(const struct explain_entry *e, const struct kvm_profile *p)
 		return true;
 	if (!strncmp(e->since, "in ", 3))
 		return has_word(e->since + 3, p->name);
-	return version_of(e->since) <= profile_version(p);
+	/* "6.8 restrictedmem-v10": and in profiles of its own. */
+	return version_of(e->since) <= profile_version(p) ||
+	       has_word(e->since + strcspn(e->since, " "), p->name);
 }
 
 /* One part of "EEXIST, EINVAL in linux-6.12 linux-6.18": its errno, and where it ends. */

@@ -44,6 +44,8 @@ def check_rule(rule, requests):
     if since.startswith("in "):
         profiles += since[3:].split()
     else:
+        since, _, also = since.partition(" ")
+        profiles += also.split()
         check(since in ("any", "gmem") or re.fullmatch(r"\d+\.\d+", since), f"{rule.id}: since {since}")
     check(re.fullmatch(r"[A-Z][A-Z0-9_]+", rule.id), f"{rule.id} is no name")
     check(all(hasattr(errno, n) or n == "EHWPOISON" for n in names), f"{rule.id}: no errno: {rule.errors}")
@@ -113,6 +115,14 @@ def check_page(requests):
             check(f": {rule.id}\n" in page, f"{rule.id} is not in gmem-kvm(7)")
 
 
+def check_profiles():
+    """The pages that tell of profiles tell of all."""
+    for page in ("man/kvm/head.in", "man/gmem-profile.5.scd", "man/gmem-run.1.scd"):
+        text = (ROOT / page).read_text()
+        for name in PROFILES:
+            check(f"*{name}*" in text, f"{page} does not know {name}")
+
+
 def check_never_met(rules):
     for line in (ROOT / "tests/obs/never-met.txt").read_text().splitlines():
         check(not line or line.startswith("#") or line in rules, f"never-met.txt: no rule: {line}")
@@ -139,6 +149,7 @@ def main():
     check_uses({r.id: r for r in rules})
     check_requests(requests)
     check_page(requests)
+    check_profiles()
     check_never_met({r.id for r in rules})
     check_bare_errnos()
     for failure in failures:

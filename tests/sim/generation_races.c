@@ -95,8 +95,8 @@ static void must_be_allocated(void *unused)
 		nr_private += gmem_file_is_private(f, page * PAGE);
 	backed = store_backed(gmem_file_store(f));
 	if (backed != nr_private * PAGE)
-		sim_fail("truth: %u pages are private, and %u have memory", (unsigned int)nr_private,
-			 (unsigned int)(backed / PAGE));
+		sim_fail("truth: %u pages are private, and %u have memory",
+			 (unsigned int)nr_private, (unsigned int)(backed / PAGE));
 	gmem_file_check(f);
 	kvm_object_put(o);
 }
