@@ -6,7 +6,8 @@
 void svg_begin(FILE *to, double width, double height)
 {
 	fprintf(to,
-		"<!-- SPDX-License-Identifier: GPL-2.0-only OR MIT -->\n"
+		"<!-- SPDX-License-"
+		"Identifier: GPL-2.0-only OR MIT -->\n"
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
 		"viewBox=\"0 0 %.0f %.0f\" font-family=\"DejaVu Sans, Helvetica, sans-serif\">\n"
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",

@@ -5,7 +5,7 @@ import house
 
 # It may have one line, and no file beside it.
 EXEMPT = {'debian/source/format'}
-TAG = 'SPDX-License-Identifier: ' + 'GPL-2.0-only OR MIT'
+TAG = 'SPDX-License-' + 'Identifier: GPL-2.0-only OR MIT'
 
 
 def says(path):

@@ -91,7 +91,8 @@ static int report(struct program *p)
 	else
 		printf("kills, status 0x%x\n", status);
 	snprintf(head, sizeof(head),
-		 "# SPDX-License-Identifier: GPL-2.0-only OR MIT\n# %s; seed 0x%llx\n",
+		 "# SPDX-License-"
+		 "Identifier: GPL-2.0-only OR MIT\n# %s; seed 0x%llx\n",
 		 options.profile, (unsigned long long)progress->seed);
 	if (program_write(p, options.save, head))
 		printf("the program is in %s\n", options.save);

@@ -5,7 +5,7 @@ set -eu
 out=$1 page=$2 style=$3
 shift 3
 {
-	echo '/* SPDX-License-Identifier: GPL-2.0-only OR MIT */'
+	echo '/* SPDX-License-''Identifier: GPL-2.0-only OR MIT */'
 	echo 'static const char map_page[] = {'
 	while IFS= read -r line; do
 		case $line in
