@@ -123,14 +123,15 @@ GMEM_API int gmem_get_info(struct gmem *g, struct gmem_info *info);
 /* ---- what a page is ------------------------------------------------------------------------ */
 
 /*
- * The attributes of the page that offset lies in, put into *attributes. Takes no lock: a
- * conversion that runs meanwhile is seen whole or not at all at home, where the answer is exact
- * between gmem_fault_begin() and gmem_fault_end(). Elsewhere it is what this process was last
- * told: a page that is shared may be said to be private, never the other way round. Callable in
+ * The attributes of the page that offset lies in, put into *attributes. At home it takes no lock
+ * and never waits: a conversion that runs meanwhile is seen whole or not at all, and the answer is
+ * exact between gmem_fault_begin() and gmem_fault_end(). Elsewhere it is what this process was last
+ * told, and the first call asks the home: a page that is shared may be said to be private, never
+ * the other way round. Callable in
  * callbacks (begin: the state before, end: the state after).
  *	-EINVAL	 offset is outside the file
  * gmem: the series has no way to ask.
- *	[any thread, callbacks too; since 0.2]
+ *	[any thread, callbacks too; may wait; since 0.2]
  */
 GMEM_API int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes);
 

@@ -88,7 +88,7 @@ GMEM_API int gmem_advise(void *addr, uint64_t size, int advice);
  * such a page is hidden by a marker (UFFDIO_POISON, Linux 6.6) for which that kernel has no other
  * word. A handler that treats BUS_MCEERR_AR as broken memory asks here first. Async-signal-safe
  * as said under SIGNALS.
- *	[any thread, signal handlers too; since 0.2]
+ *	[any thread; since 0.2]
  */
 GMEM_API bool gmem_is_hidden(const void *addr);
 
@@ -99,8 +99,9 @@ struct gmem_pinned;
 
 /*
  * Pins [offset, offset + size): while it is held, conversion of any page of it to private fails
- * with -EAGAIN, from any process. Pins may overlap. A pin is of this process and ends with it. It
- * does not keep a page from being punched. It is counted before the state is looked at: a
+ * with -EAGAIN, from any process. Pins may overlap. A pin is of this process and ends with it;
+ * it holds a reference to the file until gmem_unpin(). It does not keep a page from being punched.
+ * It is counted before the state is looked at: a
  * conversion that runs finds the pin, or the pin finds the page private. What a pin stops is
  * converted a moment later: take it for as long as the work takes. offset and size: bytes, need
  * not be aligned, widened to pages; size > 0, inside the file.
@@ -113,13 +114,13 @@ GMEM_API int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gme
 /*
  * Only the first size bytes stay pinned: what a call that was to pin did not take. 0: none; then
  * it is gone, as by gmem_unpin().
- *	[any thread; since 0.2]
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API void gmem_pin_trim(struct gmem_pinned *pin, uint64_t size);
 
 /*
  * NULL is allowed.
- *	[any thread; since 0.2]
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API void gmem_unpin(struct gmem_pinned *pin);
 
@@ -132,7 +133,7 @@ GMEM_API void gmem_unpin(struct gmem_pinned *pin);
  * process, for all of its files; a conversion of touched pages takes longer.
  *	-EPERM	 the process may not look (CAP_BPF and CAP_PERFMON, or root), or this kernel does
  *		 not let it: as before, nothing but gmem_pin() is known
- *	[any thread; since 0.2]
+ *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_count_references(void);
 
