@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "kvm/account_rows.h"
+#include "kvm/early.h"
 #include "kvm/vm.h"
 #include "map/share.h"
 #include "os/resident.h"
@@ -171,7 +172,8 @@ static void find_attributes(struct account_walker *w, struct walked_slot *s, boo
 	if (in_place) {
 		s->attributes = gmem_file_attributes(s->file);
 		s->first = s->is.file_offset >> OS_PAGE_SHIFT;
-	} else if (w->vm->has_private && !vm_in_place(w->vm)) {
+	} else if (w->vm->has_private && !vm_in_place(w->vm) &&
+		   (s->file || !early_private_with_file())) {
 		s->attributes = mmu_attributes(w->vm->mmu);
 		s->first = s->is.gpa >> OS_PAGE_SHIFT;
 	}
@@ -187,7 +189,7 @@ static void copy_slot(void *arg, struct memslot *slot)
 		.is = { .vm = w->vm->account.number,
 			.id = slot->id,
 			.as_id = slot->as_id,
-			.flags = slot->gmem_only || in_place ? ACCOUNT_ALL_IN_FILE : 0,
+			.flags = slot->gmem_only ? ACCOUNT_ALL_IN_FILE : 0,
 			.gpa = slot->gfn << OS_PAGE_SHIFT,
 			.size = slot->nr_pages << OS_PAGE_SHIFT,
 			.hva = slot->hva,

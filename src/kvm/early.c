@@ -28,6 +28,11 @@ void early_configure(const struct vm *vm, struct mmu_config *config)
 	config->guest_says = vm->has_private && early();
 }
 
+bool early_private_with_file(void)
+{
+	return has_truth(KVM_TRUTH_ENCRYPTED);
+}
+
 bool early_lacks(unsigned int cmd)
 {
 	return early() && (cmd == KVM_CREATE_GUEST_MEMFD || cmd == KVM_SET_USER_MEMORY_REGION2 ||

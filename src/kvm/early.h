@@ -11,6 +11,9 @@
 /* Any profile: what a VM's mmu is to be like. */
 void early_configure(const struct vm *vm, struct mmu_config *config);
 
+/* Any profile: what has no file is shared, whatever the VM says of its address. */
+bool early_private_with_file(void);
+
 /* KVM_SET_USER_MEMORY_REGION, whose structure is longer where KVM_MEM_PRIVATE is set; r is what it begins with, at arg. */
 long early_set_region(struct vm *vm, const struct kvm_userspace_memory_region *r, uint64_t arg);
 /* The file that a new slot names, counted, and where in it. As it is found the range can be bound. */

@@ -99,6 +99,7 @@ void memfd_destroy(struct kvm_object *o)
 {
 	struct memfd *m = memfd_of(o);
 
+	account_before_end();
 	gmem_file_release(m->file);
 	gmem_file_put(m->file);
 	os_free(m, sizeof(*m));

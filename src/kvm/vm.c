@@ -40,19 +40,22 @@ int vm_create(uint64_t type, struct vm **out)
 	return 0;
 }
 
-static void delete_slots(struct vm *vm)
+/* False: there was none. What keeps a slot's file is let go of without the lock. */
+static bool delete_a_slot(struct vm *vm)
 {
+	struct kvm_object *keeps = NULL;
 	struct memslot *slot;
 
 	os_mutex_lock(&vm->slots_lock);
-	while ((slot = memslot_any(vm->mmu))) {
-		struct kvm_object *keeps = slot->keeps;
-
+	slot = memslot_any(vm->mmu);
+	if (slot) {
+		keeps = slot->keeps;
 		memslot_delete(vm->mmu, slot);
-		if (keeps)
-			kvm_object_put(keeps);
 	}
 	os_mutex_unlock(&vm->slots_lock);
+	if (keeps)
+		kvm_object_put(keeps);
+	return slot;
 }
 
 void vm_destroy(struct vm *vm)
@@ -60,7 +63,8 @@ void vm_destroy(struct vm *vm)
 	leftover_end(vm, NULL);
 	account_remove(vm);
 	hva_forget(vm);
-	delete_slots(vm);
+	while (delete_a_slot(vm))
+		;
 	ioevent_destroy(vm);
 	mmu_destroy(vm->mmu);
 	obs_count(OBS_VM_GONE, vm->type->type, vm->account.number, 0);

@@ -81,7 +81,9 @@ int world_slot(struct world *w, uint32_t slot, uint32_t flags, uint64_t gpa, uin
 		.userspace_addr = (uintptr_t)hva,
 		.guest_memfd = flags & KVM_MEM_GUEST_MEMFD ? (uint32_t)w->file : 0,
 	};
-	long ret = uapi_ioctl(w->u, w->vm, KVM_SET_USER_MEMORY_REGION2, &r);
+	unsigned int request = flags & KVM_MEM_GUEST_MEMFD ? KVM_SET_USER_MEMORY_REGION2
+							   : KVM_SET_USER_MEMORY_REGION;
+	long ret = uapi_ioctl(w->u, w->vm, request, &r);
 
 	if (!ret)
 		w->slot_gpa[slot] = size ? gpa : 0;
