@@ -93,7 +93,12 @@ struct gmem_ioctl_attributes {
 /* On /dev/kvm; the argument is the flags. memfd_restricted() of <gmem/early.h> makes it. */
 #define GMEM_MEMFD_RESTRICTED _IO(GMEM_IOCTL_TYPE, 0x20)
 
-_Static_assert(sizeof(struct gmem_ioctl_convert) == 128, "layout");
-_Static_assert(sizeof(struct gmem_ioctl_attributes) == 64, "layout");
+#ifdef __cplusplus
+#define GMEM_IOCTL_SIZE(type, size) static_assert(sizeof(struct type) == (size), "layout")
+#else
+#define GMEM_IOCTL_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), "layout")
+#endif
+GMEM_IOCTL_SIZE(gmem_ioctl_convert, 128);
+GMEM_IOCTL_SIZE(gmem_ioctl_attributes, 64);
 
 #endif

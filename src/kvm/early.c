@@ -140,7 +140,7 @@ static void take_back_too_much(struct vm *vm, const struct kvm_enc_region *r)
 		set_range(vm, r->addr, before, ATTR_PRIVATE);
 }
 
-static long encrypt(struct vm *vm, uint64_t arg, bool is_private)
+static long convert_region(struct vm *vm, uint64_t arg, bool is_private)
 {
 	struct kvm_enc_region r;
 	int err;
@@ -163,12 +163,12 @@ static long encrypt(struct vm *vm, uint64_t arg, bool is_private)
 
 static long encrypt_reg(void *object, void *data, uint64_t arg)
 {
-	return encrypt(object, arg, true);
+	return convert_region(object, arg, true);
 }
 
 static long encrypt_unreg(void *object, void *data, uint64_t arg)
 {
-	return encrypt(object, arg, false);
+	return convert_region(object, arg, false);
 }
 
 static long get_supported(void *object, void *data, uint64_t arg)
