@@ -21,62 +21,22 @@
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static int make_file(struct store *s)
-{
-	if (s->pages != STORE_2M)
-		return os_memfd_create("gmem-store", s->file_size, &s->fd);
-	return os_memfd_create_2m("gmem-store", s->file_size, &s->fd);
-}
-
-int store_create(uint64_t size, enum store_pages pages, struct store **out)
-{
-	struct store *s;
-	int err;
-
-	os_assert(size && size % OS_PAGE_SIZE == 0 && size <= INT64_MAX);
-	s = os_alloc(sizeof(*s));
-	if (!s)
-		return -ENOMEM;
-	s->size = size;
-	s->pages = pages;
-	s->file_size = pages == STORE_2M ? round_up(size, BLOCK_2M) : size;
-	s->fills = pages == STORE_2M || (pages == STORE_THP && !os_path_off(OS_PATH_HUGE)) ||
-		   os_path_always(OS_PATH_HUGE);
-	os_mutex_init(&s->lock);
-	s->nr_top = round_up(size, STORE_WINDOW_SIZE) / STORE_WINDOW_SIZE;
-	for (s->depth = 1; s->nr_top > TABLE_SLOTS; s->depth++)
-		s->nr_top = (s->nr_top + TABLE_SLOTS - 1) / TABLE_SLOTS;
-	s->top = os_alloc(s->nr_top * sizeof(slot_t));
-	err = s->top ? make_file(s) : -ENOMEM;
-	if (err) {
-		os_free(s->top, s->nr_top * sizeof(slot_t));
-		os_free(s, sizeof(*s));
-		return err;
-	}
-	*out = s;
-	return 0;
-}
-
-void store_stay_small(struct store *s)
-{
-	s->fills &= s->pages != STORE_4K;
-}
-
 /* The last window is as short as the file. */
-static uint64_t window_bytes(const struct store *s, uint64_t window)
+static uint64_t window_bytes(const struct memfd_store *s, uint64_t window)
 {
 	uint64_t rest = s->file_size - window * STORE_WINDOW_SIZE;
 
 	return rest < STORE_WINDOW_SIZE ? rest : STORE_WINDOW_SIZE;
 }
 
-static void window_free(struct store *s, struct window *w, uint64_t window)
+static void window_free(struct memfd_store *s, struct window *w, uint64_t window)
 {
 	os_unmap(w->addr, window_bytes(s, window));
 	os_free(w, sizeof(*w));
 }
 
-static void table_destroy(struct store *s, slot_t *table, uint64_t nr, int depth, uint64_t first)
+static void table_destroy(struct memfd_store *s, slot_t *table, uint64_t nr, int depth,
+			  uint64_t first)
 {
 	uint64_t span = (uint64_t)1 << (TABLE_SHIFT * (depth - 1));
 	uint64_t i;
@@ -94,21 +54,22 @@ static void table_destroy(struct store *s, slot_t *table, uint64_t nr, int depth
 	os_free(table, nr * sizeof(slot_t));
 }
 
-void store_destroy(struct store *s)
+static void destroy(struct store *store)
 {
+	struct memfd_store *s = memfd_store(store);
 	struct attr_map *punched = os_racy_load(&s->punched);
 
 	table_destroy(s, s->top, s->nr_top, s->depth, 0);
 	if (punched)
 		attr_map_destroy(punched);
-	os_fd_close(s->fd);
+	os_fd_close(s->is.fd);
 	os_free(s, sizeof(*s));
 }
 
 /* ---- windows --------------------------------------------------------------------------------- */
 
 /* The slot of a window; a table that is missing on the way is made when the caller holds the lock. */
-static slot_t *window_slot(struct store *s, uint64_t window, bool make)
+static slot_t *window_slot(struct memfd_store *s, uint64_t window, bool make)
 {
 	slot_t *table = s->top;
 	slot_t *slot;
@@ -128,7 +89,7 @@ static slot_t *window_slot(struct store *s, uint64_t window, bool make)
 	return &table[window];
 }
 
-struct window *window_find(struct store *s, uint64_t offset)
+struct window *window_find(struct memfd_store *s, uint64_t offset)
 {
 	slot_t *slot = window_slot(s, offset / STORE_WINDOW_SIZE, false);
 
@@ -143,7 +104,7 @@ static size_t window_align(uint64_t bytes)
 	return bytes >= BLOCK_2M ? BLOCK_2M : OS_PAGE_SIZE;
 }
 
-static int window_map(struct store *s, uint64_t window, struct window **out)
+static int window_map(struct memfd_store *s, uint64_t window, struct window **out)
 {
 	uint64_t bytes = window_bytes(s, window);
 	struct window *w = os_alloc(sizeof(*w));
@@ -151,7 +112,7 @@ static int window_map(struct store *s, uint64_t window, struct window **out)
 
 	if (!w)
 		return -ENOMEM;
-	err = os_map_file(s->fd, window * STORE_WINDOW_SIZE, bytes, window_align(bytes),
+	err = os_map_file(s->is.fd, window * STORE_WINDOW_SIZE, bytes, window_align(bytes),
 			  OS_MAP_READ | OS_MAP_WRITE | OS_MAP_HIDDEN, &w->addr);
 	if (err)
 		os_free(w, sizeof(*w));
@@ -160,7 +121,7 @@ static int window_map(struct store *s, uint64_t window, struct window **out)
 	return err;
 }
 
-static int window_make(struct store *s, uint64_t window, struct window **out)
+static int window_make(struct memfd_store *s, uint64_t window, struct window **out)
 {
 	slot_t *slot;
 	int err = 0;
@@ -178,7 +139,7 @@ static int window_make(struct store *s, uint64_t window, struct window **out)
 	return err;
 }
 
-int window_get(struct store *s, uint64_t offset, struct window **out)
+int window_get(struct memfd_store *s, uint64_t offset, struct window **out)
 {
 	*out = window_find(s, offset);
 	return *out ? 0 : window_make(s, offset / STORE_WINDOW_SIZE, out);
@@ -208,7 +169,7 @@ static void table_walk(const struct walk *walk, slot_t *table, uint64_t nr, int 
 	}
 }
 
-void window_for_each(struct store *s, uint64_t offset, uint64_t end,
+void window_for_each(struct memfd_store *s, uint64_t offset, uint64_t end,
 		     void (*fn)(struct window *w, uint64_t offset, uint64_t end))
 {
 	struct walk walk = { offset, end, fn };
@@ -216,13 +177,11 @@ void window_for_each(struct store *s, uint64_t offset, uint64_t end,
 	table_walk(&walk, s->top, s->nr_top, s->depth, 0);
 }
 
-int store_address(struct store *s, uint64_t offset, void **addr)
+static int address(struct store *s, uint64_t offset, void **addr)
 {
 	struct window *w;
-	int err;
+	int err = window_get(memfd_store(s), offset, &w);
 
-	os_assert(offset < s->size);
-	err = window_get(s, offset, &w);
 	if (err)
 		return err;
 	*addr = (char *)w->addr + offset % STORE_WINDOW_SIZE;
@@ -231,52 +190,29 @@ int store_address(struct store *s, uint64_t offset, void **addr)
 
 /* ---- pages ----------------------------------------------------------------------------------- */
 
-static int level_by_size(const struct store *s, uint64_t offset)
+int store_level_by_size(const struct store *s, uint64_t offset)
 {
+	os_assert(offset < s->size);
 	if (round_up(offset + 1, STORE_WINDOW_SIZE) <= s->size)
 		return LEVEL_1G;
 	return round_up(offset + 1, BLOCK_2M) <= s->size ? LEVEL_2M : LEVEL_4K;
 }
 
-int store_level(struct store *s, uint64_t offset)
+static int allocate(struct store *s, uint64_t offset, uint64_t size)
 {
-	int level, most;
-
-	os_assert(offset < s->size);
-	level = level_by_size(s, offset);
-	if (!s->fills)
-		return level;
-	most = huge_level(s, offset);
-	return level < most ? level : most;
+	return os_file_allocate(s->fd, offset, size);
 }
 
-bool store_filled_around(struct store *s, uint64_t offset)
+static int punch(struct store *s, uint64_t offset, uint64_t size)
 {
-	os_assert(offset < s->size);
-	return !s->fills || huge_filled_around(s, offset);
+	return os_file_punch(s->fd, offset, size);
 }
 
-int store_allocate(struct store *s, uint64_t offset, uint64_t size)
-{
-	os_assert(size && offset < s->size && size <= s->size - offset);
-	return s->fills ? huge_allocate(s, offset, size) : os_file_allocate(s->fd, offset, size);
-}
-
-int store_punch(struct store *s, uint64_t offset, uint64_t size)
-{
-	os_assert(size && offset < s->size && size <= s->size - offset);
-	return s->fills ? huge_punch(s, offset, size) : os_file_punch(s->fd, offset, size);
-}
-
-bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size)
+static bool next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size)
 {
 	uint64_t from, to;
-	int err;
+	int err = os_file_data(s->fd, *offset, &from, &to);
 
-	os_assert(end <= s->size && *offset < end);
-	if (s->pages == STORE_2M)
-		return huge_next_present(s, offset, end, size);
-	err = os_file_data(s->fd, *offset, &from, &to);
 	os_assert(!err || err == -ENXIO);
 	if (err || from >= end)
 		return false;
@@ -285,7 +221,7 @@ bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_
 	return true;
 }
 
-uint64_t store_backed(struct store *s)
+static uint64_t backed(struct store *s)
 {
 	uint64_t bytes = 0;
 	int err = os_file_backed(s->fd, &bytes);
@@ -294,7 +230,101 @@ uint64_t store_backed(struct store *s)
 	return bytes;
 }
 
-int store_fd(struct store *s)
+/* ---- kinds ----------------------------------------------------------------------------------- */
+
+static const struct store_ops ops_4k = {
+	.destroy = destroy,
+	.address = address,
+	.allocate = allocate,
+	.punch = punch,
+	.next_present = next_present,
+	.backed = backed,
+};
+
+static const struct store_ops ops_thp = {
+	.destroy = destroy,
+	.address = address,
+	.fill = store_fill_thp,
+	.level = store_level_thp,
+	.allocate = store_allocate_thp,
+	.punch = store_punch_thp,
+	.next_present = next_present,
+	.backed = backed,
+};
+
+static void stay_small(struct store *s)
 {
-	return s->fd;
+	s->ops = &ops_4k;
+}
+
+/* Of 4 KiB that are tried as huge pages all the same. */
+static const struct store_ops ops_always = {
+	.destroy = destroy,
+	.address = address,
+	.fill = store_fill_thp,
+	.allocate = store_allocate_thp,
+	.punch = store_punch_thp,
+	.next_present = next_present,
+	.backed = backed,
+	.stay_small = stay_small,
+};
+
+static const struct store_ops ops_2m = {
+	.destroy = destroy,
+	.address = address,
+	.fill = store_fill_2m,
+	.level = store_level_2m,
+	.filled_around = store_filled_around_2m,
+	.allocate = store_allocate_2m,
+	.punch = store_punch_2m,
+	.next_present = store_next_present_2m,
+	.backed = backed,
+};
+
+static const struct store_ops *ops_for(enum store_pages pages)
+{
+	if (pages == STORE_2M)
+		return &ops_2m;
+	if (os_path_off(OS_PATH_HUGE))
+		return &ops_4k;
+	if (pages == STORE_THP)
+		return &ops_thp;
+	return os_path_always(OS_PATH_HUGE) ? &ops_always : &ops_4k;
+}
+
+/* ---- made ------------------------------------------------------------------------------------ */
+
+static int make_file(struct memfd_store *s)
+{
+	if (s->pages != STORE_2M)
+		return os_memfd_create("gmem-store", s->file_size, &s->is.fd);
+	return os_memfd_create_2m("gmem-store", s->file_size, &s->is.fd);
+}
+
+int store_create(uint64_t size, enum store_pages pages, struct store **out)
+{
+	struct memfd_store *s;
+	int err;
+
+	os_assert(size && size % OS_PAGE_SIZE == 0 && size <= INT64_MAX);
+	s = os_alloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->is.size = size;
+	s->pages = pages;
+	s->file_size = pages == STORE_2M ? round_up(size, BLOCK_2M) : size;
+	s->is.ops = ops_for(pages);
+	os_mutex_init(&s->lock);
+	s->nr_top = round_up(size, STORE_WINDOW_SIZE) / STORE_WINDOW_SIZE;
+	for (s->depth = 1; s->nr_top > TABLE_SLOTS; s->depth++)
+		s->nr_top = (s->nr_top + TABLE_SLOTS - 1) / TABLE_SLOTS;
+	s->top = os_alloc(s->nr_top * sizeof(slot_t));
+	err = s->top ? make_file(s) : -ENOMEM;
+	if (err) {
+		os_free(s->top, s->nr_top * sizeof(slot_t));
+		os_free(s, sizeof(*s));
+		return err;
+	}
+	*out = &s->is;
+	return 0;
 }

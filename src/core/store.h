@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The store: where the contents of a guest_memfd's pages live. It allocates, zeroes once, frees,
- * and hands out a host address for an offset through windows of 1 GiB that are made on demand and
- * kept out of forks and core dumps. It knows nothing of attributes, slots or guests.
- *
- * It is a memfd, of one of three kinds of pages:
+ * and hands out a host address for an offset. It knows nothing of attributes, slots or guests. What a kind of store
+ * can do is said by its operations, and all who use one go through them; our own are memfds, of one of three kinds
+ * of pages, with windows of 1 GiB that are made on demand and kept out of forks and core dumps:
  *
  *	4k	as the system gives them, one by one
  *	thp	the first guest access to 2 MiB in which there is nothing yet, and an allocation of them, puts a
@@ -20,7 +19,10 @@
 #define GMEM_CORE_STORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "os/os.h"
 
 #define STORE_WINDOW_SIZE ((uint64_t)1 << 30)
 
@@ -28,35 +30,115 @@ enum store_pages { STORE_4K, STORE_THP, STORE_2M };
 
 struct store;
 
-/* -ENOMEM (of 2m: also when the pool has not as many as size takes), -EMFILE; of 2m: -EINVAL and others where there
- * are no such pages. */
+/* What the functions below say of each. Offsets and ranges are inside the store, whole pages. */
+struct store_ops {
+	void (*destroy)(struct store *s);
+	int (*address)(struct store *s, uint64_t offset, void **addr);
+	int (*fill)(struct store *s, uint64_t offset);	/* NULL: the touch does it */
+	int (*level)(struct store *s, uint64_t offset); /* NULL: what the size of the store lets */
+	bool (*filled_around)(struct store *s, uint64_t offset); /* NULL: always */
+	int (*allocate)(struct store *s, uint64_t offset, uint64_t size);
+	int (*punch)(struct store *s, uint64_t offset, uint64_t size);
+	bool (*next_present)(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
+	uint64_t (*backed)(struct store *s);
+	void (*stay_small)(struct store *s); /* NULL: it is small */
+};
+
+/* What every store begins with. */
+struct store {
+	const struct store_ops *ops;
+	uint64_t size;
+	int fd; /* for host mappings; -1: there are none */
+};
+
+/* One of ours. -ENOMEM (of 2m: also when the pool has not as many as size takes), -EMFILE; of 2m: -EINVAL and
+ * others where there are no such pages. */
 int store_create(uint64_t size, enum store_pages pages, struct store **out);
-void store_destroy(struct store *s);
+
+static inline void store_destroy(struct store *s)
+{
+	s->ops->destroy(s);
+}
+
 /* For whom a page is present only when it has itself been touched, before the store is used: no huge pages but
  * those asked for at creation. */
-void store_stay_small(struct store *s);
+static inline void store_stay_small(struct store *s)
+{
+	if (s->ops->stay_small)
+		s->ops->stay_small(s);
+}
 
 /* The engine's own hidden view: *addr is the host address of the byte at offset; it is contiguous to
- * the end of the 1 GiB window that offset lies in. -ENOMEM. Valid until store_destroy(). */
-int store_address(struct store *s, uint64_t offset, void **addr);
+ * the end of the page of store_level(), of ours to the end of the 1 GiB window that offset lies in. -ENOMEM. Valid
+ * until store_destroy(), of a store that is not ours until its page is punched. */
+static inline int store_address(struct store *s, uint64_t offset, void **addr)
+{
+	os_assert(offset < s->size);
+	return s->ops->address(s, offset, addr);
+}
+
 /* The page at offset will be touched through the hidden view: where it takes more than the touch to give it
  * memory, that is done now. -ENOMEM. Before store_level(), which depends on it. */
-int store_fill(struct store *s, uint64_t offset);
+static inline int store_fill(struct store *s, uint64_t offset)
+{
+	return s->ops->fill ? s->ops->fill(s, offset) : 0;
+}
+
+/* The largest level whose page around offset the store is long enough for. */
+int store_level_by_size(const struct store *s, uint64_t offset);
+
 /* The largest mapping level the store can offer at offset (LEVEL_4K.. of attr_map.h): a mapping of it contains no
  * page that needs another store_fill() first. */
-int store_level(struct store *s, uint64_t offset);
+static inline int store_level(struct store *s, uint64_t offset)
+{
+	return s->ops->level ? s->ops->level(s, offset) : store_level_by_size(s, offset);
+}
+
+/* For who counts before (limit.h): what a fill of the page at offset, with a touch, may take; what the pages of a range
+ * still lack, in pages of the store's kind; and whether there is no smaller fill than of a whole huge page. Exact while
+ * nobody else fills. */
+uint64_t store_fill_bytes(struct store *s, uint64_t offset);
+uint64_t store_missing(struct store *s, uint64_t offset, uint64_t size);
+bool store_fills_whole(const struct store *s);
 /* Whether the 2 MiB around offset, as far as they are of the store, hold no such page either. */
-bool store_filled_around(struct store *s, uint64_t offset);
+static inline bool store_filled_around(struct store *s, uint64_t offset)
+{
+	return !s->ops->filled_around || s->ops->filled_around(s, offset);
+}
+
 /* Backs the pages of a range, contents kept; -ENOMEM, -ENOSPC, -EINTR. A part may stay allocated. */
-int store_allocate(struct store *s, uint64_t offset, uint64_t size);
+static inline int store_allocate(struct store *s, uint64_t offset, uint64_t size)
+{
+	os_assert(size && offset < s->size && size <= s->size - offset);
+	return s->ops->allocate(s, offset, size);
+}
+
 /* Frees the pages of a range: they read as zero afterwards, in every mapping. */
-int store_punch(struct store *s, uint64_t offset, uint64_t size);
+static inline int store_punch(struct store *s, uint64_t offset, uint64_t size)
+{
+	os_assert(size && offset < s->size && size <= s->size - offset);
+	return s->ops->punch(s, offset, size);
+}
+
 /* The first run of pages at offset or behind it, before end, that have contents; false: none. A page of 4 KiB that
  * was allocated and never touched has none, one in a huge page has. */
-bool store_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
+static inline bool store_next_present(struct store *s, uint64_t *offset, uint64_t end,
+				      uint64_t *size)
+{
+	os_assert(end <= s->size && *offset < end);
+	return s->ops->next_present(s, offset, end, size);
+}
+
 /* Bytes of memory held, huge pages in full. */
-uint64_t store_backed(struct store *s);
-/* For host mappings (map/) only: the descriptor behind the store. */
-int store_fd(struct store *s);
+static inline uint64_t store_backed(struct store *s)
+{
+	return s->ops->backed(s);
+}
+
+/* For host mappings (map/) only: the descriptor behind the store; -1: it has none. */
+static inline int store_fd(struct store *s)
+{
+	return s->fd;
+}
 
 #endif

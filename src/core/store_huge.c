@@ -74,20 +74,20 @@ static bool all_filled(struct window *w)
 
 /* ---- thp ------------------------------------------------------------------------------------- */
 
-static bool is_absent(struct store *s, uint64_t block)
+static bool is_absent(struct memfd_store *s, uint64_t block)
 {
 	uint64_t from, to;
 
-	return os_file_data(s->fd, block, &from, &to) || from >= block + BLOCK_2M;
+	return os_file_data(s->is.fd, block, &from, &to) || from >= block + BLOCK_2M;
 }
 
 /* What does not succeed leaves pages of 4 KiB, or none: the touch will tell. */
-static void collapse(struct store *s, struct window *w, uint64_t offset)
+static void collapse(struct memfd_store *s, struct window *w, uint64_t offset)
 {
 	uint64_t block = block_of(offset);
 	char *at = (char *)w->addr + block % STORE_WINDOW_SIZE;
 
-	if (s->size - block < BLOCK_2M || is_filled(w, block) || set_filled(w, block) ||
+	if (s->is.size - block < BLOCK_2M || is_filled(w, block) || set_filled(w, block) ||
 	    !is_absent(s, block))
 		return;
 	if (!os_populate(at + (offset - block), OS_PAGE_SIZE, true))
@@ -96,8 +96,9 @@ static void collapse(struct store *s, struct window *w, uint64_t offset)
 
 /* Blocks that are allocated whole become huge pages; what is left of the range, also of those where that was not
  * possible, is allocated as usual. */
-static int allocate_thp(struct store *s, uint64_t offset, uint64_t size)
+int store_allocate_thp(struct store *store, uint64_t offset, uint64_t size)
 {
+	struct memfd_store *s = memfd_store(store);
 	uint64_t end = offset + size, at = round_up(offset, BLOCK_2M);
 	int err = 0;
 
@@ -110,18 +111,54 @@ static int allocate_thp(struct store *s, uint64_t offset, uint64_t size)
 		if (!err)
 			collapse(s, w, at);
 	}
-	return err ? err : os_file_allocate(s->fd, offset, size);
+	return err ? err : os_file_allocate(s->is.fd, offset, size);
+}
+
+int store_fill_thp(struct store *store, uint64_t offset)
+{
+	struct memfd_store *s = memfd_store(store);
+	struct window *w;
+	int err;
+
+	os_assert(offset < s->is.size);
+	err = window_get(s, offset, &w);
+	if (!err)
+		collapse(s, w, offset);
+	return err;
+}
+
+static int all_or_2m(struct memfd_store *s, uint64_t offset)
+{
+	struct window *w = window_find(s, offset);
+
+	return w && all_filled(w) ? LEVEL_1G : LEVEL_2M;
+}
+
+int store_level_thp(struct store *s, uint64_t offset)
+{
+	int level = store_level_by_size(s, offset), most = all_or_2m(memfd_store(s), offset);
+
+	return level < most ? level : most;
+}
+
+int store_punch_thp(struct store *s, uint64_t offset, uint64_t size)
+{
+	int err = os_file_punch(s->fd, offset, size);
+
+	if (!err)
+		window_for_each(memfd_store(s), offset, offset + size, clear_filled);
+	return err;
 }
 
 /* ---- 2m: what is punched of a page that is there ------------------------------------------------- */
 
-static struct attr_map *punched_of(struct store *s)
+static struct attr_map *punched_of(struct memfd_store *s)
 {
 	return atomic_load_explicit(&s->punched, memory_order_acquire);
 }
 
 /* Under the lock. */
-static int note_locked(struct store *s, uint64_t offset, uint64_t size, uint32_t value)
+static int note_locked(struct memfd_store *s, uint64_t offset, uint64_t size, uint32_t value)
 {
 	struct attr_map *map = punched_of(s);
 	int err = 0;
@@ -138,7 +175,7 @@ static int note_locked(struct store *s, uint64_t offset, uint64_t size, uint32_t
 	return err;
 }
 
-static bool is_noted(struct store *s, uint64_t offset)
+static bool is_noted(struct memfd_store *s, uint64_t offset)
 {
 	struct attr_map *map = punched_of(s);
 
@@ -146,7 +183,7 @@ static bool is_noted(struct store *s, uint64_t offset)
 }
 
 /* None of the range is taken for punched from here on. */
-static int forget_punched(struct store *s, uint64_t offset, uint64_t size)
+static int forget_punched(struct memfd_store *s, uint64_t offset, uint64_t size)
 {
 	struct attr_map *map = punched_of(s);
 	uint32_t value;
@@ -164,7 +201,7 @@ static int forget_punched(struct store *s, uint64_t offset, uint64_t size)
 
 /* ---- 2m -------------------------------------------------------------------------------------- */
 
-static int take_from_pool(struct store *s, struct window *w, uint64_t offset)
+static int take_from_pool(struct memfd_store *s, struct window *w, uint64_t offset)
 {
 	uint64_t block = block_of(offset);
 	int err = forget_punched(s, block, BLOCK_2M);
@@ -177,15 +214,24 @@ static int take_from_pool(struct store *s, struct window *w, uint64_t offset)
 	return 0;
 }
 
-static int fill_2m(struct store *s, struct window *w, uint64_t offset)
+int store_fill_2m(struct store *store, uint64_t offset)
 {
+	struct memfd_store *s = memfd_store(store);
+	struct window *w;
+	int err;
+
+	os_assert(offset < s->is.size);
+	err = window_get(s, offset, &w);
+	if (err)
+		return err;
 	if (!is_filled(w, offset))
 		return take_from_pool(s, w, offset);
 	return is_noted(s, offset) ? forget_punched(s, offset, OS_PAGE_SIZE) : 0;
 }
 
-static int allocate_2m(struct store *s, uint64_t offset, uint64_t size)
+int store_allocate_2m(struct store *store, uint64_t offset, uint64_t size)
 {
+	struct memfd_store *s = memfd_store(store);
 	uint64_t end = offset + size;
 	int err = 0;
 
@@ -202,9 +248,9 @@ static int allocate_2m(struct store *s, uint64_t offset, uint64_t size)
 }
 
 /* Whole blocks, to the end of the file's last. What is noted of them is forgotten when they are filled again. */
-static int punch_blocks(struct store *s, uint64_t offset, uint64_t end)
+static int punch_blocks(struct memfd_store *s, uint64_t offset, uint64_t end)
 {
-	int err = os_file_punch(s->fd, offset, end - offset);
+	int err = os_file_punch(s->is.fd, offset, end - offset);
 
 	if (!err)
 		window_for_each(s, offset, end, clear_filled);
@@ -212,14 +258,14 @@ static int punch_blocks(struct store *s, uint64_t offset, uint64_t end)
 }
 
 /* Notes it, and says whether the block is to go. Without memory for that the block just stays. */
-static bool note_punched(struct store *s, uint64_t offset, uint64_t size)
+static bool note_punched(struct memfd_store *s, uint64_t offset, uint64_t size)
 {
 	uint64_t block = block_of(offset), end = block + BLOCK_2M;
 	uint32_t value = 0;
 	int err;
 
-	if (end > s->size)
-		end = s->size;
+	if (end > s->is.size)
+		end = s->is.size;
 	os_mutex_lock(&s->lock);
 	err = note_locked(s, offset, size, PUNCHED);
 	os_mutex_unlock(&s->lock);
@@ -230,7 +276,7 @@ static bool note_punched(struct store *s, uint64_t offset, uint64_t size)
 }
 
 /* A piece of one block. */
-static int punch_piece(struct store *s, uint64_t offset, uint64_t size)
+static int punch_piece(struct memfd_store *s, uint64_t offset, uint64_t size)
 {
 	struct window *w = window_find(s, offset);
 
@@ -242,9 +288,10 @@ static int punch_piece(struct store *s, uint64_t offset, uint64_t size)
 	return 0;
 }
 
-static int punch_2m(struct store *s, uint64_t offset, uint64_t size)
+int store_punch_2m(struct store *store, uint64_t offset, uint64_t size)
 {
-	uint64_t end = offset + size == s->size ? s->file_size : offset + size;
+	struct memfd_store *s = memfd_store(store);
+	uint64_t end = offset + size == s->is.size ? s->file_size : offset + size;
 	uint64_t first = round_up(offset, BLOCK_2M), last = block_of(end);
 	int err;
 
@@ -257,8 +304,9 @@ static int punch_2m(struct store *s, uint64_t offset, uint64_t size)
 	return err ? err : punch_piece(s, last, end - last);
 }
 
-bool huge_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size)
+bool store_next_present_2m(struct store *store, uint64_t *offset, uint64_t end, uint64_t *size)
 {
+	struct memfd_store *s = memfd_store(store);
 	struct attr_map *map = punched_of(s);
 	uint64_t at = *offset;
 
@@ -284,59 +332,27 @@ bool huge_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t
 	return false;
 }
 
-/* ---- either ---------------------------------------------------------------------------------- */
-
-int store_fill(struct store *s, uint64_t offset)
+int store_level_2m(struct store *store, uint64_t offset)
 {
-	struct window *w;
-	int err;
+	struct memfd_store *s = memfd_store(store);
+	struct attr_map *map = punched_of(s);
+	int level = store_level_by_size(store, offset), most = all_or_2m(s, offset);
 
-	os_assert(offset < s->size);
-	if (!s->fills)
-		return 0;
-	err = window_get(s, offset, &w);
-	if (!err && s->pages == STORE_2M)
-		err = fill_2m(s, w, offset);
-	else if (!err)
-		collapse(s, w, offset);
-	return err;
+	if (map)
+		most = attr_map_level(map, offset >> OS_PAGE_SHIFT, most);
+	return level < most ? level : most;
 }
 
-int huge_level(struct store *s, uint64_t offset)
+bool store_filled_around_2m(struct store *store, uint64_t offset)
 {
-	struct window *w = window_find(s, offset);
-	struct attr_map *map = punched_of(s);
-	int level = s->pages == STORE_4K || (w && all_filled(w)) ? LEVEL_1G : LEVEL_2M;
-
-	return map ? attr_map_level(map, offset >> OS_PAGE_SHIFT, level) : level;
-}
-
-bool huge_filled_around(struct store *s, uint64_t offset)
-{
-	struct attr_map *map = punched_of(s);
+	struct attr_map *map = punched_of(memfd_store(store));
 	uint64_t block = block_of(offset), end = block + BLOCK_2M;
 	uint32_t value = 0;
 
-	if (end > s->size)
-		end = s->size;
+	os_assert(offset < store->size);
+	if (end > store->size)
+		end = store->size;
 	return !map || (attr_map_uniform(map, block >> OS_PAGE_SHIFT,
 					 (end - block) >> OS_PAGE_SHIFT, &value) &&
 			!value);
-}
-
-int huge_allocate(struct store *s, uint64_t offset, uint64_t size)
-{
-	return s->pages == STORE_2M ? allocate_2m(s, offset, size) : allocate_thp(s, offset, size);
-}
-
-int huge_punch(struct store *s, uint64_t offset, uint64_t size)
-{
-	int err;
-
-	if (s->pages == STORE_2M)
-		return punch_2m(s, offset, size);
-	err = os_file_punch(s->fd, offset, size);
-	if (!err)
-		window_for_each(s, offset, offset + size, clear_filled);
-	return err;
 }

@@ -20,12 +20,10 @@ struct window {
 
 typedef _Atomic(void *) slot_t;
 
-struct store {
-	uint64_t size;
+struct memfd_store {
+	struct store is;    /* first */
 	uint64_t file_size; /* of the memfd: whole pages of its kind */
 	enum store_pages pages;
-	bool fills; /* huge pages, or perhaps */
-	int fd;
 	int depth; /* levels of tables */
 	slot_t *top;
 	uint64_t nr_top;
@@ -39,21 +37,30 @@ static inline uint64_t round_up(uint64_t value, uint64_t unit)
 	return (value + unit - 1) / unit * unit;
 }
 
+static inline struct memfd_store *memfd_store(struct store *s)
+{
+	return (struct memfd_store *)s;
+}
+
 /* The window that offset lies in; NULL: not made yet. */
-struct window *window_find(struct store *s, uint64_t offset);
+struct window *window_find(struct memfd_store *s, uint64_t offset);
 /* Makes it. -ENOMEM. */
-int window_get(struct store *s, uint64_t offset, struct window **out);
+int window_get(struct memfd_store *s, uint64_t offset, struct window **out);
 /* Calls fn for every window there is that meets [offset, end), with the part that does. */
-void window_for_each(struct store *s, uint64_t offset, uint64_t end,
+void window_for_each(struct memfd_store *s, uint64_t offset, uint64_t end,
 		     void (*fn)(struct window *w, uint64_t offset, uint64_t end));
 
-/* ---- store_huge.c, for stores that fill ------------------------------------------------------------ */
+/* ---- store_huge.c, for stores that fill: huge pages, or perhaps ------------------------------------ */
 
-int huge_level(struct store *s, uint64_t offset);
-bool huge_filled_around(struct store *s, uint64_t offset);
-int huge_allocate(struct store *s, uint64_t offset, uint64_t size);
-int huge_punch(struct store *s, uint64_t offset, uint64_t size);
-/* 2m only */
-bool huge_next_present(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
+int store_fill_thp(struct store *s, uint64_t offset);
+int store_fill_2m(struct store *s, uint64_t offset);
+int store_level_thp(struct store *s, uint64_t offset);
+int store_level_2m(struct store *s, uint64_t offset);
+bool store_filled_around_2m(struct store *s, uint64_t offset);
+int store_allocate_thp(struct store *s, uint64_t offset, uint64_t size);
+int store_allocate_2m(struct store *s, uint64_t offset, uint64_t size);
+int store_punch_thp(struct store *s, uint64_t offset, uint64_t size);
+int store_punch_2m(struct store *s, uint64_t offset, uint64_t size);
+bool store_next_present_2m(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
 
 #endif

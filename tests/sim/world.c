@@ -169,7 +169,7 @@ void world_let(struct world_file *f)
 
 uint8_t *world_address(struct gmem_file *file, uint64_t offset)
 {
-	struct window *w = window_find(gmem_file_store(file), offset);
+	struct window *w = window_find(memfd_store(gmem_file_store(file)), offset);
 
 	return w ? (uint8_t *)w->addr + offset % STORE_WINDOW_SIZE : NULL;
 }
