@@ -50,8 +50,8 @@
  *
  * ERRORS. 0 (or a count where said) or a negative errno, as -EINVAL; errno itself is not touched.
  * A call that fails has changed nothing, unless it says otherwise. With GMEM_LOG=why in the
- * environment each refusal names its rule on stderr; gmem_last_refusal() tells the program. These may come from any function and are not
- * repeated below:
+ * environment each refusal names its rule on stderr; gmem_last_refusal() tells the program. These
+ * may come from any function and are not repeated below:
  *	-EINVAL	 a NULL that must not be one; an args_size that no version has; flag or attribute
  *		 bits that this version does not know; an offset or size that is not a multiple of
  *		 GMEM_PAGE_SIZE where that is asked; offset + size past 2^63
@@ -87,7 +87,8 @@
  * handler must not leave by siglongjmp() a call of the library that it interrupted. The library
  * installs no signal handler and changes no signal mask; its own threads have all signals blocked.
  *
- * MEMORY. The library never calls malloc(); it has mappings of its own.
+ * MEMORY. The library never calls malloc(); it has mappings of its own. It may be opened by
+ * dlopen(), and then stays: dlclose() leaves it there, since it has threads and handlers of fork.
  *
  * FORK. The process that created a file is its *home*: state, consumers, bindings and VM-type
  * hooks live there. fork() (not a raw clone()) is seen by handlers that the first gmem_create()

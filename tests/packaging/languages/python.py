@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """The library from Python, by ctypes alone: nothing is compiled.  python.py [LIBGMEM.SO]"""
+import _ctypes
 import ctypes
 import errno
 import mmap
 import os
+import subprocess
 import sys
+import time
 
 PAGE = 4096
 MMAP, INIT_SHARED, PRIVATE = 1, 2, 8
@@ -188,11 +191,35 @@ def test_a_forked_child_takes_part():
     memory.put()
 
 
+def close_and_go_on():
+    """Of a process of its own: there are threads of the library, and handlers of fork, when it is closed."""
+    memory, fd = Memory(2 * PAGE), ctypes.c_int()
+    must(lib.gmem_descriptor(memory.handle, ctypes.byref(fd)))
+    child = os.fork()
+    if child == 0:
+        memory.convert(0, PAGE, PRIVATE)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    _ctypes.dlclose(lib._handle)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    time.sleep(0.05)
+    os._exit(0)
+
+
+def test_closing_the_library_leaves_a_process_that_goes_on():
+    assert subprocess.run([sys.executable, __file__, lib._name, 'close']).returncode == 0
+
+
 libc = ctypes.CDLL(None, use_errno=True)
 lib = ctypes.CDLL(sys.argv[1] if len(sys.argv) > 1 else 'libgmem.so.0')
 lib.gmem_strerror.restype = ctypes.c_char_p
 lib.gmem_is_hidden.restype = ctypes.c_bool
 
+if sys.argv[2:] == ['close']:
+    close_and_go_on()
 tests = [f for name, f in sorted(globals().items()) if name.startswith('test_')]
 for test in tests:
     test()
