@@ -128,18 +128,20 @@ class Watcher
 	gmem *g;
 	gmem_consumer *consumer;
 
-	static int begin(void *self, const gmem_change *change)
+	/* No exception may pass through the library. */
+	static int begin(void *self, const gmem_change *change) noexcept
 	{
 		auto *w = static_cast<Watcher *>(self);
 		gmem_change_info info{};
 
 		info.args_size = sizeof(info);
-		must(gmem_change_describe(change, &info));
+		if (gmem_change_describe(change, &info))
+			return -ENOMEM;
 		w->begun++;
 		w->bytes += info.size;
 		return 0;
 	}
-	static void end(void *self, const gmem_change *)
+	static void end(void *self, const gmem_change *) noexcept
 	{
 		static_cast<Watcher *>(self)->ended++;
 	}
