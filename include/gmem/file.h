@@ -52,6 +52,10 @@ struct gmem_create_args {
 	uint64_t size;	    /* bytes, whole pages, 1 page to 2^63 - 1 page; never changes (6.8) */
 	const struct gmem_vm_type *type; /* NULL: none. Copied */
 	void *type_data;		 /* to its functions */
+	/* Bytes of memory that the file may have, huge pages in full; 0: as many as there are.
+	 * gmem_page() and gmem_allocate() fail with -ENOMEM before they take more; what this or
+	 * another process takes by a touch of its window counts and is not refused. Since 0.3. */
+	uint64_t limit;
 };
 
 /*

@@ -3,9 +3,11 @@
 
 #include "cmd/cmd.h"
 #include "kvm/profile.h"
+#include "see/text.h"
 #include "shim/elf_reach.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,12 +51,24 @@ static int check_pages(const struct cmd *cmd, const char *pages)
 	return cmd_usage_error(cmd, "unknown pages '%s' (there are: 4k, thp, 2m)", pages);
 }
 
+static int check_limit(const struct cmd *cmd, const char *limit)
+{
+	uint64_t bytes;
+	const char *end;
+
+	if (!limit || (text_read_size(limit, &bytes, &end) && !*end && bytes))
+		return EXIT_OK;
+	return cmd_usage_error(cmd, "--limit is no size: '%s'", limit);
+}
+
 int launch_check(const struct cmd *cmd, const struct launch *l)
 {
 	int ret = check_profile(cmd, launch_profile(l));
 
 	if (ret == EXIT_OK)
 		ret = check_log(cmd, l->log);
+	if (ret == EXIT_OK)
+		ret = check_limit(cmd, l->limit ? l->limit : getenv("GMEM_LIMIT"));
 	return ret ? ret : check_pages(cmd, l->pages ? l->pages : getenv("GMEM_PAGES"));
 }
 
@@ -170,6 +184,19 @@ static void prepend_preload(const char *library)
 	free(value);
 }
 
+/* In bytes, whichever way it was said. */
+static void set_limit(const char *limit)
+{
+	char text[24];
+	const char *end;
+	uint64_t bytes;
+
+	if (!text_read_size(limit, &bytes, &end))
+		return;
+	snprintf(text, sizeof(text), "%" PRIu64, bytes);
+	setenv("GMEM_LIMIT", text, 1);
+}
+
 static void set_environment(const struct launch *l, const char *library)
 {
 	prepend_preload(library);
@@ -177,6 +204,8 @@ static void set_environment(const struct launch *l, const char *library)
 		setenv("GMEM_PROFILE", l->profile, 1);
 	if (l->log)
 		setenv("GMEM_LOG", l->log, 1);
+	if (l->limit)
+		set_limit(l->limit);
 	if (l->pages)
 		setenv("GMEM_PAGES", l->pages, 1);
 }

@@ -17,6 +17,7 @@ struct cmd;
 struct launch {
 	const char *profile; /* NULL: as GMEM_PROFILE says already, or the default */
 	const char *log;     /* NULL: likewise */
+	const char *limit;   /* NULL: likewise, of GMEM_LIMIT */
 	const char *pages;   /* NULL: likewise, of GMEM_PAGES */
 	bool quiet;	     /* do not say that /dev/kvm is simulated */
 };

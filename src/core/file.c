@@ -79,6 +79,7 @@ void gmem_file_put(struct gmem_file *f)
 		os_free(b, sizeof(*b));
 	type_destroy(f);
 	attr_map_destroy(f->attributes);
+	limit_remove(&f->limit);
 	store_destroy(f->store);
 	obs_count_file(OBS_FILE_GONE, f->number, f->size, 0, 0);
 	os_free(f, sizeof(*f));
@@ -256,12 +257,39 @@ static int min_int(int a, int b)
 	return a < b ? a : b;
 }
 
+void gmem_file_set_limit(struct gmem_file *f, struct gmem_limit *limit)
+{
+	bool is_huge = f->flags & GMEM_FILE_HUGETLB;
+
+	f->limit.store = f->store;
+	f->limit.size = f->size;
+	f->limit.unit = level_pages(is_huge ? LEVEL_2M : LEVEL_4K) << OS_PAGE_SHIFT;
+	limit_add(limit, &f->limit);
+}
+
 /* Where each page of its own has to pass a fault, there are no larger leaves. */
 static int largest_level(struct gmem_file *f, uint64_t offset)
 {
+	int level;
+
 	if (f->type_ops && f->type_ops->prepare)
 		return LEVEL_4K;
-	return min_int(store_level(f->store, offset), LEVEL_1G);
+	level = min_int(store_level(f->store, offset), LEVEL_1G);
+	return f->limit.limit ? limit_level(&f->limit, offset, level) : level;
+}
+
+static int fill(struct gmem_file *f, uint64_t offset)
+{
+	bool is_over = false;
+	int err;
+
+	if (!f->limit.limit)
+		err = store_fill(f->store, offset);
+	else
+		err = limit_fill(&f->limit, offset, &is_over);
+	if (is_over)
+		return obs_refuse(RULE_PAGE_LIMIT);
+	return err ? obs_refuse_as(RULE_PAGE_NO_HUGE, err) : 0;
 }
 
 int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level)
@@ -272,16 +300,16 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 		return obs_refuse(RULE_PAGE_PAST_END);
 	if (atomic_load_explicit(&f->released, memory_order_acquire))
 		return obs_refuse(RULE_PAGE_RELEASED);
-	err = store_fill(f->store, offset);
+	err = fill(f, offset);
 	if (err)
-		return obs_refuse_as(RULE_PAGE_NO_HUGE, err);
+		return err;
 	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT, largest_level(f, offset));
 	return store_address(f->store, offset, addr);
 }
 
 bool gmem_file_neighbours_ready(struct gmem_file *f, uint64_t offset)
 {
-	return !gmem_file_prepares(f) && store_filled_around(f->store, offset);
+	return !gmem_file_prepares(f) && !f->limit.limit && store_filled_around(f->store, offset);
 }
 
 static int fail_on_purpose(struct gmem_file *f, enum inject_point point, uint64_t offset,
@@ -298,6 +326,20 @@ static int fail_on_purpose(struct gmem_file *f, enum inject_point point, uint64_
 	return obs_injects(point) ? obs_inject_error(&key) : 0;
 }
 
+static int allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
+{
+	bool is_over = false;
+	int err;
+
+	if (!f->limit.limit)
+		err = store_allocate(f->store, offset, size);
+	else
+		err = limit_allocate(&f->limit, offset, size, &is_over);
+	if (is_over)
+		return obs_refuse(RULE_GMEM_LIMIT);
+	return err ? obs_refuse_as(RULE_GMEM_ALLOCATE_FAILED, err) : 0;
+}
+
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
 	uint64_t start = obs_start();
@@ -307,10 +349,10 @@ int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size)
 		return err;
 	/* Shared, as a fault: it gives pages to offsets, but takes none away. */
 	os_rwlock_read_lock(&f->invalidate);
-	err = store_allocate(f->store, offset, size);
+	err = allocate(f, offset, size);
 	os_rwlock_read_unlock(&f->invalidate);
 	if (err)
-		return obs_refuse_as(RULE_GMEM_ALLOCATE_FAILED, err);
+		return err;
 	obs_span_file(OBS_ALLOCATE, f->number, start, 0, offset, size, 0);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "core/binding.h"
 #include "core/gmem_file.h"
+#include "core/limit.h"
 #include "os/os.h"
 
 /* What the consumers of the change in progress have refused. */
@@ -26,6 +27,7 @@ struct gmem_file {
 
 	const struct gmem_type_ops *type_ops; /* constant once the file is in use */
 	void *type;
+	struct limit_link limit;      /* constant once the file is in use */
 	struct os_mutex prepare_lock; /* inside the invalidate lock */
 	struct attr_map *prepared;    /* a set of pages; NULL: none yet */
 

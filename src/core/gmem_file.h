@@ -169,6 +169,9 @@ struct gmem_type_ops {
 };
 /* Before the file is used. */
 void gmem_file_set_type(struct gmem_file *f, const struct gmem_type_ops *ops, void *type);
+/* What the file's pages take counts in limit (limit.h). Before the file is used. */
+struct gmem_limit;
+void gmem_file_set_limit(struct gmem_file *f, struct gmem_limit *limit);
 /* For whoever maps a private page for a guest, between gmem_file_fault_begin() and end(), when the page is
  * present and before it is mapped: the type's prepare(). -ENOMEM, or the type's. */
 int gmem_file_prepare(struct gmem_file *f, uint64_t offset);

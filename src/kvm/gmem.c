@@ -86,6 +86,8 @@ static int make_file(struct vm *vm, const struct kvm_create_guest_memfd *args, b
 		err = gmem_file_create(args->size, flags, &g->file);
 	if (err)
 		return err;
+	if (vm->limit)
+		gmem_file_set_limit(g->file, vm->limit);
 	if (vm->type->gmem)
 		gmem_file_set_type(g->file, vm->type->gmem, vm);
 	err = host_file_create(kvm_host_map(), g->file, host);

@@ -59,6 +59,9 @@ int kvm_set_profile(const char *name);
 /* What guest_memfds are made of: "4k", "thp" or "2m" (core/store.h); NULL: 4k. Those that can be mapped have thp
  * instead of 2m. -EINVAL: none of these. Before the first one is made. */
 int kvm_set_pages(const char *pages);
+/* How much memory the guest_memfds of a VM may have together, "65536" or "64K" to "1T"; NULL: no limit. Files that no VM
+ * makes have one together. -EINVAL. Before the first VM. */
+int kvm_set_limit(const char *size);
 
 /* open("/dev/kvm"): an object of type SYSTEM with one count. */
 int kvm_open(struct kvm_object **out);

@@ -13,6 +13,8 @@
 
 #include "core/range.h"
 #include "kvm/early.h"
+#include "kvm/limit.h"
+#include "kvm/memlock.h"
 #include "kvm/vm.h"
 
 #include <errno.h>
@@ -52,6 +54,11 @@ static struct memfd *memfd_of(struct kvm_object *o)
 	return (struct memfd *)o;
 }
 
+static bool is_foreign(const struct kvm_object *o)
+{
+	return o->home != os_home_token();
+}
+
 static bool is_plain_file(void)
 {
 	return early()->memfd == KVM_MEMFD_PLAIN;
@@ -72,15 +79,20 @@ static int make(const char *name, struct memfd **out)
 {
 	static _Atomic uint64_t next_ino;
 	struct memfd *m = os_alloc(sizeof(*m));
+	struct gmem_limit *limit;
 	int err;
 
 	if (!m)
 		return obs_refuse(RULE_NO_MEMORY);
-	err = gmem_file_create(CAPACITY, file_flags(), &m->file);
+	err = limit_of_files(&limit);
+	if (!err)
+		err = gmem_file_create(CAPACITY, file_flags(), &m->file);
 	if (err) {
 		os_free(m, sizeof(*m));
 		return obs_refuse_as(RULE_MEMFD_NO_MEMORY, err);
 	}
+	if (limit)
+		gmem_file_set_limit(m->file, limit);
 	kvm_object_init(&m->object, KVM_OBJECT_MEMFD);
 	os_mutex_init(&m->lock);
 	m->ino = FIRST_INO + atomic_fetch_add(&next_ino, 1);
@@ -94,11 +106,27 @@ static int make(const char *name, struct memfd **out)
 	return 0;
 }
 
+/* Pages of the range with this value in the file's own map. */
+static uint64_t count(struct memfd *m, uint64_t offset, uint64_t size, uint32_t value)
+{
+	struct attr_map *map = gmem_file_attributes(m->file);
+	uint64_t at = offset >> OS_PAGE_SHIFT, end = (offset + size) >> OS_PAGE_SHIFT, run, nr = 0;
+	uint32_t found;
+
+	for (; at < end; at += run) {
+		run = attr_map_run(map, at, end - at, &found);
+		nr += found == value ? run : 0;
+	}
+	return nr;
+}
+
 /* No slot has it any more: they count it. */
 void memfd_destroy(struct kvm_object *o)
 {
 	struct memfd *m = memfd_of(o);
 
+	if (early()->memlock && !is_foreign(o))
+		memlock_return(count(m, 0, CAPACITY, ATTR_PRIVATE));
 	account_before_end();
 	gmem_file_release(m->file);
 	gmem_file_put(m->file);
@@ -199,11 +227,6 @@ void memfd_link(struct kvm_object *o, const char **prefix, const char **name, co
 }
 
 /* ---- calls on the descriptor ------------------------------------------------------------------------ */
-
-static bool is_foreign(const struct kvm_object *o)
-{
-	return o->home != os_home_token();
-}
 
 static bool is_past_end(const struct memfd *m, int64_t at)
 {
@@ -361,7 +384,16 @@ static void undo(struct memfd *m, uint64_t offset, uint64_t size)
 	}
 }
 
-static int allocate(struct memfd *m, uint64_t offset, uint64_t size)
+static int charge(struct memfd *m, uint64_t offset, uint64_t size, uint64_t *nr_pages)
+{
+	*nr_pages = 0;
+	if (!early()->memlock)
+		return 0;
+	*nr_pages = count(m, offset, size, 0);
+	return memlock_charge(*nr_pages);
+}
+
+static int allocate_charged(struct memfd *m, uint64_t offset, uint64_t size)
 {
 	int err = gmem_file_allocate(m->file, offset, size);
 
@@ -369,6 +401,19 @@ static int allocate(struct memfd *m, uint64_t offset, uint64_t size)
 		err = convert(m, offset, size, ATTR_PRIVATE);
 	if (err)
 		undo(m, offset, size);
+	return err;
+}
+
+static int allocate(struct memfd *m, uint64_t offset, uint64_t size)
+{
+	uint64_t nr_pages;
+	int err = charge(m, offset, size, &nr_pages);
+
+	if (err)
+		return err;
+	err = allocate_charged(m, offset, size);
+	if (err)
+		memlock_return(nr_pages);
 	return err;
 }
 
@@ -386,6 +431,15 @@ static int allocate_range(struct memfd *m, int mode, uint64_t offset, uint64_t s
 	return err;
 }
 
+/* All of the range, holes too: that is how it was posted. */
+static void return_punched(struct memfd *m, uint64_t offset, uint64_t size)
+{
+	uint64_t end = min_u64(offset + size, os_page_up(atomic_load(&m->size)));
+
+	if (offset < end)
+		memlock_return((end - offset) >> OS_PAGE_SHIFT);
+}
+
 /* Shared first: from then on nobody can reach what is freed. */
 static int punch_range(struct memfd *m, uint64_t offset, uint64_t size)
 {
@@ -395,7 +449,11 @@ static int punch_range(struct memfd *m, uint64_t offset, uint64_t size)
 		return 0;
 	size = min_u64(size, CAPACITY - offset);
 	err = convert(m, offset, size, 0);
-	return err ? err : gmem_file_punch(m->file, offset, size);
+	if (!err)
+		err = gmem_file_punch(m->file, offset, size);
+	if (!err && early()->memlock)
+		return_punched(m, offset, size);
+	return err;
 }
 
 static int check_fallocate(int mode, int64_t offset, int64_t size)

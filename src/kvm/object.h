@@ -69,6 +69,7 @@ struct vm {
 	bool has_private;
 	bool in_place; /* its guest_memfds say what a page is; changes under both locks, before any is made */
 	struct mmu *mmu;
+	struct gmem_limit *limit; /* of its guest_memfds; NULL: none */
 
 	struct os_mutex slots_lock;
 	struct leftover leftover;

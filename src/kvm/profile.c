@@ -179,6 +179,7 @@ static const struct kvm_early early_v5 = {
 	.fs_magic = 0x01021994, /* tmpfs */
 	.slot_size = sizeof(struct kvm_userspace_memory_region_v5),
 	.any_offset = true,
+	.memlock = true,
 	.fd_other = -EOPNOTSUPP,
 };
 

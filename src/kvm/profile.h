@@ -50,6 +50,7 @@ struct kvm_early {
 	uint64_t fs_magic;  /* statfs */
 	uint32_t slot_size; /* of the structure that KVM_MEM_PRIVATE makes of the old one */
 	bool any_offset;    /* nobody looks at private_offset, nor at userspace_addr */
+	bool memlock;	    /* allocations count against RLIMIT_MEMLOCK (memlock.h) */
 	int fd_other;	    /* errno of a slot with a file of another kind */
 };
 

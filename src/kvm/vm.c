@@ -2,6 +2,7 @@
 /* A VM: its birth and end, and its requests. */
 #include "kvm/vm.h"
 #include "kvm/early.h"
+#include "kvm/limit.h"
 
 #include <errno.h>
 
@@ -23,8 +24,12 @@ int vm_create(uint64_t type, struct vm **out)
 	config.has_private = vm->has_private;
 	config.retry_invalid_slot = kvm_profile()->prefault_waits;
 	early_configure(vm, &config);
-	r = mmu_create(&config, &vm->mmu);
+	r = limit_make(&vm->limit);
+	if (!r)
+		r = mmu_create(&config, &vm->mmu);
 	if (r) {
+		if (vm->limit)
+			gmem_limit_put(vm->limit);
 		os_free(vm, sizeof(*vm));
 		return r;
 	}
@@ -67,6 +72,8 @@ void vm_destroy(struct vm *vm)
 		;
 	ioevent_destroy(vm);
 	mmu_destroy(vm->mmu);
+	if (vm->limit)
+		gmem_limit_put(vm->limit);
 	obs_count(OBS_VM_GONE, vm->type->type, vm->account.number, 0);
 	os_free(vm, sizeof(*vm));
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "core/limit.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 #include "os/peer.h"
@@ -85,6 +86,17 @@ static unsigned int core_flags(uint32_t flags)
 	       (flags & GMEM_HUGETLB ? GMEM_FILE_HUGETLB : 0);
 }
 
+static int set_limit(struct gmem_file *f, uint64_t bytes)
+{
+	struct gmem_limit *limit;
+
+	if (gmem_limit_create(bytes, &limit))
+		return obs_refuse(RULE_NO_MEMORY);
+	gmem_file_set_limit(f, limit);
+	gmem_limit_put(limit);
+	return 0;
+}
+
 static int create_file(struct gmem *g, const struct gmem_create_args *args)
 {
 	struct gmem_file *f;
@@ -94,7 +106,9 @@ static int create_file(struct gmem *g, const struct gmem_create_args *args)
 		return err;
 	if (args->type)
 		gmem_file_set_type(f, &g->type, args->type_data);
-	err = host_file_create(lib_host_map(), f, &g->file);
+	err = args->limit ? set_limit(f, args->limit) : 0;
+	if (!err)
+		err = host_file_create(lib_host_map(), f, &g->file);
 	if (err)
 		gmem_file_release(f);
 	gmem_file_put(f);

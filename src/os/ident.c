@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 uint32_t os_fs_uid(void)
@@ -28,6 +30,23 @@ uint32_t os_nr_cpus(void)
 	for (long i = 0; i < size / 8; i++)
 		nr += (uint32_t)__builtin_popcountll(mask[i]);
 	return nr ? nr : 1;
+}
+
+static bool has_capability(unsigned int nr)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return !os_sys2(SYS_capget, &head, data) && data[nr / 32].effective >> nr % 32 & 1;
+}
+
+uint64_t os_memlock_limit(void)
+{
+	struct rlimit64 limit;
+
+	if (has_capability(CAP_IPC_LOCK) || os_sys4(SYS_prlimit64, 0, RLIMIT_MEMLOCK, NULL, &limit))
+		return UINT64_MAX;
+	return limit.rlim_cur;
 }
 
 /* /proc names an eventfd by what it is; its inode is shared by all anonymous ones, so the key is the id

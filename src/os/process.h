@@ -16,6 +16,10 @@ uint32_t os_fs_gid(void);
 /* Processors that this process may run on. */
 uint32_t os_nr_cpus(void);
 
+/* Bytes that this process may keep in memory for good (RLIMIT_MEMLOCK); UINT64_MAX: no limit, or this thread has
+ * CAP_IPC_LOCK. */
+uint64_t os_memlock_limit(void);
+
 /* Takes hold of an eventfd of the program: *own is a descriptor of ours for it, *key names the eventfd
  * itself. -EBADF: not open; -EINVAL: not an eventfd. */
 int os_eventfd_hold(int fd, int *own, uint64_t *key);

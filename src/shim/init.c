@@ -97,6 +97,13 @@ static void set_pages(const char *pages)
 		os_log(OS_LOG_ERROR, "GMEM_PAGES: %s is none of 4k, thp, 2m; 4k is used", pages);
 }
 
+static void set_limit(const char *limit)
+{
+	if (kvm_set_limit(limit))
+		os_log(OS_LOG_ERROR, "GMEM_LIMIT: %s is no size, as 512M; there is no limit",
+		       limit);
+}
+
 /* What the program may do by system calls of its own is guessed from the libraries that it is linked with. */
 static void set_pins(const char *pins)
 {
@@ -118,6 +125,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	share_set_idle(observe_if_wanted);
 	set_profile(getenv("GMEM_PROFILE"));
 	set_pages(getenv("GMEM_PAGES"));
+	set_limit(getenv("GMEM_LIMIT"));
 	set_pins(getenv("GMEM_PINS"));
 	calls_set_restricted(getenv("GMEM_RESTRICTED_NR"));
 	kvm_set_fd_ops(&fd_ops);

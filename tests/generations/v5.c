@@ -3,12 +3,15 @@
 #include "gen.h"
 #include "memfd.h"
 
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define FOUR (4 * PAGE)
@@ -327,6 +330,112 @@ static void both_halves_can_hold_memory(void **state)
 	close(fd);
 }
 
+/* ---- RLIMIT_MEMLOCK ------------------------------------------------------------------------------------ */
+
+static void without_capability(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	WORKS(syscall(SYS_capget, &head, data));
+	data[CAP_IPC_LOCK / 32].effective &= ~(1u << CAP_IPC_LOCK % 32);
+	WORKS(syscall(SYS_capset, &head, data));
+}
+
+/* In a child, which has nothing charged and gets its capability and its limit back. */
+static void with_limit(uint64_t nr_pages, void (*test)(void))
+{
+	struct rlimit limit = { nr_pages * PAGE, nr_pages * PAGE };
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		without_capability();
+		WORKS(setrlimit(RLIMIT_MEMLOCK, &limit));
+		test();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+#define EXPECT(condition)                          \
+	do {                                       \
+		if (!(condition))                  \
+			_exit(__LINE__ % 255 + 1); \
+	} while (0)
+
+static bool allocates(int fd, unsigned int page, unsigned int nr)
+{
+	bool done = !fallocate(fd, 0, (off_t)(page * PAGE), (off_t)(nr * PAGE));
+
+	EXPECT(done || errno == ENOMEM);
+	return done;
+}
+
+static void charge_two_files(void)
+{
+	int a = make_file(FOUR), b = make_file(FOUR);
+
+	EXPECT(allocates(a, 0, 2));
+	EXPECT(!allocates(b, 0, 2));
+	EXPECT(gen_backed(b) == 0);
+	/* What is allocated is not charged again. */
+	EXPECT(allocates(a, 0, 3));
+	EXPECT(!allocates(b, 0, 1));
+	EXPECT(!fallocate(a, PUNCH, PAGE, PAGE));
+	EXPECT(allocates(b, 3, 1));
+	close(a);
+	EXPECT(allocates(b, 0, 2));
+	EXPECT(!allocates(b, 2, 1));
+	close(b);
+	EXPECT(allocates(make_file(FOUR), 0, 3));
+}
+
+static void row_16_allocations_count_against_what_may_be_locked(void **state)
+{
+	with_limit(3, charge_two_files);
+}
+
+static void punch_holes(void)
+{
+	int a = make_file(FOUR), b = make_file(FOUR);
+
+	EXPECT(allocates(a, 0, 3));
+	EXPECT(!allocates(a, 3, 1));
+	EXPECT(!fallocate(b, PUNCH, 0, FOUR));
+	EXPECT(allocates(b, 0, 4));
+}
+
+/* One of the two things that were wrong with it. */
+static void row_16_a_hole_is_returned_that_nobody_was_charged_for(void **state)
+{
+	with_limit(3, punch_holes);
+}
+
+static void allocate_much(void)
+{
+	struct rlimit limit = { PAGE, PAGE };
+
+	EXPECT(!setrlimit(RLIMIT_MEMLOCK, &limit));
+	EXPECT(allocates(make_file(FOUR), 0, 4));
+}
+
+static void row_16_who_may_lock_memory_is_not_asked(void **state)
+{
+	int status;
+	pid_t pid = geteuid() ? 0 : fork();
+
+	if (geteuid())
+		skip();
+	if (!pid) {
+		allocate_much();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* A deviation: a kernel's file can be used by whoever has it. */
 static void a_child_has_the_descriptor_and_no_more(void **state)
 {
@@ -416,6 +525,9 @@ int main(void)
 		ROW(row_40_the_slot_holds_the_file),
 		ROW(row_42_no_capability),
 		ROW(both_halves_can_hold_memory),
+		ROW(row_16_allocations_count_against_what_may_be_locked),
+		ROW(row_16_a_hole_is_returned_that_nobody_was_charged_for),
+		ROW(row_16_who_may_lock_memory_is_not_asked),
 		ROW(a_child_has_the_descriptor_and_no_more),
 		ROW(conversions_beside_a_guest_that_runs),
 	};

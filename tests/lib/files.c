@@ -48,7 +48,11 @@ static void a_structure_says_how_long_it_is(void **state)
 	longer.args.args_size = sizeof(longer.args);
 	assert_int_equal(gmem_create(&longer.args, &g), 0);
 	gmem_put(g);
-	longer.args.args_size = sizeof(longer.args) - 1;
+	/* The first version. */
+	longer.args.args_size = offsetof(struct gmem_create_args, limit);
+	assert_int_equal(gmem_create(&longer.args, &g), 0);
+	gmem_put(g);
+	longer.args.args_size--;
 	assert_int_equal(gmem_create(&longer.args, &g), -EINVAL);
 	longer.args.args_size = 0;
 	assert_int_equal(gmem_create(&longer.args, &g), -EINVAL);
@@ -240,6 +244,22 @@ static void the_accounts_follow_what_happens(void **state)
 	gmem_put(g);
 }
 
+static void a_limit_holds_and_what_is_punched_can_be_taken_again(void **state)
+{
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .size = 64 * PAGE,
+					 .limit = 4 * PAGE };
+	struct gmem *g;
+
+	assert_int_equal(gmem_create(&args, &g), 0);
+	assert_int_equal(gmem_allocate(g, 0, 5 * PAGE), -ENOMEM);
+	assert_int_equal(gmem_allocate(g, 8 * PAGE, 4 * PAGE), 0);
+	assert_int_equal(gmem_allocate(g, 0, PAGE), -ENOMEM);
+	assert_int_equal(gmem_punch(g, 9 * PAGE, PAGE), 0);
+	assert_int_equal(gmem_allocate(g, 0, PAGE), 0);
+	gmem_put(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +272,7 @@ int main(void)
 		cmocka_unit_test(open_refuses_what_is_no_guest_memory),
 		cmocka_unit_test(nothing_is_left_of_a_file),
 		cmocka_unit_test(a_window_keeps_its_file),
+		cmocka_unit_test(a_limit_holds_and_what_is_punched_can_be_taken_again),
 		cmocka_unit_test(the_accounts_follow_what_happens),
 	};
 

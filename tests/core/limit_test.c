@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Files whose memory counts in one limit. */
+#include "test.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "core/limit.h"
+#include "fixture.h"
+
+#define NR_THREADS 4
+
+static struct gmem_limit *limit_of(uint64_t bytes)
+{
+	struct gmem_limit *limit;
+
+	assert_int_equal(gmem_limit_create(bytes, &limit), 0);
+	return limit;
+}
+
+static struct gmem_file *limited_file(struct gmem_limit *limit, uint64_t size, unsigned int flags)
+{
+	struct gmem_file *f = file_of(size, flags);
+
+	gmem_file_set_limit(f, limit);
+	return f;
+}
+
+static int look(struct gmem_file *f, uint64_t offset)
+{
+	void *addr;
+	int level;
+
+	return gmem_file_page(f, offset, &addr, &level);
+}
+
+static int level_at(struct gmem_file *f, uint64_t offset)
+{
+	void *addr;
+	int level;
+
+	assert_int_equal(gmem_file_page(f, offset, &addr, &level), 0);
+	return level;
+}
+
+static void a_page_too_many_is_refused_and_takes_nothing(void **state)
+{
+	struct gmem_limit *limit = limit_of(3 * PAGE);
+	struct gmem_file *f = limited_file(limit, MB, 0);
+
+	for (uint64_t i = 0; i < 3; i++)
+		page_at(f, i * 7 * PAGE)[0] = 1;
+	assert_int_equal(gmem_limit_used(limit), 3 * PAGE);
+	assert_int_equal(look(f, 2 * PAGE), -ENOMEM);
+	assert_int_equal(look(f, 7 * PAGE), 0);
+	assert_int_equal(gmem_limit_used(limit), 3 * PAGE);
+	gmem_file_punch(f, 7 * PAGE, PAGE);
+	assert_int_equal(look(f, 2 * PAGE), 0);
+	assert_int_equal(look(f, 3 * PAGE), -ENOMEM);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+static void files_share_it_and_return_it_when_they_end(void **state)
+{
+	struct gmem_limit *limit = limit_of(2 * PAGE);
+	struct gmem_file *a = limited_file(limit, MB, 0), *b = limited_file(limit, MB, 0);
+
+	assert_int_equal(look(a, 0), 0);
+	assert_int_equal(look(b, 0), 0);
+	assert_int_equal(look(b, PAGE), -ENOMEM);
+	gmem_file_put(a);
+	assert_int_equal(look(b, PAGE), 0);
+	assert_int_equal(look(b, 2 * PAGE), -ENOMEM);
+	gmem_file_put(b);
+	gmem_limit_put(limit);
+}
+
+static void an_allocation_fits_or_takes_nothing(void **state)
+{
+	struct gmem_limit *limit = limit_of(8 * PAGE);
+	struct gmem_file *f = limited_file(limit, MB, 0);
+
+	assert_int_equal(look(f, 4 * PAGE), 0);
+	assert_int_equal(gmem_file_allocate(f, 0, 9 * PAGE), -ENOMEM);
+	assert_int_equal(gmem_limit_used(limit), PAGE);
+	assert_int_equal(gmem_file_allocate(f, 0, 8 * PAGE), 0);
+	assert_int_equal(gmem_limit_used(limit), 8 * PAGE);
+	/* What is allocated needs no more room. */
+	assert_int_equal(gmem_file_allocate(f, 0, 8 * PAGE), 0);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(look(f, i * PAGE), 0);
+	assert_int_equal(look(f, 8 * PAGE), -ENOMEM);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+/* Or the guest would give memory to pages that nobody counted. */
+static void a_leaf_has_no_page_without_memory(void **state)
+{
+	struct gmem_limit *limit = limit_of(4 * MB);
+	struct gmem_file *f = limited_file(limit, 4 * MB, 0);
+
+	assert_int_equal(level_at(f, 0), LEVEL_4K);
+	assert_false(gmem_file_neighbours_ready(f, 0));
+	assert_int_equal(gmem_file_allocate(f, 0, 2 * MB), 0);
+	assert_int_equal(level_at(f, 5 * PAGE), LEVEL_2M);
+	gmem_file_punch(f, 9 * PAGE, PAGE);
+	assert_int_equal(level_at(f, 5 * PAGE), LEVEL_4K);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+static void a_huge_page_comes_where_it_fits_and_a_small_one_else(void **state)
+{
+	struct gmem_limit *limit = limit_of(2 * MB + 2 * PAGE);
+	struct gmem_file *f = limited_file(limit, 6 * MB, GMEM_FILE_THP);
+
+	assert_int_equal(look(f, 0), 0);
+	/* The system had a huge page, or not. */
+	if (gmem_limit_used(limit) == 2 * MB)
+		assert_int_equal(level_at(f, PAGE), LEVEL_2M);
+	else
+		assert_int_equal(gmem_file_allocate(f, 0, 2 * MB), 0);
+	assert_int_equal(look(f, 2 * MB), 0);
+	assert_int_equal(look(f, 4 * MB), 0);
+	assert_int_equal(gmem_limit_used(limit), 2 * MB + 2 * PAGE);
+	assert_int_equal(look(f, 4 * MB + PAGE), -ENOMEM);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+/* ---- several threads ------------------------------------------------------------------------- */
+
+struct taker {
+	struct gmem_file *f;
+	uint64_t first;
+	_Atomic unsigned int *nr_taken;
+};
+
+static void take(void *arg)
+{
+	struct taker *t = arg;
+
+	for (uint64_t i = 0; i < 64; i++) {
+		gmem_file_fault_begin(t->f);
+		if (!look(t->f, (t->first + i * NR_THREADS) * PAGE))
+			atomic_fetch_add(t->nr_taken, 1);
+		gmem_file_fault_end(t->f);
+	}
+}
+
+static void threads_take_no_more_than_there_is(void **state)
+{
+	struct gmem_limit *limit = limit_of(100 * PAGE);
+	struct gmem_file *f = limited_file(limit, MB, 0);
+	struct os_thread *threads[NR_THREADS];
+	struct taker takers[NR_THREADS];
+	_Atomic unsigned int nr_taken = 0;
+
+	for (uint64_t i = 0; i < NR_THREADS; i++) {
+		takers[i] = (struct taker){ f, i, &nr_taken };
+		assert_int_equal(os_thread_create(take, &takers[i], "taker", &threads[i]), 0);
+	}
+	for (uint64_t i = 0; i < NR_THREADS; i++)
+		os_thread_join(threads[i]);
+	assert_int_equal(nr_taken, 100);
+	assert_int_equal(gmem_limit_used(limit), 100 * PAGE);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_page_too_many_is_refused_and_takes_nothing),
+		cmocka_unit_test(files_share_it_and_return_it_when_they_end),
+		cmocka_unit_test(an_allocation_fits_or_takes_nothing),
+		cmocka_unit_test(a_leaf_has_no_page_without_memory),
+		cmocka_unit_test(a_huge_page_comes_where_it_fits_and_a_small_one_else),
+		cmocka_unit_test(threads_take_no_more_than_there_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
