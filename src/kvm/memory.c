@@ -207,6 +207,9 @@ static int create_slot(struct vm *vm, struct region *g)
 	err = memslot_create(vm->mmu, &what, dirty_starts_set(vm));
 	if (!err)
 		g->memfd = NULL;
+	/* Another VM's slot has come in between. */
+	if (err == -EEXIST && g->memfd)
+		return obs_refuse(RULE_PRIVATE_BOUND);
 	return err;
 }
 

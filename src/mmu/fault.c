@@ -204,10 +204,12 @@ static bool lost_race(struct fault *f)
 				   f->host + OS_PAGE_SIZE);
 }
 
-/* What is mapped beside the page may reach into a bracket that does not meet the page itself. */
+/* What is mapped beside the page may reach into a bracket that does not meet the page itself, or what the guest takes
+ * for another kind. */
 static bool range_is_free(struct fault *f, uint64_t gfn, uint64_t host, uint64_t size)
 {
 	return !window_is_open(&f->mmu->gfn_windows, gfn, gfn + (size >> OS_PAGE_SHIFT)) &&
+	       !mmu_guest_has_said(f->mmu, gfn, size >> OS_PAGE_SHIFT) &&
 	       (f->from_file || !window_is_open(&f->mmu->hva_windows, host, host + size));
 }
 

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "core/range.h"
 #include "mmu/mmu_private.h"
 
 #define MAX_RANGES 1024u
@@ -45,6 +46,17 @@ enum inject_kind mmu_guest_kind(struct mmu *mmu, uint64_t gfn)
 			return k->ranges[i].kind;
 	}
 	return INJECT_ANY_KIND;
+}
+
+bool mmu_guest_has_said(const struct mmu *mmu, uint64_t gfn, uint64_t nr)
+{
+	const struct guest_kinds *k = mmu->guest_kinds;
+
+	for (uint32_t i = 0; k && i < k->nr; i++) {
+		if (ranges_meet(k->ranges[i].gfn, k->ranges[i].end, gfn, gfn + nr))
+			return true;
+	}
+	return false;
 }
 
 /* What lies in the range is said anew. */

@@ -25,9 +25,7 @@ int mmu_create(const struct mmu_config *config, struct mmu **out)
 	if (!mmu)
 		return -ENOMEM;
 	mmu->config = *config;
-	mmu->max_level = os_path_off(OS_PATH_LEAVES) || obs_injects_pages() || config->guest_says
-				 ? LEVEL_4K
-				 : LEVEL_1G;
+	mmu->max_level = os_path_off(OS_PATH_LEAVES) || obs_injects_pages() ? LEVEL_4K : LEVEL_1G;
 	os_mutex_init(&mmu->lock);
 	os_rwlock_init(&mmu->vcpus_lock);
 	ret = attr_map_create(ATTR_PRIVATE, config->starts_private ? ATTR_PRIVATE : 0,

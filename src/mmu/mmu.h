@@ -45,7 +45,7 @@ struct mmu_config {
 	bool starts_private; /* every guest address, until its attribute is set */
 	/* A page without a slot that has a file is shared, whatever its attribute. */
 	bool private_with_file;
-	/* The guest can say what it takes a page for (mmu_set_guest_kind()). */
+	/* The guest can say what it takes pages for (mmu_set_guest_kind()), which are mapped one by one then. */
 	bool guest_says;
 	uint8_t gpa_bits; /* guest physical address width; above it nothing can be mapped */
 	bool retry_invalid_slot; /* a prefault that meets a slot on its way out: true loops, false -EAGAIN */

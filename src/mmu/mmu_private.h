@@ -153,6 +153,8 @@ int guest_kinds_create(bool wanted, struct guest_kinds **out);
 void guest_kinds_destroy(struct guest_kinds *kinds);
 /* What the guest has said that the page is, where nobody was told. The mmu lock. */
 enum inject_kind mmu_guest_kind(struct mmu *mmu, uint64_t gfn);
+/* Has it said anything of a part of the range? Such pages are mapped one by one. The mmu lock. */
+bool mmu_guest_has_said(const struct mmu *mmu, uint64_t gfn, uint64_t nr);
 
 /* Slots lock. One consumer per file that any slot has. -ENOMEM. */
 int file_watch_get(struct mmu *mmu, struct gmem_file *file, struct file_watch **out);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fixture.h"
+#include "os/paths.h"
 
 #define BASE GB
 #define NR ((uint64_t)16)
@@ -99,9 +100,34 @@ static void a_guest_says_what_it_takes_a_page_for(void **state)
 	assert_int_equal(mmu_mapped_level(w.mmu, BASE), -1);
 	set_private(&w, BASE, false);
 	expect(&w, BASE, MMU_FAULT_OK, false);
-	/* Each page for itself. */
-	assert_int_equal(mmu_mapped_level(w.mmu, BASE), LEVEL_4K);
 	unmake(&w);
+}
+
+static void only_pages_of_which_the_guest_has_spoken_are_mapped_one_by_one(void **state)
+{
+	const struct mmu_config config = { .has_private = true,
+					   .guest_says = true,
+					   .gpa_bits = 46 };
+	uint8_t *large = memory_make(2 * MB2, 0);
+	uint32_t off = os_paths_off;
+	struct world w;
+
+	os_paths_off &= ~(1u << OS_PATH_LEAVES);
+	make(&w, &config, 0);
+	os_paths_off = off;
+	slot_make(&w, 2, 4 * GB / PAGE, 2 * MB2 / PAGE, large, 0);
+	expect(&w, 4 * GB, MMU_FAULT_OK, false);
+	assert_int_equal(mmu_mapped_level(w.mmu, 4 * GB), LEVEL_2M);
+	assert_true(mmu_set_guest_kind(w.mmu, 4 * GB / PAGE + 1, 1, INJECT_SHARED));
+	assert_int_equal(mmu_mapped_level(w.mmu, 4 * GB), -1);
+	expect(&w, 4 * GB, MMU_FAULT_OK, false);
+	assert_int_equal(mmu_mapped_level(w.mmu, 4 * GB), LEVEL_4K);
+	/* Nothing is mapped along with it, which the guest may take for something else. */
+	assert_int_equal(mmu_mapped_level(w.mmu, 4 * GB + PAGE), -1);
+	expect(&w, 4 * GB + MB2, MMU_FAULT_OK, false);
+	assert_int_equal(mmu_mapped_level(w.mmu, 4 * GB + MB2), LEVEL_2M);
+	unmake(&w);
+	memory_unmake(large, 2 * MB2);
 }
 
 static void elsewhere_it_cannot(void **state)
@@ -162,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_private_at_first_where_there_is_a_file),
 		cmocka_unit_test(a_guest_says_what_it_takes_a_page_for),
+		cmocka_unit_test(only_pages_of_which_the_guest_has_spoken_are_mapped_one_by_one),
 		cmocka_unit_test(elsewhere_it_cannot),
 		cmocka_unit_test(a_logged_page_of_a_file_is_writable_once_it_is_written),
 		cmocka_unit_test(a_write_to_a_read_only_page_of_a_file_is_a_device_access),
