@@ -122,6 +122,7 @@
 #include "gmem/consumer.h"
 #include "gmem/convert.h"
 #include "gmem/file.h"
+#include "gmem/snapshot.h"
 #include "gmem/window.h"
 
 #endif

@@ -67,6 +67,7 @@ struct gmem_change;
 #define GMEM_KIND_CONVERT 0u
 #define GMEM_KIND_DISCARD 1u /* gmem_punch(): the pages go, their state stays */
 #define GMEM_KIND_RELEASE 2u /* the end of the file: after end() no consumer is registered */
+#define GMEM_KIND_FREEZE 3u  /* nothing changes: the file stands still for gmem_snapshot(). 0.3 */
 
 #define GMEM_LEAVES_SHARED 1u
 #define GMEM_LEAVES_PRIVATE 2u

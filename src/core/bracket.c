@@ -69,7 +69,7 @@ int bracket_begin(struct gmem_file *f, struct gmem_change *ch)
 	if (!err)
 		err = begin_some(f, ch, true);
 	if (err) {
-		/* A discard and a release go through, whoever would not like them. */
+		/* Whatever is not a conversion goes through, whoever would not like it. */
 		os_assert(ch->kind == GMEM_CHANGE_CONVERT);
 		ch->aborted = true;
 		end_began(f, ch);

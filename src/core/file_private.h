@@ -37,7 +37,8 @@ struct gmem_file {
 	struct binding_tree forgotten; /* by release; their owners may still unbind them */
 	struct gmem_consumer *consumers;
 	uint64_t generation;
-	bool changing; /* between begin and end of all consumers */
+	bool changing;		   /* between begin and end of all consumers */
+	struct gmem_change frozen; /* what gmem_file_thaw() ends */
 	struct refusals refusals;
 };
 

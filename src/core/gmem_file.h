@@ -32,7 +32,12 @@
 struct gmem_file;
 struct gmem_binding;
 
-enum gmem_change_kind { GMEM_CHANGE_CONVERT, GMEM_CHANGE_DISCARD, GMEM_CHANGE_RELEASE };
+enum gmem_change_kind {
+	GMEM_CHANGE_CONVERT,
+	GMEM_CHANGE_DISCARD,
+	GMEM_CHANGE_RELEASE,
+	GMEM_CHANGE_FREEZE, /* nothing changes: nobody reaches a page while it is copied */
+};
 
 /* Which translations a change is about: those of pages that are shared, private, or both, before it. */
 #define GMEM_FILTER_SHARED 1u
@@ -59,7 +64,7 @@ struct gmem_change {
 /*
  * The parts of the change that do not have the new value yet, in order: start with *at = 0; false: no more.
  * Until the map changes, that is in prepare, begin and an aborted end. What is already so is left alone. A
- * discard and a release are one part.
+ * discard, a release and a freeze are one part.
  */
 bool gmem_change_next(const struct gmem_change *ch, uint64_t *at, uint64_t *offset, uint64_t *size);
 /* In prepare and begin of a conversion, by the thread that was called: this part is refused, with -EAGAIN. What
@@ -75,7 +80,7 @@ struct gmem_consumer_ops {
 	 * what is reserved must be good for the next time, too. */
 	int (*prepare)(struct gmem_consumer *c, const struct gmem_change *ch);
 	/* Drops every translation of the range and makes none until end. -EAGAIN (after refuse), -ENOMEM,
-	 * -EINTR. Discard and release must return 0. */
+	 * -EINTR. What is not a conversion must return 0. */
 	int (*begin)(struct gmem_consumer *c, const struct gmem_change *ch);
 	void (*end)(struct gmem_consumer *c, const struct gmem_change *ch);
 };
@@ -211,6 +216,23 @@ int gmem_file_convert(struct gmem_file *f, struct gmem_conversion *c);
 int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size);
 /* Backs the pages of the range (inside the file). */
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size);
+
+/*
+ * Contents for private pages of a file with IN_PLACE (populate.c), in order: a page that is not private is refused
+ * with -EINVAL. from: memory that cannot fault; NULL: what is in the page stays, which is zero at first. The VM type
+ * prepares each page when its contents are there. *done: bytes; what comes behind them is as it was. Offset and size
+ * aligned and inside the file. -ENOMEM, or the type's. Guests that have a page mapped see it change.
+ */
+int gmem_file_populate(struct gmem_file *f, uint64_t offset, uint64_t size, const void *from,
+		       uint64_t *done);
+/*
+ * Between these two no consumer but the host has a translation and nothing of the file changes: state, what is
+ * present, and the contents as far as guests make them. What the host's windows show stays reachable. The invalidate
+ * lock is held exclusively by the thread. -EFAULT: released.
+ */
+int gmem_file_freeze(struct gmem_file *f);
+void gmem_file_thaw(struct gmem_file *f);
+
 /* The last descriptor and mapping are gone: consumers are told, bindings forget the file, the
  * contents go. Later lookups fail with -EFAULT. Takes the invalidate lock; the caller holds slots.
  * Afterwards no binding and no consumer is the file's any more: their owners learn it in end(), where

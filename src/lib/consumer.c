@@ -21,6 +21,7 @@ struct consumer {
 _Static_assert(GMEM_KIND_CONVERT == GMEM_CHANGE_CONVERT &&
 		       GMEM_KIND_DISCARD == GMEM_CHANGE_DISCARD &&
 		       GMEM_KIND_RELEASE == GMEM_CHANGE_RELEASE &&
+		       GMEM_KIND_FREEZE == GMEM_CHANGE_FREEZE &&
 		       GMEM_LEAVES_SHARED == GMEM_FILTER_SHARED &&
 		       GMEM_LEAVES_PRIVATE == GMEM_FILTER_PRIVATE,
 	       "the header's names are for core's numbers");

@@ -20,7 +20,7 @@ struct gmem *lib_first_file(void)
 	return files;
 }
 
-static struct gmem *make(void)
+struct gmem *lib_make(void)
 {
 	struct gmem *g = os_alloc(sizeof(*g));
 
@@ -45,6 +45,13 @@ static void delist(struct gmem *g)
 	while (*p != g)
 		p = &(*p)->next;
 	*p = g->next;
+	lib_unlock_files();
+}
+
+void lib_enlist(struct gmem *g)
+{
+	lib_lock_files();
+	enlist(g);
 	lib_unlock_files();
 }
 
@@ -117,7 +124,7 @@ static int create_file(struct gmem *g, const struct gmem_create_args *args)
 
 static int create(const struct gmem_create_args *args, struct gmem **out)
 {
-	struct gmem *g = make();
+	struct gmem *g = lib_make();
 	int err;
 
 	if (!g)
@@ -322,7 +329,7 @@ static int keep_handle(struct gmem *g, int fd)
 
 static int adopt(int fd, const char *link, struct gmem **out)
 {
-	struct gmem *g = make();
+	struct gmem *g = lib_make();
 	int err;
 
 	if (!g)

@@ -60,6 +60,9 @@ int lib_check_range(uint64_t offset, uint64_t size);
 /* That, and inside the file. */
 int lib_check_inside(const struct gmem *g, uint64_t offset, uint64_t size);
 
+/* For saving and restoring: there is a file that can be, and no flags are set. */
+int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved);
+
 /* The file at its home; NULL elsewhere. */
 static inline struct gmem_file *lib_home_file(const struct gmem *g)
 {
@@ -70,8 +73,16 @@ void lib_lock_files(void);
 void lib_unlock_files(void);
 /* All of this process, newest first; under lib_lock_files(). */
 struct gmem *lib_first_file(void);
+/* One reference, and nothing else in it yet; NULL: no memory. */
+struct gmem *lib_make(void);
+/* Complete: from here on others find it. Takes lib_lock_files(). */
+void lib_enlist(struct gmem *g);
 /* Only at home: gives it its name, if it has none. Under lib_lock_files(). */
 int lib_give_name(struct gmem *g);
+
+/* The file of that number that process pid is the home of, as `gmem map PID` lists them. -ENOENT: none; -EACCES,
+ * -EAGAIN, -ENOSPC. */
+int lib_open_listed(uint32_t pid, uint64_t id, struct gmem **out);
 
 void lib_lock_windows(void);
 void lib_unlock_windows(void);

@@ -63,6 +63,8 @@ const char *gmem_strerror(int error)
 		return "somebody holds a page, or a process did not answer in time; it may go a moment later";
 	case EBADF:
 		return "no such descriptor is open";
+	case EBADMSG:
+		return "a snapshot is damaged";
 	case EEXIST:
 		return "something is there already";
 	case EFAULT:
@@ -77,22 +79,32 @@ const char *gmem_strerror(int error)
 		return "this process has no descriptor left";
 	case ENFILE:
 		return "the system has no file left";
+	case ENODATA:
+		return "a snapshot was not written to its end";
 	case ENODEV:
 		return "the file was not made to be mapped";
 	case ENOENT:
 		return "there is none";
+	case ENOEXEC:
+		return "the file is no snapshot";
 	case ENOMEM:
 		return "no memory, or no room for another mapping";
 	case ENOSPC:
 		return "no space, or the file's home serves as many processes as it can";
+	case EOPNOTSUPP:
+		return "the state of the file's pages is the VM's";
 	case EPERM:
 		return "this process may not do that";
+	case EPROTONOSUPPORT:
+		return "a snapshot of a later version";
 	case ERANGE:
 		return "a number outside of what is allowed";
 	case EREMOTE:
 		return "possible only in the process that made the file";
 	case ESTALE:
 		return "the file is gone";
+	case ETIMEDOUT:
+		return "it took longer than a file may stand still";
 	default:
 		return "an error that is none of gmem's";
 	}

@@ -223,8 +223,14 @@ int host_file_adopt(struct host_map *m, const char *name, struct host_file **out
 	uint64_t id;
 	int err = share_find(name, &link, &id);
 
-	if (err)
-		return err;
+	return err ? err : host_file_adopt_number(m, link, id, out);
+}
+
+int host_file_adopt_number(struct host_map *m, struct share_link *link, uint64_t id,
+			   struct host_file **out)
+{
+	int err = 0;
+
 	os_mutex_lock(&adopt_lock);
 	*out = host_file_find(id, link);
 	if (!*out)
@@ -349,6 +355,19 @@ int host_file_allocate(struct host_file *f, uint64_t offset, uint64_t size)
 {
 	return note_change(f, f->file ? gmem_file_allocate(f->file, offset, size)
 				      : share_allocate(f, offset, size));
+}
+
+int host_file_stop(struct host_file *f)
+{
+	return f->file ? gmem_file_freeze(f->file) : share_stop(f);
+}
+
+int host_file_go(struct host_file *f)
+{
+	if (!f->file)
+		return share_go(f);
+	gmem_file_thaw(f->file);
+	return 0;
 }
 
 void host_file_hold(struct host_file *f)

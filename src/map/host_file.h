@@ -35,6 +35,7 @@
 #include "map/pins.h"
 
 struct host_map;
+struct share_link;
 
 struct host_file {
 	struct host_map *map;
@@ -70,6 +71,9 @@ int host_file_create(struct host_map *m, struct gmem_file *f, struct host_file *
 /* Elsewhere: name is what stands behind a handle's descriptor ("/memfd:gmem..."). -ENOENT: not a name of
  * ours; -ESTALE: the home is gone; -EACCES: it cannot be reached (other user, other /proc). */
 int host_file_adopt(struct host_map *m, const char *name, struct host_file **out);
+/* The file of that number of the home that the link leads to. */
+int host_file_adopt_number(struct host_map *m, struct share_link *link, uint64_t id,
+			   struct host_file **out);
 void host_file_get(struct host_file *f);
 /* The last one at home takes the consumer off. */
 void host_file_put(struct host_file *f);
@@ -107,6 +111,15 @@ int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct 
  * home for the state where that was not done yet). Before host_map_mmap(), without host_map's lock. */
 void host_file_hold(struct host_file *f);
 void host_file_let(struct host_file *f);
+
+/*
+ * Between these two the file stands still (gmem_file_freeze()), and no call on it but host_file_query(), elsewhere
+ * only, may be made by the thread. Elsewhere the home lets it go when it has heard nothing for HOST_FILE_STOP_NS; then host_file_go() says
+ * -ETIMEDOUT, and what was read in between may be of several moments. -EFAULT, -EAGAIN, -EIO, -ENOSPC.
+ */
+#define HOST_FILE_STOP_NS 10000000000
+int host_file_stop(struct host_file *f);
+int host_file_go(struct host_file *f);
 
 /* How long other processes may take to hide a range, milliseconds; 1000 at first. */
 extern _Atomic uint32_t host_file_patience_ms;

@@ -81,6 +81,8 @@ int share_punch(struct host_file *f, uint64_t offset, uint64_t size);
 int share_allocate(struct host_file *f, uint64_t offset, uint64_t size);
 int share_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 		uint32_t max, uint32_t *nr);
+int share_stop(struct host_file *f);
+int share_go(struct host_file *f);
 
 /* The home asks for pins, before it changes anything, only where there are some. Does nothing at home. */
 void share_count_pins(struct host_file *f, int by);

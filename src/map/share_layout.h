@@ -53,6 +53,8 @@ enum share_request_kind {
 	SHARE_QUERY,
 	SHARE_NEXT, /* share_list.c: the first file whose number is at least file */
 	SHARE_REFUSED, /* what else refused the conversion before: from the one with number offset on */
+	SHARE_STOP, /* the file stands still; until SHARE_GO the slot is served alone */
+	SHARE_GO,
 };
 struct share_file {
 	uint64_t id, size;

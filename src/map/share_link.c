@@ -560,6 +560,24 @@ static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_
 	return err;
 }
 
+int share_stop(struct host_file *f)
+{
+	int err = on_range(f, SHARE_STOP, 0, 0);
+
+	if (err == -EIO || err == -ESTALE)
+		return obs_refuse(RULE_GMEM_HOME_GONE);
+	return err;
+}
+
+int share_go(struct host_file *f)
+{
+	int err = on_range(f, SHARE_GO, 0, 0);
+
+	if (err == -EIO || err == -ESTALE)
+		return obs_refuse(RULE_GMEM_HOME_GONE);
+	return err ? obs_refuse(RULE_SNAPSHOT_LATE) : 0;
+}
+
 /* Nobody who must be told is left: the store is the same for all. A home that is only late (-EAGAIN) must do it
  * itself: consumers, the VM type and huge pages hear of it there. */
 static bool is_nobody_home(int err)

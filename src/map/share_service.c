@@ -7,6 +7,7 @@
 #include "os/signal.h"
 
 #define IDLE_NS 1000000000
+#define STOPPED_LOOK_NS 100000000
 
 /* What is being made for a peer now, and whose wish it is. */
 static _Atomic(const struct gmem_conversion *) making;
@@ -33,11 +34,15 @@ static struct kept {
 	uint32_t max, nr;
 } kept[SHARE_NR_SLOTS];
 
+/* Stands still for the slot that is being served; NULL. */
+static struct host_file *stopped;
+
 /* What is kept there is the parent's memory. */
 void share_service_after_fork(void)
 {
 	atomic_store(&making, NULL);
 	__builtin_memset(kept, 0, sizeof(kept));
+	stopped = NULL;
 }
 
 /* ---- one request ------------------------------------------------------------------------------- */
@@ -130,6 +135,23 @@ static int allocate(struct host_file *f, struct share_request *r)
 	return make_sure(r) ? host_file_allocate(f, offset, size) : -EAGAIN;
 }
 
+static int stop(struct host_file *f, struct share_request *r)
+{
+	int err;
+
+	if (!host_file_converts(f))
+		return -EINVAL;
+	err = gmem_file_freeze(f->file);
+	if (err)
+		return -ESTALE;
+	if (!make_sure(r)) {
+		gmem_file_thaw(f->file);
+		return -EAGAIN;
+	}
+	stopped = f;
+	return 0;
+}
+
 static void inform(const struct host_file *f, struct share_request *r)
 {
 	r->info = (struct share_file){
@@ -175,6 +197,10 @@ static int do_request(struct share *s, uint32_t slot, struct host_file *f, struc
 		return allocate(f, r);
 	case SHARE_QUERY:
 		return query(f, r);
+	case SHARE_STOP:
+		return stop(f, r);
+	case SHARE_GO:
+		return -ETIMEDOUT; /* it was let go already */
 	default:
 		return -EINVAL;
 	}
@@ -209,6 +235,65 @@ static void finish(struct share *s, uint32_t slot, struct share_request *r)
 	share_ring(&s->slots[slot].bell);
 }
 
+/* ---- one slot alone, while a file stands still --------------------------------------------------- */
+
+/* Our hold of the lock is what keeps the runs as they are. */
+static int query_stopped(struct share_request *r)
+{
+	uint64_t offset = r->offset, size = r->size;
+	uint32_t max = r->max < SHARE_NR_RUNS ? r->max : SHARE_NR_RUNS;
+
+	if (!fits(stopped, offset, size))
+		return -EINVAL;
+	r->nr = host_file_runs(stopped, offset, size, r->runs, max);
+	return 0;
+}
+
+static void let_go(void)
+{
+	gmem_file_thaw(stopped->file);
+	stopped = NULL;
+}
+
+static void serve_stopped(struct share *s, uint32_t slot, struct share_request *r)
+{
+	uint32_t kind = r->kind;
+
+	r->nr = 0;
+	r->result = -EBUSY;
+	if (kind == SHARE_QUERY && r->file == stopped->id) {
+		r->result = query_stopped(r);
+	} else if (kind == SHARE_GO) {
+		let_go();
+		r->result = 0;
+	}
+	finish(s, slot, r);
+}
+
+/* Whoever has it stopped may die, or be stopped himself. */
+static void serve_alone(struct share *s, uint32_t slot)
+{
+	struct share_request *r = &s->slots[slot].request;
+	uint32_t owner = atomic_load(&s->slots[slot].owner);
+	uint64_t until = os_clock_ns() + HOST_FILE_STOP_NS;
+	int fd;
+
+	while (stopped) {
+		uint32_t seen = atomic_load(&s->doorbell), posted = SHARE_POSTED;
+
+		if (atomic_compare_exchange_strong(&r->state, &posted, SHARE_TAKEN)) {
+			serve_stopped(s, slot, r);
+			until = os_clock_ns() + HOST_FILE_STOP_NS;
+			continue;
+		}
+		if (os_clock_ns() >= until || atomic_load(&s->slots[slot].owner) != owner ||
+		    share_own(&fd) != s || !share_slot_lives(s, fd, slot))
+			let_go();
+		else
+			os_shared_wait(&s->doorbell, seen, STOPPED_LOOK_NS);
+	}
+}
+
 static void serve_request(struct share *s, uint32_t slot)
 {
 	struct share_request *r = &s->slots[slot].request;
@@ -221,9 +306,11 @@ static void serve_request(struct share *s, uint32_t slot)
 	r->nr = 0;
 	r->error_offset = r->offset;
 	r->result = f ? do_request(s, slot, f, r) : -ESTALE;
+	finish(s, slot, r);
+	if (stopped)
+		serve_alone(s, slot);
 	if (f)
 		host_file_put(f);
-	finish(s, slot, r);
 }
 
 /* ---- who has missed something ------------------------------------------------------------------- */

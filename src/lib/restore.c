@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * gmem_restore(): everything becomes private first, so that no window sees contents before their state is right; what
+ * is shared becomes so when it is there.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/lib.h"
+#include "lib/snapshot.h"
+#include "obs/obs.h"
+#include "os/disk.h"
+
+#define RESTORE_ARGS_MIN ((uint32_t)sizeof(struct gmem_restore_args))
+
+struct restorer {
+	struct gmem *g;
+	uint64_t shared, shared_end; /* filled in, and not made shared yet */
+};
+
+static int convert(struct gmem *g, uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	struct gmem_conversion c = { .offset = offset, .size = size, .attributes = attributes };
+
+	return host_file_convert(g->file, &c);
+}
+
+/* The file's home counts, backs and tells its VM type; elsewhere the store is all there is. */
+static int put_contents(struct gmem *g, const struct snapshot_run *run, const void *data)
+{
+	uint64_t done;
+	int err;
+
+	if (lib_home_file(g))
+		return gmem_file_populate(lib_home_file(g), run->offset, run->size, data, &done);
+	err = os_disk_write(g->file->store_fd, run->offset, data, run->size);
+	return err ? obs_refuse_as(RULE_POPULATE_MEMORY, err) : 0;
+}
+
+static int share_pending(struct restorer *r)
+{
+	uint64_t size = r->shared_end - r->shared;
+
+	r->shared_end = r->shared;
+	return size ? convert(r->g, r->shared, size, 0) : 0;
+}
+
+/* They come from the last to the first. */
+static int restore_run(void *arg, const struct snapshot_run *run, const void *data)
+{
+	struct restorer *r = arg;
+	int err = 0;
+
+	if (data)
+		err = put_contents(r->g, run, data);
+	if (!err && run->attributes)
+		return share_pending(r);
+	if (r->shared == r->shared_end)
+		r->shared_end = run->offset + run->size;
+	r->shared = run->offset;
+	return err;
+}
+
+static int restore(struct gmem *g, struct snapshot_reader *snapshot)
+{
+	struct restorer r = { .g = g };
+	int err = snapshot_walk(snapshot, true, NULL, NULL);
+
+	if (!err)
+		err = convert(g, 0, g->file->size, ATTR_PRIVATE);
+	if (!err)
+		err = host_file_punch(g->file, 0, g->file->size);
+	if (!err)
+		err = snapshot_walk(snapshot, true, restore_run, &r);
+	return err ? err : share_pending(&r);
+}
+
+int gmem_restore(struct gmem *g, const struct gmem_restore_args *args)
+{
+	struct gmem_restore_args a;
+	struct snapshot_reader snapshot;
+	int err = lib_args_in(&a, sizeof(a), RESTORE_ARGS_MIN, args);
+
+	if (!err)
+		err = lib_check_snapshot(g, a.flags, a.reserved);
+	if (!err)
+		err = snapshot_open(&snapshot, a.fd);
+	if (err)
+		return err;
+	if (snapshot.header.size != g->file->size)
+		return obs_refuse(RULE_SNAPSHOT_SIZE);
+	lib_enter();
+	err = restore(g, &snapshot);
+	lib_leave();
+	return err;
+}

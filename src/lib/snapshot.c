@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * gmem_snapshot(): a file stands still while its pages are copied, one piece after the other: first into memory of
+ * ours, since a process may write through a window between the checksum and the writing.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "lib/lib.h"
+#include "lib/snapshot.h"
+#include "map/share.h"
+#include "obs/obs.h"
+#include "os/disk.h"
+
+/* What is looked at at a time: each ask for its runs tells the home that we are still at it. */
+#define SEGMENT ((uint64_t)64 << 20)
+#define NR_RUNS 64u
+#define SNAPSHOT_ARGS_MIN \
+	((uint32_t)(offsetof(struct gmem_snapshot_args, frozen_ns) + sizeof(uint64_t)))
+
+struct saver {
+	struct gmem *g;
+	struct snapshot_writer writer;
+	void *map; /* elsewhere: the segment in the store; NULL */
+	uint64_t map_offset;
+	char piece[SNAPSHOT_PIECE];
+};
+
+/* ---- where contents are ------------------------------------------------------------------------- */
+
+/* The run of pages with contents at *offset or behind it, before end; false: none. */
+static bool next_present(struct saver *s, uint64_t *offset, uint64_t end, uint64_t *size)
+{
+	struct gmem_file *f = lib_home_file(s->g);
+	uint64_t from, to;
+
+	if (f)
+		return store_next_present(gmem_file_store(f), offset, end, size);
+	if (os_file_data(s->g->file->store_fd, *offset, &from, &to) || from >= end)
+		return false;
+	*offset = from;
+	*size = (to < end ? to : end) - from;
+	return true;
+}
+
+static int find_contents(struct saver *s, uint64_t offset, void **at)
+{
+	struct gmem_file *f = lib_home_file(s->g);
+
+	if (f)
+		return store_address(gmem_file_store(f), offset, at);
+	*at = (char *)s->map + (offset - s->map_offset);
+	return 0;
+}
+
+static int open_segment(struct saver *s, uint64_t offset, uint64_t size)
+{
+	s->map_offset = offset;
+	s->map = NULL;
+	if (lib_home_file(s->g))
+		return 0;
+	return os_map_file(s->g->file->store_fd, offset, size, 0, OS_MAP_READ | OS_MAP_HIDDEN,
+			   &s->map);
+}
+
+static void close_segment(struct saver *s, uint64_t size)
+{
+	if (s->map)
+		os_unmap(s->map, size);
+}
+
+/* ---- copying ------------------------------------------------------------------------------------- */
+
+static bool is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, OS_PAGE_SIZE - 1);
+}
+
+/* Runs of pages that are zero, or are not. */
+static int add_piece(struct saver *s, uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	int err = 0;
+
+	for (uint64_t at = 0, next; !err && at < size; at = next) {
+		bool zero = is_zero(s->piece + at);
+
+		for (next = at + OS_PAGE_SIZE; next < size; next += OS_PAGE_SIZE)
+			if (is_zero(s->piece + next) != zero)
+				break;
+		err = snapshot_add(&s->writer, offset + at, next - at, attributes,
+				   zero ? NULL : s->piece + at);
+	}
+	return err;
+}
+
+static int add_present(struct saver *s, uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	int err = 0;
+
+	for (uint64_t done = 0, part; !err && done < size; done += part) {
+		void *from;
+
+		part = size - done < SNAPSHOT_PIECE ? size - done : SNAPSHOT_PIECE;
+		err = find_contents(s, offset + done, &from);
+		if (err)
+			return err;
+		memcpy(s->piece, from, part);
+		err = add_piece(s, offset + done, part, attributes);
+	}
+	return err;
+}
+
+static int save_run(struct saver *s, const struct gmem_run *run)
+{
+	uint64_t at = run->offset, end = at + run->size;
+	int err = 0;
+
+	while (!err && at < end) {
+		uint64_t from = at, size = 0;
+
+		if (!next_present(s, &from, end, &size))
+			from = end;
+		if (from > at)
+			err = snapshot_add(&s->writer, at, from - at, run->attributes, NULL);
+		if (!err && size)
+			err = add_present(s, from, size, run->attributes);
+		at = from + size;
+	}
+	return err;
+}
+
+/* At home the file's lock is ours already. */
+static int next_runs(struct saver *s, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		     uint32_t *nr)
+{
+	struct host_file *f = s->g->file;
+
+	if (!lib_home_file(s->g))
+		return host_file_query(f, offset, size, runs, NR_RUNS, nr);
+	*nr = host_file_runs(f, offset, size, runs, NR_RUNS);
+	return 0;
+}
+
+static int save_segment(struct saver *s, uint64_t offset, uint64_t end)
+{
+	struct gmem_run runs[NR_RUNS];
+	uint32_t nr;
+	int err = 0;
+
+	while (!err && offset < end) {
+		err = next_runs(s, offset, end - offset, runs, &nr);
+		if (!err && !nr)
+			return -EIO;
+		for (uint32_t i = 0; !err && i < nr; i++) {
+			err = save_run(s, &runs[i]);
+			offset = runs[i].offset + runs[i].size;
+		}
+	}
+	return err;
+}
+
+static int save_all(struct saver *s)
+{
+	uint64_t size = s->g->file->size, end;
+	int err = 0;
+
+	for (uint64_t at = 0; !err && at < size; at = end) {
+		end = size - at < SEGMENT ? size : at + SEGMENT;
+		err = open_segment(s, at, end - at);
+		if (err)
+			return err;
+		err = save_segment(s, at, end);
+		close_segment(s, end - at);
+	}
+	return err;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------ */
+
+static int save_frozen(struct saver *s, uint64_t *frozen_ns)
+{
+	uint64_t start = os_clock_ns();
+	int err = host_file_stop(s->g->file), late;
+
+	if (err)
+		return err;
+	err = save_all(s);
+	late = host_file_go(s->g->file);
+	*frozen_ns = os_clock_ns() - start;
+	return late ? late : err;
+}
+
+static int save(struct gmem *g, struct gmem_snapshot_args *a)
+{
+	struct gmem_info info = { .args_size = sizeof(info) };
+	struct saver *s = os_alloc(sizeof(*s));
+	int err;
+
+	if (!s)
+		return obs_refuse(RULE_NO_MEMORY);
+	s->g = g;
+	err = gmem_get_info(g, &info);
+	if (!err)
+		err = snapshot_begin(&s->writer, a->fd, info.size, info.flags);
+	if (!err)
+		err = save_frozen(s, &a->frozen_ns);
+	if (!err)
+		err = snapshot_end(&s->writer);
+	a->file_bytes = s->writer.at;
+	os_free(s, sizeof(*s));
+	return err;
+}
+
+int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved)
+{
+	if (!g)
+		return obs_refuse(RULE_LIB_NO_FILE);
+	if (flags || reserved)
+		return obs_refuse(RULE_SNAPSHOT_FLAGS);
+	if (!host_file_converts(g->file))
+		return obs_refuse(RULE_SNAPSHOT_STATE);
+	if (g->file->flags & GMEM_FILE_HUGETLB && !lib_home_file(g))
+		return obs_refuse(RULE_SNAPSHOT_HUGE);
+	return 0;
+}
+
+int gmem_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
+{
+	struct gmem_snapshot_args a;
+	uint64_t size;
+	int err = lib_args_in(&a, sizeof(a), SNAPSHOT_ARGS_MIN, args);
+
+	if (!err)
+		err = lib_check_snapshot(g, a.flags, a.reserved);
+	if (err)
+		return err;
+	if (os_disk_size(a.fd, true, &size))
+		return obs_refuse(RULE_SNAPSHOT_FD);
+	if (size)
+		return obs_refuse(RULE_SNAPSHOT_NOT_EMPTY);
+	lib_enter();
+	err = save(g, &a);
+	lib_leave();
+	if (err)
+		return err;
+	args->file_bytes = a.file_bytes;
+	args->frozen_ns = a.frozen_ns;
+	return 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Saving, restoring and populating where the file's home is another process. */
+#include "t.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+
+#define NR_PAGES 20000u /* more than one segment */
+
+static int temporary(void)
+{
+	char name[] = "/tmp/gmem-snapshot-XXXXXX";
+	int fd = mkstemp(name);
+
+	assert_true(fd >= 0);
+	unlink(name);
+	return fd;
+}
+
+static int save(struct gmem *g, int fd)
+{
+	struct gmem_snapshot_args args = { .args_size = sizeof(args), .fd = fd };
+
+	return gmem_snapshot(g, &args);
+}
+
+static int restore(struct gmem *g, int fd)
+{
+	struct gmem_restore_args args = { .args_size = sizeof(args), .fd = fd };
+
+	return gmem_restore(g, &args);
+}
+
+/* Every 50th page has something in it, and every 300 the state changes. */
+static void fill(struct gmem *g, char mark)
+{
+	for (uint64_t i = 0; i < NR_PAGES; i += 300)
+		if (i / 300 & 1)
+			t_private(g, i, i + 300 < NR_PAGES ? 300 : NR_PAGES - i);
+	for (uint64_t i = 0; i < NR_PAGES; i += 50)
+		memset(t_guest(g, i), mark, PAGE);
+}
+
+static void expect_filled(struct gmem *g, char mark)
+{
+	for (uint64_t i = 0; i < NR_PAGES; i++) {
+		assert_int_equal(t_state(g, i), i / 300 & 1 ? PRIVATE : 0);
+		if (i % 50 == 0)
+			assert_int_equal(t_guest(g, i)[77], mark);
+	}
+}
+
+static void expect_child(int (*fn)(void *arg), void *arg)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child)
+		_exit(fn(arg));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+struct both {
+	struct gmem *from, *to;
+	int fd;
+};
+
+static int save_and_restore(void *arg)
+{
+	struct both *b = arg;
+
+	if (save(b->from, b->fd))
+		return 1;
+	return restore(b->to, b->fd) ? 2 : 0;
+}
+
+static void comes_back(void **state)
+{
+	struct both b = { t_create(NR_PAGES, BOTH), t_create(NR_PAGES, BOTH), temporary() };
+	char *at = t_map(b.to, 0, NR_PAGES);
+
+	fill(b.from, 'a');
+	memset(t_guest(b.to, 12), 'z', PAGE);
+	expect_child(save_and_restore, &b);
+	expect_filled(b.from, 'a');
+	expect_filled(b.to, 'a');
+	assert_int_equal(t_guest(b.to, 12)[0], 0);
+	t_open(at);
+	t_hidden(at + 300 * PAGE);
+	assert_int_equal(gmem_unmap(at, NR_PAGES * PAGE), 0);
+	close(b.fd);
+	gmem_put(b.from);
+	gmem_put(b.to);
+}
+
+/* The home goes on, and what was begun is no snapshot. */
+static void who_saves_may_be_killed(void **state)
+{
+	struct gmem *g = t_create(NR_PAGES, BOTH);
+	int killed = 0;
+
+	for (uint64_t i = 0; i < NR_PAGES; i++)
+		memset(t_guest(g, i), 'k', PAGE);
+	for (unsigned int us = 1000; us < 40000; us *= 3) {
+		int fd = temporary(), status;
+		pid_t child = fork();
+
+		assert_true(child >= 0);
+		if (!child)
+			_exit(save(g, fd) ? 1 : 0);
+		usleep(us);
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (WIFSIGNALED(status)) {
+			int err = gmem_snapshot_check(fd, 0, NULL);
+
+			assert_true(err == -ENODATA || err == -ENOEXEC);
+			killed++;
+		}
+		t_private(g, 0, NR_PAGES);
+		t_shared(g, 0, NR_PAGES);
+		close(fd);
+	}
+	assert_true(killed);
+	gmem_put(g);
+}
+
+static int populate(void *arg)
+{
+	struct gmem_populate_args args = { .args_size = sizeof(args), .size = PAGE };
+
+	return gmem_populate(arg, &args) == -EREMOTE ? 0 : 1;
+}
+
+static void is_populated_at_home_alone(void **state)
+{
+	struct gmem *g = t_create(8, 0);
+
+	expect_child(populate, g);
+	gmem_put(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(comes_back),
+		cmocka_unit_test(who_saves_may_be_killed),
+		cmocka_unit_test(is_populated_at_home_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
