@@ -40,6 +40,11 @@ long calls_madvise(uint64_t addr, uint64_t size, int advice);
 long calls_msync(uint64_t addr, uint64_t size, int flags, bool *answered);
 long calls_remap_file_pages(uint64_t addr, uint64_t size, int prot, uint64_t pgoff, int flags);
 long calls_mseal(uint64_t addr, uint64_t size, unsigned long flags);
+/* rest: what follows address and size. */
+long calls_mbind(uint64_t addr, uint64_t size, const uint64_t rest[4]);
+long calls_set_mempolicy_home_node(uint64_t addr, uint64_t size, const uint64_t rest[2]);
+long calls_get_mempolicy(uint64_t mode, uint64_t mask, uint64_t maxnode, uint64_t addr,
+			 uint64_t flags);
 long calls_process_madvise(int pidfd, uint64_t vec, uint64_t nr, int advice, unsigned int flags);
 /* mlock2's flags; lock false: munlock, munlockall. */
 long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock);

@@ -29,6 +29,9 @@
 #define SYS_pidfd_getfd 438
 #endif
 
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node 450
+#endif
 #ifndef SYS_mseal
 #define SYS_mseal 462
 #endif
@@ -241,6 +244,25 @@ static bool on_descriptors(const struct call *c, long *ret)
 	}
 }
 
+static bool on_policies(const struct call *c, long *ret)
+{
+	const uint64_t *a = c->a;
+
+	switch (c->nr) {
+	case SYS_mbind:
+		*ret = calls_mbind(a[0], a[1], a + 2);
+		return true;
+	case SYS_get_mempolicy:
+		*ret = calls_get_mempolicy(a[0], a[1], a[2], a[3], a[4]);
+		return true;
+	case SYS_set_mempolicy_home_node:
+		*ret = calls_set_mempolicy_home_node(a[0], a[1], a + 2);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool on_mappings(const struct call *c, long *ret)
 {
 	const uint64_t *a = c->a;
@@ -435,7 +457,8 @@ static long dispatch(const struct call *c)
 	if (__builtin_expect(calls_is_restricted(c->nr), 0))
 		return calls_memfd_restricted((unsigned int)c->a[0]);
 	if (on_descriptors(c, &ret) || by_name(c, &ret) || on_mappings(c, &ret) ||
-	    on_pipes(c, &ret) || on_processes(c, &ret) || on_filters(c, &ret))
+	    on_policies(c, &ret) || on_pipes(c, &ret) || on_processes(c, &ret) ||
+	    on_filters(c, &ret))
 		return ret;
 	note_unseen(c);
 	/* Numbers of these take something else first. */

@@ -17,7 +17,7 @@ DISPATCHED = {"system.c": "SYSTEM", "early.c": "VM", "vm.c": "VM", "vcpu.c": "VC
 # Told by os/, which knows no rules.
 BY_TEXT = {"SPARE_MEMFDS": "src/os/spare.c", "INJECTED": "src/obs/inject.c"}
 # What is returned there is no answer to the program.
-INTERNAL = {("gmem.c", "-EINVAL"), ("msr.c", "-ENOENT"), ("run.c", "-EINVAL"), ("account_walk.c", "-ENOMEM"),
+INTERNAL = {("gmem.c", "-EINVAL"), ("limit.c", "-EINVAL"), ("msr.c", "-ENOENT"), ("run.c", "-EINVAL"), ("account_walk.c", "-ENOMEM"),
             ("hypercall.c", "-EINVAL")}
 failures = []
 
