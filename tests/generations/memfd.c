@@ -2,6 +2,8 @@
 #include "memfd.h"
 
 #include <linux/falloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -101,6 +103,88 @@ void memfd_two_slots(struct guest *g, int fd, convert_fn *convert)
 	assert_int_equal(gen_exchange_at(g, 0, 5), 0);
 	assert_int_equal(gen_exchange_at(g, 1, 6), 0);
 	close(fd);
+}
+
+void memfd_two_vms(struct guest *g, int fd, convert_fn *convert)
+{
+	struct guest other;
+
+	guest_make(&other, KVM_X86_SW_PROTECTED_VM);
+	WORKS(memfd_set_slot(g, 0, KVM_MEM_PRIVATE, 0, 1, guest_memory(PAGE), fd, 0));
+	WORKS(memfd_set_slot(&other, 0, KVM_MEM_PRIVATE, 0, 1, guest_memory(PAGE), fd, PAGE));
+	/* Where the file says what is private this is all of it, and else each VM has its say. */
+	convert(g, DATA, 2 * PAGE, true);
+	convert(&other, DATA, PAGE, true);
+	assert_int_equal(gen_exchange(g, 1), 0);
+	assert_int_equal(gen_exchange(&other, 2), 0);
+	assert_int_equal(gen_exchange(g, 3), 1);
+	WORKS(fallocate(fd, PUNCH, PAGE, PAGE));
+	assert_int_equal(gen_exchange(&other, 4), 0);
+	guest_free(&other);
+	assert_int_equal(gen_exchange(g, 5), 3);
+	close(fd);
+}
+
+struct puncher {
+	int fd;
+	atomic_bool stop;
+};
+
+static void *punch_on(void *arg)
+{
+	struct puncher *p = arg;
+
+	while (!atomic_load(&p->stop))
+		assert_int_equal(fallocate(p->fd, PUNCH, 0, PAGE), 0);
+	return NULL;
+}
+
+/* What the guest finds is what it has left there, or nothing. */
+void memfd_punch_beside(struct guest *g, int fd, convert_fn *convert)
+{
+	struct puncher p = { .fd = fd };
+	uint8_t *hva = guest_memory(PAGE), found;
+	pthread_t thread;
+
+	WORKS(memfd_set_slot(g, 0, KVM_MEM_PRIVATE, 0, 1, hva, fd, 0));
+	convert(g, DATA, PAGE, true);
+	assert_int_equal(pthread_create(&thread, NULL, punch_on, &p), 0);
+	for (unsigned int i = 0; i < 1000; i++) {
+		found = gen_exchange(g, (uint8_t)(1 + i % 200));
+		assert_true(!found || found == 1 + (i - 1) % 200);
+	}
+	atomic_store(&p.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(hva[0], 0);
+	WORKS(fallocate(fd, PUNCH, 0, PAGE));
+	assert_int_equal(gen_backed(fd), 0);
+	close(fd);
+}
+
+void memfd_hypercall_exits(struct guest *g, uint32_t reason)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_HYPERCALL,
+				      .args = { 1 << KVM_HC_MAP_GPA_RANGE } };
+	static const uint8_t asks[] = { 0x66, 0xb8, 12,	  0,	0,    0,    0x66, 0xbb, 0,    0x80,
+					0,    0,    0x66, 0xb9, 1,    0,    0,	  0,	0x66, 0xba,
+					16,   0,    0,	  0,	0x0f, 0x01, 0xc1, HLT };
+	uint8_t found = 0;
+
+	WORKS(ioctl(g->vm, KVM_ENABLE_CAP, &cap));
+	guest_code(g, asks, sizeof(asks));
+	WORKS(guest_run(g));
+	assert_int_equal(g->run->exit_reason, KVM_EXIT_HYPERCALL);
+	assert_int_equal(g->run->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
+	assert_int_equal(g->run->hypercall.args[0], DATA);
+	assert_int_equal(g->run->hypercall.args[1], 1);
+	assert_int_equal(g->run->hypercall.args[2], KVM_MAP_GPA_RANGE_ENCRYPTED);
+	g->run->hypercall.ret = 0;
+	WORKS(guest_run(g));
+	assert_int_equal(g->run->exit_reason, KVM_EXIT_HLT);
+	/* KVM has kept nothing of it in mind. */
+	WORKS(memfd_set_slot(g, 0, 0, 0, 1, guest_memory(PAGE), 0, 0));
+	WORKS(gen_try(g, 1, &found));
+	assert_int_not_equal(g->run->exit_reason, reason);
 }
 
 void memfd_overlap(struct guest *g, int fd)

@@ -22,6 +22,12 @@ void memfd_has_no_calls(int fd);
 void memfd_allocates(int fd);
 /* Two pages in two slots, the later page first. */
 void memfd_two_slots(struct guest *g, int fd, convert_fn *convert);
+/* Two pages: the first of one VM, the second of another. */
+void memfd_two_vms(struct guest *g, int fd, convert_fn *convert);
+/* One page, punched again and again while the guest runs. */
+void memfd_punch_beside(struct guest *g, int fd, convert_fn *convert);
+/* One page; the program asks for the guest's hypercall itself. */
+void memfd_hypercall_exits(struct guest *g, uint32_t reason);
 void memfd_overlap(struct guest *g, int fd);
 /* Private and shared accesses of the guest to a page that is either; error: what KVM_RUN fails with, or 0. */
 void memfd_fault_matrix(struct guest *g, uint32_t reason, int error, int fd, convert_fn *convert);

@@ -113,20 +113,7 @@ static void row_2_a_file_system_of_its_own(void **state)
 
 static void row_3_one_file_for_several_vms(void **state)
 {
-	struct guest *g = *state, other;
-	int fd = make_file(2 * PAGE);
-
-	guest_make(&other, KVM_X86_SW_PROTECTED_VM);
-	WORKS(set_slot(g, KVM_MEM_PRIVATE, PAGE, guest_memory(PAGE), fd, 0));
-	WORKS(set_slot(&other, KVM_MEM_PRIVATE, PAGE, guest_memory(PAGE), fd, PAGE));
-	make_private(g, DATA, PAGE, true);
-	make_private(&other, DATA, PAGE, true);
-	assert_int_equal(gen_exchange(g, 1), 0);
-	assert_int_equal(gen_exchange(&other, 2), 0);
-	assert_int_equal(gen_exchange(g, 3), 1);
-	guest_free(&other);
-	assert_int_equal(gen_exchange(g, 4), 3);
-	close(fd);
+	memfd_two_vms(*state, make_file(2 * PAGE), make_private);
 }
 
 static void row_4_the_size_is_given_once_and_can_be_bypassed(void **state)
@@ -295,6 +282,16 @@ static void row_42_a_capability(void **state)
 	guest_free(&plain);
 }
 
+static void row_9_a_punch_beside_a_guest_that_runs(void **state)
+{
+	memfd_punch_beside(*state, make_file(PAGE), make_private);
+}
+
+static void row_37_the_guest_asks_its_program(void **state)
+{
+	memfd_hypercall_exits(*state, KVM_EXIT_MEMORY_FAULT_V10);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -322,6 +319,8 @@ int main(void)
 		ROW(row_39_neither_logging_nor_read_only_is_excluded),
 		ROW(row_40_the_slot_holds_the_file),
 		ROW(row_42_a_capability),
+		ROW(row_9_a_punch_beside_a_guest_that_runs),
+		ROW(row_37_the_guest_asks_its_program),
 	};
 
 	if (getenv("GENERATION_NO_MEMORY"))

@@ -498,6 +498,16 @@ static void conversions_beside_a_guest_that_runs(void **state)
 	close(c.fd);
 }
 
+static void row_3_one_file_for_several_vms(void **state)
+{
+	memfd_two_vms(*state, make_file(2 * PAGE), convert);
+}
+
+static void row_37_the_guest_asks_its_program(void **state)
+{
+	memfd_hypercall_exits(*state, KVM_EXIT_MEMORY_ERROR);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -530,6 +540,8 @@ int main(void)
 		ROW(row_16_who_may_lock_memory_is_not_asked),
 		ROW(a_child_has_the_descriptor_and_no_more),
 		ROW(conversions_beside_a_guest_that_runs),
+		ROW(row_3_one_file_for_several_vms),
+		ROW(row_37_the_guest_asks_its_program),
 	};
 
 	if (getenv("GENERATION_NO_MEMORY"))

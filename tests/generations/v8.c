@@ -227,6 +227,21 @@ static void row_42_no_capability(void **state)
 	assert_int_equal(ioctl(g->vm, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY), 1);
 }
 
+static void row_3_one_file_for_several_vms(void **state)
+{
+	memfd_two_vms(*state, make_file(2 * PAGE), convert);
+}
+
+static void row_9_a_punch_beside_a_guest_that_runs(void **state)
+{
+	memfd_punch_beside(*state, make_file(PAGE), convert);
+}
+
+static void row_37_the_guest_asks_its_program(void **state)
+{
+	memfd_hypercall_exits(*state, KVM_EXIT_MEMORY_FAULT_V8);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -251,6 +266,9 @@ int main(void)
 		ROW(row_39_neither_logging_nor_read_only_is_excluded),
 		ROW(row_40_the_slot_holds_the_file),
 		ROW(row_42_no_capability),
+		ROW(row_3_one_file_for_several_vms),
+		ROW(row_9_a_punch_beside_a_guest_that_runs),
+		ROW(row_37_the_guest_asks_its_program),
 	};
 
 	if (getenv("GENERATION_NO_MEMORY"))
