@@ -41,6 +41,7 @@ extern const struct cmd cmd_demo;
 extern const struct cmd cmd_explain;
 extern const struct cmd cmd_lint;
 extern const struct cmd cmd_map;
+extern const struct cmd cmd_snapshot;
 extern const struct cmd cmd_bench;
 extern const struct cmd cmd_version;
 extern const struct cmd cmd_help;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 static const struct cmd *const commands[] = {
-	&cmd_run,	&cmd_trace,    &cmd_lint,   &cmd_top,	  &cmd_features, &cmd_demo,
-	&cmd_explain,	&cmd_map,      &cmd_bench,  &cmd_version, &cmd_help,	 &cmd_ask,
-	&cmd_bench_way, &cmd_complete, &cmd_tables, NULL,
+	&cmd_run,     &cmd_trace,     &cmd_lint,     &cmd_top,	  &cmd_features, &cmd_demo,
+	&cmd_explain, &cmd_map,	      &cmd_snapshot, &cmd_bench,  &cmd_version,	 &cmd_help,
+	&cmd_ask,     &cmd_bench_way, &cmd_complete, &cmd_tables, NULL,
 };
 
 const struct cmd *const *cmd_list(void)

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Has a guest_memfd that `gmem snapshot` can save, says "ready", and does what its standard input says:
+ *	wreck	other contents, and all pages shared
+ *	look	says "same" when contents and states are those of the beginning, else what is not
+ * keep library|kvm
+ */
+#include <fcntl.h>
+#include <gmem.h>
+#include <gmem/uapi.h>
+#include <gmem/uapi_nr.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE ((uint64_t)4096)
+#define NR_PAGES ((uint64_t)3000)
+
+static struct gmem *library;
+static int fd;
+static char *at;
+
+static int convert(uint64_t first, uint64_t nr, int private)
+{
+	struct kvm_memory_attributes2 attributes = {
+		.offset = first * PAGE,
+		.size = nr * PAGE,
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	if (library)
+		return gmem_convert_simply(library, first * PAGE, nr * PAGE,
+					   private ? GMEM_ATTRIBUTE_PRIVATE : 0, NULL);
+	return ioctl(fd, KVM_SET_MEMORY_ATTRIBUTES2, &attributes);
+}
+
+static int make_library(void)
+{
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .size = NR_PAGES * PAGE,
+					 .flags = GMEM_MMAP | GMEM_INIT_SHARED };
+	struct gmem_map_args map = { .args_size = sizeof(map),
+				     .size = NR_PAGES * PAGE,
+				     .prot = PROT_READ | PROT_WRITE };
+	void *window;
+
+	if (gmem_create(&args, &library) || gmem_map(library, &map, &window))
+		return 1;
+	at = window;
+	return 0;
+}
+
+static int make_kvm(void)
+{
+	struct kvm_create_guest_memfd args = { .size = NR_PAGES * PAGE,
+					       .flags = GUEST_MEMFD_FLAG_MMAP |
+							GUEST_MEMFD_FLAG_INIT_SHARED };
+	int vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
+
+	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &args);
+	at = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return fd < 0 || at == MAP_FAILED;
+}
+
+static char expected(uint64_t page)
+{
+	return (char)(page % 7 ? 0 : page % 251 + 1);
+}
+
+static int is_private(uint64_t page)
+{
+	return page / 100 % 2;
+}
+
+static int is_hidden(uint64_t page)
+{
+	return madvise(at + page * PAGE, PAGE, MADV_POPULATE_READ) != 0;
+}
+
+static void fill(void)
+{
+	for (uint64_t page = 0; page < NR_PAGES; page++)
+		if (expected(page))
+			memset(at + page * PAGE, expected(page), PAGE);
+	for (uint64_t page = 100; page < NR_PAGES; page += 200)
+		if (convert(page, 100, 1))
+			abort();
+}
+
+static void wreck(void)
+{
+	if (convert(0, NR_PAGES, 0))
+		abort();
+	memset(at, 'x', NR_PAGES * PAGE);
+	printf("wrecked\n");
+}
+
+static void look(void)
+{
+	for (uint64_t page = 0; page < NR_PAGES; page++)
+		if (is_hidden(page) != is_private(page)) {
+			printf("page %d has another state\n", (int)page);
+			return;
+		}
+	if (convert(0, NR_PAGES, 0))
+		abort();
+	for (uint64_t page = 0; page < NR_PAGES; page++)
+		for (uint64_t i = 0; i < PAGE; i += 511)
+			if (at[page * PAGE + i] != expected(page)) {
+				printf("page %d has other contents\n", (int)page);
+				return;
+			}
+	printf("same\n");
+}
+
+int main(int argc, char **argv)
+{
+	char line[64];
+
+	if (argc > 1 && !strcmp(argv[1], "kvm") ? make_kvm() : make_library()) {
+		printf("failed\n");
+		return 1;
+	}
+	fill();
+	printf("ready\n");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strcmp(line, "wreck\n"))
+			wreck();
+		else if (!strcmp(line, "look\n"))
+			look();
+		fflush(stdout);
+	}
+	return 0;
+}
