@@ -23,7 +23,8 @@ extern "C" {
  * aside. gmem_punch() zeroes a piece of one, and frees it when all of it has been punched.
  */
 #define GMEM_THP 4u
-#define GMEM_HUGETLB 8u /* not with GMEM_MMAP */
+#define GMEM_HUGETLB 8u	    /* not with GMEM_MMAP */
+#define GMEM_HUGETLB_1G 16u /* with GMEM_HUGETLB: pages of 1 GiB instead of 2 MiB. 0.3 */
 
 /*
  * What a kind of VM wants to be told about pages of its file, as hardware that guards pages
@@ -48,8 +49,8 @@ struct gmem_vm_type {
 
 struct gmem_create_args {
 	uint32_t args_size; /* sizeof(struct gmem_create_args) */
-	uint32_t flags;	    /* GMEM_MMAP, GMEM_INIT_SHARED, GMEM_THP, GMEM_HUGETLB */
-	uint64_t size;	    /* bytes, whole pages, 1 page to 2^63 - 1 page; never changes (6.8) */
+	uint32_t flags; /* GMEM_MMAP, GMEM_INIT_SHARED, GMEM_THP, GMEM_HUGETLB, GMEM_HUGETLB_1G */
+	uint64_t size;	/* bytes, whole pages, 1 page to 2^63 - 1 page; never changes (6.8) */
 	const struct gmem_vm_type *type; /* NULL: none. Copied */
 	void *type_data;		 /* to its functions */
 	/* Bytes of memory that the file may have, huge pages in full; 0: as many as there are.
@@ -62,7 +63,8 @@ struct gmem_create_args {
  * Makes a guest memory. No page has memory yet; each is zero when it is first seen. This process
  * is its home. One reference is the caller's.
  *	-EINVAL	 size is 0, not a multiple of GMEM_PAGE_SIZE or too large (6.8); unknown flags, or
- *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages
+ *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages;
+ *		 GMEM_HUGETLB_1G without GMEM_HUGETLB
  *	-ENOMEM	 also: GMEM_HUGETLB, and not as many huge pages are free
  * The first call makes the library ready, which registers with pthread_atfork().
  *	[any thread; may wait; since 0.2]

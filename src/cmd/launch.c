@@ -46,9 +46,10 @@ static int check_log(const struct cmd *cmd, const char *level)
 
 static int check_pages(const struct cmd *cmd, const char *pages)
 {
-	if (!pages || !strcmp(pages, "4k") || !strcmp(pages, "thp") || !strcmp(pages, "2m"))
+	if (!pages || !strcmp(pages, "4k") || !strcmp(pages, "thp") || !strcmp(pages, "2m") ||
+	    !strcmp(pages, "1g"))
 		return EXIT_OK;
-	return cmd_usage_error(cmd, "unknown pages '%s' (there are: 4k, thp, 2m)", pages);
+	return cmd_usage_error(cmd, "unknown pages '%s' (there are: 4k, thp, 2m, 1g)", pages);
 }
 
 static int check_limit(const struct cmd *cmd, const char *limit)

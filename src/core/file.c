@@ -13,7 +13,7 @@ static enum store_pages pages_of(unsigned int flags)
 {
 	os_assert(~flags & (GMEM_FILE_THP | GMEM_FILE_HUGETLB));
 	if (flags & GMEM_FILE_HUGETLB)
-		return STORE_2M;
+		return flags & GMEM_FILE_HUGETLB_1G ? STORE_1G : STORE_2M;
 	return flags & GMEM_FILE_THP ? STORE_THP : STORE_4K;
 }
 
@@ -259,11 +259,12 @@ static int min_int(int a, int b)
 
 void gmem_file_set_limit(struct gmem_file *f, struct gmem_limit *limit)
 {
-	bool is_huge = f->flags & GMEM_FILE_HUGETLB;
+	static const int levels[] = { [STORE_2M] = LEVEL_2M, [STORE_1G] = LEVEL_1G };
+	enum store_pages pages = pages_of(f->flags);
 
 	f->limit.store = f->store;
 	f->limit.size = f->size;
-	f->limit.unit = level_pages(is_huge ? LEVEL_2M : LEVEL_4K) << OS_PAGE_SHIFT;
+	f->limit.unit = level_pages(levels[pages]) << OS_PAGE_SHIFT;
 	limit_add(limit, &f->limit);
 }
 

@@ -112,6 +112,7 @@ static int window_map(struct memfd_store *s, uint64_t window, struct window **ou
 
 	if (!w)
 		return -ENOMEM;
+	w->block = s->block;
 	err = os_map_file(s->is.fd, window * STORE_WINDOW_SIZE, bytes, window_align(bytes),
 			  OS_MAP_READ | OS_MAP_WRITE | OS_MAP_HIDDEN, &w->addr);
 	if (err)
@@ -269,22 +270,28 @@ static const struct store_ops ops_always = {
 	.stay_small = stay_small,
 };
 
-static const struct store_ops ops_2m = {
+static const struct store_ops ops_pool = {
 	.destroy = destroy,
 	.address = address,
-	.fill = store_fill_2m,
-	.level = store_level_2m,
-	.filled_around = store_filled_around_2m,
-	.allocate = store_allocate_2m,
-	.punch = store_punch_2m,
-	.next_present = store_next_present_2m,
+	.fill = store_fill_pool,
+	.level = store_level_pool,
+	.filled_around = store_filled_around_pool,
+	.allocate = store_allocate_pool,
+	.punch = store_punch_pool,
+	.next_present = store_next_present_pool,
 	.backed = backed,
 };
 
+/* Huge pages of the system's pool. */
+static bool is_pool(enum store_pages pages)
+{
+	return pages == STORE_2M || pages == STORE_1G;
+}
+
 static const struct store_ops *ops_for(enum store_pages pages)
 {
-	if (pages == STORE_2M)
-		return &ops_2m;
+	if (is_pool(pages))
+		return &ops_pool;
 	if (os_path_off(OS_PATH_HUGE))
 		return &ops_4k;
 	if (pages == STORE_THP)
@@ -296,9 +303,9 @@ static const struct store_ops *ops_for(enum store_pages pages)
 
 static int make_file(struct memfd_store *s)
 {
-	if (s->pages != STORE_2M)
+	if (!is_pool(s->pages))
 		return os_memfd_create("gmem-store", s->file_size, &s->is.fd);
-	return os_memfd_create_2m("gmem-store", s->file_size, &s->is.fd);
+	return os_memfd_create_huge("gmem-store", s->file_size, s->block, &s->is.fd);
 }
 
 int store_create(uint64_t size, enum store_pages pages, struct store **out)
@@ -312,7 +319,8 @@ int store_create(uint64_t size, enum store_pages pages, struct store **out)
 		return -ENOMEM;
 	s->is.size = size;
 	s->pages = pages;
-	s->file_size = pages == STORE_2M ? round_up(size, BLOCK_2M) : size;
+	s->block = pages == STORE_1G ? BLOCK_1G : BLOCK_2M;
+	s->file_size = is_pool(pages) ? round_up(size, s->block) : size;
 	s->is.ops = ops_for(pages);
 	os_mutex_init(&s->lock);
 	s->nr_top = round_up(size, STORE_WINDOW_SIZE) / STORE_WINDOW_SIZE;

@@ -2,7 +2,7 @@
 /*
  * The store: where the contents of a guest_memfd's pages live. It allocates, zeroes once, frees,
  * and hands out a host address for an offset. It knows nothing of attributes, slots or guests. What a kind of store
- * can do is said by its operations, and all who use one go through them; our own are memfds, of one of three kinds
+ * can do is said by its operations, and all who use one go through them; our own are memfds, of one of four kinds
  * of pages, with windows of 1 GiB that are made on demand and kept out of forks and core dumps:
  *
  *	4k	as the system gives them, one by one
@@ -11,6 +11,7 @@
  *	2m	huge pages of the system's pool (hugetlb), set aside when the store is made. Their size is
  *		nobody's business above: what is punched of one is zeroed, and the page is freed when all of
  *		it is punched.
+ *	1g	the same, larger
  *
  * Any thread. Filling and allocating may run beside each other and beside lookups, a punch beside none of them
  * (the file's invalidate lock sees to it). The store's own lock is the last in the lock order.
@@ -26,7 +27,7 @@
 
 #define STORE_WINDOW_SIZE ((uint64_t)1 << 30)
 
-enum store_pages { STORE_4K, STORE_THP, STORE_2M };
+enum store_pages { STORE_4K, STORE_THP, STORE_2M, STORE_1G };
 
 struct store;
 
@@ -51,7 +52,7 @@ struct store {
 	int fd; /* for host mappings; -1: there are none */
 };
 
-/* One of ours. -ENOMEM (of 2m: also when the pool has not as many as size takes), -EMFILE; of 2m: -EINVAL and
+/* One of ours. -ENOMEM (of 2m, 1g: also when the pool has not as many as size takes), -EMFILE; of these: -EINVAL and
  * others where there are no such pages. */
 int store_create(uint64_t size, enum store_pages pages, struct store **out);
 

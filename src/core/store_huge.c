@@ -6,12 +6,12 @@
  * whatever the system's policy for shared memory is. It is tried once for each block that nobody has touched yet.
  * Where there is something already, its pages would be copied; they stay as they are.
  *
- * 2m: the pool's pages come when a block is filled. Pages that are punched alone are noted, so that the huge page
- * goes when the last of its pages does; until each of them is touched again its block is mapped by 4 KiB, or they
+ * 2m, 1g: the pool's pages come when a block is filled. Pages that are punched alone are noted, so that the huge page
+ * goes when the last of its pages does; until each of them is touched again what is around it is mapped by 4 KiB, or they
  * would be taken for punched while they are in use.
  *
- *	block of 2 MiB	[ not filled | filled, nothing noted | filled, some noted | not filled ]
- *	mapped by	      -		       2 MiB		    4 KiB
+ *	block		[ not filled | filled, nothing noted | filled, some noted | not filled ]
+ *	mapped by	      -		    the block	    less
  */
 #include <errno.h>
 #include <string.h>
@@ -21,16 +21,16 @@
 #define PUNCHED 1u
 #define BLOCK_PAGES (BLOCK_2M >> OS_PAGE_SHIFT)
 
-static uint64_t block_of(uint64_t offset)
+static uint64_t block_of(const struct memfd_store *s, uint64_t offset)
 {
-	return offset & ~(BLOCK_2M - 1);
+	return offset & ~(s->block - 1);
 }
 
 /* ---- the bits -------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t *word_of(struct window *w, uint64_t offset, uint64_t *bit)
 {
-	uint64_t block = offset % STORE_WINDOW_SIZE / BLOCK_2M;
+	uint64_t block = offset % STORE_WINDOW_SIZE / w->block;
 
 	*bit = (uint64_t)1 << block % 64;
 	return &w->filled[block / 64];
@@ -56,7 +56,7 @@ static bool set_filled(struct window *w, uint64_t offset)
 /* Of the blocks that lie wholly in the range. */
 static void clear_filled(struct window *w, uint64_t offset, uint64_t end)
 {
-	for (offset = round_up(offset, BLOCK_2M); offset + BLOCK_2M <= end; offset += BLOCK_2M) {
+	for (offset = round_up(offset, w->block); offset + w->block <= end; offset += w->block) {
 		uint64_t bit;
 		_Atomic uint64_t *word = word_of(w, offset, &bit);
 
@@ -66,6 +66,8 @@ static void clear_filled(struct window *w, uint64_t offset, uint64_t end)
 
 static bool all_filled(struct window *w)
 {
+	if (w->block == STORE_WINDOW_SIZE)
+		return is_filled(w, 0);
 	for (unsigned int i = 0; i < WINDOW_WORDS; i++)
 		if (~atomic_load_explicit(&w->filled[i], memory_order_acquire))
 			return false;
@@ -84,7 +86,7 @@ static bool is_absent(struct memfd_store *s, uint64_t block)
 /* What does not succeed leaves pages of 4 KiB, or none: the touch will tell. */
 static void collapse(struct memfd_store *s, struct window *w, uint64_t offset)
 {
-	uint64_t block = block_of(offset);
+	uint64_t block = block_of(s, offset);
 	char *at = (char *)w->addr + block % STORE_WINDOW_SIZE;
 
 	if (s->is.size - block < BLOCK_2M || is_filled(w, block) || set_filled(w, block) ||
@@ -150,7 +152,7 @@ int store_punch_thp(struct store *s, uint64_t offset, uint64_t size)
 	return err;
 }
 
-/* ---- 2m: what is punched of a page that is there ------------------------------------------------- */
+/* ---- pool: what is punched of a page that is there ------------------------------------------------- */
 
 static struct attr_map *punched_of(struct memfd_store *s)
 {
@@ -199,22 +201,22 @@ static int forget_punched(struct memfd_store *s, uint64_t offset, uint64_t size)
 	return err;
 }
 
-/* ---- 2m -------------------------------------------------------------------------------------- */
+/* ---- pool ------------------------------------------------------------------------------------ */
 
 static int take_from_pool(struct memfd_store *s, struct window *w, uint64_t offset)
 {
-	uint64_t block = block_of(offset);
-	int err = forget_punched(s, block, BLOCK_2M);
+	uint64_t block = block_of(s, offset);
+	int err = forget_punched(s, block, s->block);
 
 	if (err)
 		return err;
-	if (os_populate((char *)w->addr + block % STORE_WINDOW_SIZE, BLOCK_2M, true))
+	if (os_populate((char *)w->addr + block % STORE_WINDOW_SIZE, s->block, true))
 		return -ENOMEM;
 	set_filled(w, block);
 	return 0;
 }
 
-int store_fill_2m(struct store *store, uint64_t offset)
+int store_fill_pool(struct store *store, uint64_t offset)
 {
 	struct memfd_store *s = memfd_store(store);
 	struct window *w;
@@ -229,13 +231,13 @@ int store_fill_2m(struct store *store, uint64_t offset)
 	return is_noted(s, offset) ? forget_punched(s, offset, OS_PAGE_SIZE) : 0;
 }
 
-int store_allocate_2m(struct store *store, uint64_t offset, uint64_t size)
+int store_allocate_pool(struct store *store, uint64_t offset, uint64_t size)
 {
 	struct memfd_store *s = memfd_store(store);
 	uint64_t end = offset + size;
 	int err = 0;
 
-	for (uint64_t at = block_of(offset); !err && at < end; at += BLOCK_2M) {
+	for (uint64_t at = block_of(s, offset); !err && at < end; at += s->block) {
 		struct window *w;
 
 		if (os_signal_pending())
@@ -260,7 +262,7 @@ static int punch_blocks(struct memfd_store *s, uint64_t offset, uint64_t end)
 /* Notes it, and says whether the block is to go. Without memory for that the block just stays. */
 static bool note_punched(struct memfd_store *s, uint64_t offset, uint64_t size)
 {
-	uint64_t block = block_of(offset), end = block + BLOCK_2M;
+	uint64_t block = block_of(s, offset), end = block + s->block;
 	uint32_t value = 0;
 	int err;
 
@@ -283,16 +285,16 @@ static int punch_piece(struct memfd_store *s, uint64_t offset, uint64_t size)
 	if (!size || !w || !is_filled(w, offset))
 		return 0;
 	if (note_punched(s, offset, size))
-		return punch_blocks(s, block_of(offset), block_of(offset) + BLOCK_2M);
+		return punch_blocks(s, block_of(s, offset), block_of(s, offset) + s->block);
 	memset((char *)w->addr + offset % STORE_WINDOW_SIZE, 0, size);
 	return 0;
 }
 
-int store_punch_2m(struct store *store, uint64_t offset, uint64_t size)
+int store_punch_pool(struct store *store, uint64_t offset, uint64_t size)
 {
 	struct memfd_store *s = memfd_store(store);
 	uint64_t end = offset + size == s->is.size ? s->file_size : offset + size;
-	uint64_t first = round_up(offset, BLOCK_2M), last = block_of(end);
+	uint64_t first = round_up(offset, s->block), last = block_of(s, end);
 	int err;
 
 	/* Inside one block. */
@@ -304,7 +306,7 @@ int store_punch_2m(struct store *store, uint64_t offset, uint64_t size)
 	return err ? err : punch_piece(s, last, end - last);
 }
 
-bool store_next_present_2m(struct store *store, uint64_t *offset, uint64_t end, uint64_t *size)
+bool store_next_present_pool(struct store *store, uint64_t *offset, uint64_t end, uint64_t *size)
 {
 	struct memfd_store *s = memfd_store(store);
 	struct attr_map *map = punched_of(s);
@@ -312,7 +314,7 @@ bool store_next_present_2m(struct store *store, uint64_t *offset, uint64_t end, 
 
 	while (at < end) {
 		struct window *w = window_find(s, at);
-		uint64_t stop = block_of(at) + BLOCK_2M;
+		uint64_t stop = block_of(s, at) + s->block;
 		uint32_t value = 0;
 
 		stop = stop < end ? stop : end;
@@ -332,7 +334,7 @@ bool store_next_present_2m(struct store *store, uint64_t *offset, uint64_t end, 
 	return false;
 }
 
-int store_level_2m(struct store *store, uint64_t offset)
+int store_level_pool(struct store *store, uint64_t offset)
 {
 	struct memfd_store *s = memfd_store(store);
 	struct attr_map *map = punched_of(s);
@@ -343,10 +345,10 @@ int store_level_2m(struct store *store, uint64_t offset)
 	return level < most ? level : most;
 }
 
-bool store_filled_around_2m(struct store *store, uint64_t offset)
+bool store_filled_around_pool(struct store *store, uint64_t offset)
 {
 	struct attr_map *map = punched_of(memfd_store(store));
-	uint64_t block = block_of(offset), end = block + BLOCK_2M;
+	uint64_t block = offset & ~(BLOCK_2M - 1), end = block + BLOCK_2M;
 	uint32_t value = 0;
 
 	os_assert(offset < store->size);

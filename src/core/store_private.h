@@ -8,12 +8,14 @@
 #include "os/os.h"
 
 #define BLOCK_2M ((uint64_t)2 << 20)
+#define BLOCK_1G ((uint64_t)1 << 30)
 #define WINDOW_WORDS 8 /* of 64 blocks of 2 MiB */
 
 /* Made once, stays until the end. */
 struct window {
 	void *addr;
-	/* A bit for each block of 2 MiB: there is nothing to fill any more. thp: it has been tried; 2m: the huge
+	uint64_t block; /* as the store's */
+	/* A bit for each block: there is nothing to fill any more. thp: it has been tried; 2m, 1g: the huge
 	 * page is there. */
 	_Atomic uint64_t filled[WINDOW_WORDS];
 };
@@ -24,12 +26,13 @@ struct memfd_store {
 	struct store is;    /* first */
 	uint64_t file_size; /* of the memfd: whole pages of its kind */
 	enum store_pages pages;
-	int depth; /* levels of tables */
+	uint64_t block; /* bytes of a huge page */
+	int depth;	/* levels of tables */
 	slot_t *top;
 	uint64_t nr_top;
 	struct os_mutex lock; /* making of tables and windows, and what is below */
 	_Atomic(struct attr_map *)
-		punched; /* 2m: pages that are, of huge pages that are not; NULL: none yet */
+		punched; /* 2m, 1g: pages that are, of huge pages that are not; NULL: none yet */
 };
 
 static inline uint64_t round_up(uint64_t value, uint64_t unit)
@@ -53,14 +56,14 @@ void window_for_each(struct memfd_store *s, uint64_t offset, uint64_t end,
 /* ---- store_huge.c, for stores that fill: huge pages, or perhaps ------------------------------------ */
 
 int store_fill_thp(struct store *s, uint64_t offset);
-int store_fill_2m(struct store *s, uint64_t offset);
+int store_fill_pool(struct store *s, uint64_t offset);
 int store_level_thp(struct store *s, uint64_t offset);
-int store_level_2m(struct store *s, uint64_t offset);
-bool store_filled_around_2m(struct store *s, uint64_t offset);
+int store_level_pool(struct store *s, uint64_t offset);
+bool store_filled_around_pool(struct store *s, uint64_t offset);
 int store_allocate_thp(struct store *s, uint64_t offset, uint64_t size);
-int store_allocate_2m(struct store *s, uint64_t offset, uint64_t size);
+int store_allocate_pool(struct store *s, uint64_t offset, uint64_t size);
 int store_punch_thp(struct store *s, uint64_t offset, uint64_t size);
-int store_punch_2m(struct store *s, uint64_t offset, uint64_t size);
-bool store_next_present_2m(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
+int store_punch_pool(struct store *s, uint64_t offset, uint64_t size);
+bool store_next_present_pool(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
 
 #endif

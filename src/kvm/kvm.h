@@ -56,8 +56,8 @@ void kvm_set_fd_ops(const struct kvm_fd_ops *ops);
 /* Chooses the kernel we answer like: profile.c has the names; NULL: the default.
  * -ENOENT: no such profile. Before the first kvm_open(). */
 int kvm_set_profile(const char *name);
-/* What guest_memfds are made of: "4k", "thp" or "2m" (core/store.h); NULL: 4k. Those that can be mapped have thp
- * instead of 2m. -EINVAL: none of these. Before the first one is made. */
+/* What guest_memfds are made of: "4k", "thp", "2m" or "1g" (core/store.h); NULL: 4k. Those that can be mapped have thp
+ * instead of the last two. -EINVAL: none of these. Before the first one is made. */
 int kvm_set_pages(const char *pages);
 /* How much memory the guest_memfds of a VM may have together, "65536" or "64K" to "1T"; NULL: no limit. Files that no VM
  * makes have one together. -EINVAL. Before the first VM. */

@@ -75,9 +75,12 @@ static int take_type(struct gmem *g, const struct gmem_vm_type *type)
 
 static int check_create(const struct gmem_create_args *args)
 {
-	if (args->flags & ~(GMEM_MMAP | GMEM_INIT_SHARED | GMEM_THP | GMEM_HUGETLB))
+	if (args->flags &
+	    ~(GMEM_MMAP | GMEM_INIT_SHARED | GMEM_THP | GMEM_HUGETLB | GMEM_HUGETLB_1G))
 		return obs_refuse(RULE_LIB_CREATE_FLAGS);
 	if (args->flags & GMEM_HUGETLB && args->flags & (GMEM_THP | GMEM_MMAP))
+		return obs_refuse(RULE_LIB_CREATE_HUGE);
+	if (args->flags & GMEM_HUGETLB_1G && !(args->flags & GMEM_HUGETLB))
 		return obs_refuse(RULE_LIB_CREATE_HUGE);
 	if (!args->size || !lib_is_aligned(args->size) ||
 	    args->size > LIB_OFFSET_MAX + 1 - OS_PAGE_SIZE)
@@ -90,7 +93,8 @@ static unsigned int core_flags(uint32_t flags)
 	return GMEM_FILE_IN_PLACE | (flags & GMEM_MMAP ? GMEM_FILE_MMAP : 0) |
 	       (flags & GMEM_INIT_SHARED ? GMEM_FILE_INIT_SHARED : 0) |
 	       (flags & GMEM_THP ? GMEM_FILE_THP : 0) |
-	       (flags & GMEM_HUGETLB ? GMEM_FILE_HUGETLB : 0);
+	       (flags & GMEM_HUGETLB ? GMEM_FILE_HUGETLB : 0) |
+	       (flags & GMEM_HUGETLB_1G ? GMEM_FILE_HUGETLB_1G : 0);
 }
 
 static int set_limit(struct gmem_file *f, uint64_t bytes)
@@ -406,7 +410,8 @@ int gmem_get_info(struct gmem *g, struct gmem_info *info)
 	i.flags = (g->file->flags & GMEM_FILE_MMAP ? GMEM_MMAP : 0) |
 		  (g->file->flags & GMEM_FILE_INIT_SHARED ? GMEM_INIT_SHARED : 0) |
 		  (g->file->flags & GMEM_FILE_THP ? GMEM_THP : 0) |
-		  (g->file->flags & GMEM_FILE_HUGETLB ? GMEM_HUGETLB : 0);
+		  (g->file->flags & GMEM_FILE_HUGETLB ? GMEM_HUGETLB : 0) |
+		  (g->file->flags & GMEM_FILE_HUGETLB_1G ? GMEM_HUGETLB_1G : 0);
 	i.size = g->file->size;
 	i.id = g->file->id;
 	i.is_home = !!lib_home_file(g);

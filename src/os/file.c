@@ -45,17 +45,24 @@ int os_memfd_create(const char *name, uint64_t size, int *fd)
 }
 
 /* A shared mapping sets pages aside; they stay so without it. */
-static int set_aside(int fd, uint64_t size)
+static int set_aside(int fd, uint64_t size, uint64_t page_size)
 {
 	void *addr;
-	int err = os_map_file(fd, 0, size, 0, 0, &addr);
+	int err = os_map_file(fd, 0, size, page_size, 0, &addr);
 
 	if (!err)
 		os_unmap(addr, size);
 	return err;
 }
 
-int os_memfd_create_2m(const char *name, uint64_t size, int *fd)
+/* The flags of memfd_create() that say it. */
+static unsigned int flags_for(uint64_t page_size)
+{
+	return MFD_CLOEXEC | MFD_HUGETLB |
+	       (unsigned int)__builtin_ctzll(page_size) << MFD_HUGE_SHIFT;
+}
+
+int os_memfd_create_huge(const char *name, uint64_t size, uint64_t page_size, int *fd)
 {
 	long ret;
 	int err;
@@ -64,7 +71,7 @@ int os_memfd_create_2m(const char *name, uint64_t size, int *fd)
 		return -EMFILE;
 	ret = os_fail(OS_FAIL_MEMFD);
 	if (!ret)
-		ret = os_sys2(SYS_memfd_create, name, MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+		ret = os_sys2(SYS_memfd_create, name, flags_for(page_size));
 	os_jail_let();
 	if (ret < 0)
 		return (int)ret;
@@ -74,7 +81,7 @@ int os_memfd_create_2m(const char *name, uint64_t size, int *fd)
 		return err;
 	err = os_file_resize(*fd, size);
 	if (!err)
-		err = set_aside(*fd, size);
+		err = set_aside(*fd, size, page_size);
 	if (err) {
 		os_fd_close(*fd);
 		*fd = -1;

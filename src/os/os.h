@@ -115,10 +115,10 @@ void os_signal_set_pending(bool pending);
 
 /* File descriptors of ours are moved high, are CLOEXEC and survive the program's close loops. */
 int os_memfd_create(const char *name, uint64_t size, int *fd);
-/* Of huge pages of 2 MiB that are set aside for it now, so size is a multiple of that; what it is mapped and
- * punched by, too. -ENOMEM: the system has not so many; -EMFILE: also after a filter (spare.h); -EINVAL, -ENOENT,
+/* Of huge pages of page_size bytes (2 MiB, 1 GiB) that are set aside for it now, so size is a multiple of that; what it is
+ * mapped and punched by, too. -ENOMEM: the system has not so many; -EMFILE: also after a filter (spare.h); -EINVAL, -ENOENT,
  * -ENODEV, -ENOSYS: there are none here. */
-int os_memfd_create_2m(const char *name, uint64_t size, int *fd);
+int os_memfd_create_huge(const char *name, uint64_t size, uint64_t page_size, int *fd);
 /* Closes one of our own descriptors. */
 void os_fd_close(int fd);
 /* Takes over *fd: it is closed, and *fd becomes a high CLOEXEC copy of ours; -1 and -EMFILE when there

@@ -12,6 +12,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+/* Of pages of 2 MiB, unless a test says another. */
+#ifndef POOL_PATH
+#define POOL_PATH "/proc/sys/vm/nr_hugepages"
+#endif
+
 static int pool_fd = -1;
 static long pool_was;
 
@@ -28,17 +33,17 @@ static inline void pool_write(long nr)
 	int len = snprintf(text, sizeof(text), "%ld\n", nr);
 
 	if (pwrite(pool_fd, text, (size_t)len, 0) != len)
-		perror("vm.nr_hugepages");
+		perror(POOL_PATH);
 }
 
 /* NULL: there are nr more; else why not. */
 static inline const char *pool_open(long nr)
 {
-	pool_fd = open("/proc/sys/vm/nr_hugepages", O_RDWR);
+	pool_fd = open(POOL_PATH, O_RDWR);
 	if (pool_fd < 0)
-		return "vm.nr_hugepages cannot be written";
+		return POOL_PATH " cannot be written";
 	if (flock(pool_fd, LOCK_EX))
-		return "vm.nr_hugepages cannot be locked";
+		return POOL_PATH " cannot be locked";
 	pool_was = pool_read();
 	pool_write(pool_was + nr);
 	if (pool_read() >= pool_was + nr)

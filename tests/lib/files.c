@@ -14,9 +14,11 @@ static void create_refuses_what_kvm_refuses(void **state)
 
 	assert_int_equal(gmem_create(NULL, &g), -EINVAL);
 	assert_int_equal(gmem_create(&args, NULL), -EINVAL);
-	args.flags = 16;
+	args.flags = 32;
 	assert_int_equal(gmem_create(&args, &g), -EINVAL);
 	args.flags = GMEM_HUGETLB | GMEM_THP;
+	assert_int_equal(gmem_create(&args, &g), -EINVAL);
+	args.flags = GMEM_HUGETLB_1G;
 	assert_int_equal(gmem_create(&args, &g), -EINVAL);
 	args.flags = GMEM_HUGETLB | GMEM_MMAP;
 	assert_int_equal(gmem_create(&args, &g), -EINVAL);

@@ -60,7 +60,8 @@ static void profile(const char *text)
 static void pages(const char *text)
 {
 	int ret = kvm_set_pages(text);
-	bool known = !strcmp(text, "4k") || !strcmp(text, "thp") || !strcmp(text, "2m");
+	bool known = !strcmp(text, "4k") || !strcmp(text, "thp") || !strcmp(text, "2m") ||
+		     !strcmp(text, "1g");
 
 	must(ret == (known ? 0 : -EINVAL));
 }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A file on one huge page of 1 GiB that converts in place: what is private stays a matter of 4 KiB, and leaves follow. */
+#include <stdio.h>
+
+#define POOL_PATH "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
+#include "../core/pool_2m.h"
+#include "fixture.h"
+#include "mmu/mmu_private.h"
+
+#define BASE GB
+#define BLOCK (2ul << 20)
+
+static void convert(struct gmem_file *f, uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	struct gmem_conversion c = { .offset = offset, .size = size, .attributes = attributes };
+
+	assert_int_equal(gmem_file_convert(f, &c), 0);
+}
+
+static void a_page_is_converted_in_it_and_back(void **state)
+{
+	struct gmem_file *file;
+	struct memslot *slot;
+	struct world w;
+
+	world_make_large(&w, true);
+	assert_int_equal(gmem_file_create(GB,
+					  GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED |
+						  GMEM_FILE_IN_PLACE | GMEM_FILE_HUGETLB |
+						  GMEM_FILE_HUGETLB_1G,
+					  &file),
+			 0);
+	slot = slot_make_file(&w, 0, BASE / PAGE, GB / PAGE, NULL, file, 0);
+	*(uint8_t *)touch_ok(w.v, BASE + 7 * BLOCK, MMU_WRITE) = 7;
+	assert_int_equal(mmu_mapped_level(w.mmu, BASE), LEVEL_1G);
+
+	convert(file, 7 * BLOCK + PAGE, PAGE, ATTR_PRIVATE);
+	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 7 * BLOCK + PAGE), -1);
+	assert_int_equal(*(uint8_t *)touch_ok(w.v, BASE + 7 * BLOCK, MMU_READ), 7);
+	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 7 * BLOCK), LEVEL_4K);
+	touch_ok(w.v, BASE + 8 * BLOCK, MMU_READ);
+	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 8 * BLOCK), LEVEL_2M);
+
+	convert(file, 7 * BLOCK + PAGE, PAGE, 0);
+	assert_int_equal(*(uint8_t *)touch_ok(w.v, BASE + 7 * BLOCK + PAGE, MMU_WRITE), 0);
+	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 9 * BLOCK), LEVEL_1G);
+	assert_int_equal(store_backed(gmem_file_store(file)), GB);
+	mmu_check(w.mmu);
+
+	memslot_delete(w.mmu, slot);
+	file_unmake(file);
+	world_unmake(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_page_is_converted_in_it_and_back),
+	};
+	const char *reason = pool_open(1);
+	int ret;
+
+	if (reason) {
+		printf("skipped: %s\n", reason);
+		return 77;
+	}
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	pool_close();
+	return ret;
+}
