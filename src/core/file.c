@@ -305,6 +305,8 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 	if (err)
 		return err;
 	*level = attr_map_level(f->attributes, offset >> OS_PAGE_SHIFT, largest_level(f, offset));
+	if (*level > LEVEL_4K)
+		store_join(f->store, offset);
 	return store_address(f->store, offset, addr);
 }
 

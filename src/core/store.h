@@ -36,6 +36,7 @@ struct store_ops {
 	void (*destroy)(struct store *s);
 	int (*address)(struct store *s, uint64_t offset, void **addr);
 	int (*fill)(struct store *s, uint64_t offset);	/* NULL: the touch does it */
+	void (*join)(struct store *s, uint64_t offset); /* NULL: nothing to do */
 	int (*level)(struct store *s, uint64_t offset); /* NULL: what the size of the store lets */
 	bool (*filled_around)(struct store *s, uint64_t offset); /* NULL: always */
 	int (*allocate)(struct store *s, uint64_t offset, uint64_t size);
@@ -83,6 +84,15 @@ static inline int store_address(struct store *s, uint64_t offset, void **addr)
 static inline int store_fill(struct store *s, uint64_t offset)
 {
 	return s->ops->fill ? s->ops->fill(s, offset) : 0;
+}
+
+/* The 2 MiB around offset are about to be mapped as one, and are all of one kind above: what was a huge page and was taken
+ * apart becomes one again, where nothing is missing and the system can. Contents stay, beside whoever uses them. */
+static inline void store_join(struct store *s, uint64_t offset)
+{
+	os_assert(offset < s->size);
+	if (s->ops->join)
+		s->ops->join(s, offset);
 }
 
 /* The largest level whose page around offset the store is long enough for. */

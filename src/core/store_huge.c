@@ -28,39 +28,53 @@ static uint64_t block_of(const struct memfd_store *s, uint64_t offset)
 
 /* ---- the bits -------------------------------------------------------------------------------- */
 
-static _Atomic uint64_t *word_of(struct window *w, uint64_t offset, uint64_t *bit)
+/* Which of the words, and which bit of it. */
+static uint64_t word_of(const struct window *w, uint64_t offset, uint64_t *bit)
 {
 	uint64_t block = offset % STORE_WINDOW_SIZE / w->block;
 
 	*bit = (uint64_t)1 << block % 64;
-	return &w->filled[block / 64];
+	return block / 64;
+}
+
+static bool has_bit(const struct window *w, const _Atomic uint64_t *words, uint64_t offset)
+{
+	uint64_t bit, word = word_of(w, offset, &bit);
+
+	return atomic_load_explicit(&words[word], memory_order_acquire) & bit;
+}
+
+/* True: it was so before. */
+static bool set_bit(const struct window *w, _Atomic uint64_t *words, uint64_t offset)
+{
+	uint64_t bit, word = word_of(w, offset, &bit);
+
+	return atomic_fetch_or_explicit(&words[word], bit, memory_order_acq_rel) & bit;
+}
+
+static void clear_bit(const struct window *w, _Atomic uint64_t *words, uint64_t offset)
+{
+	uint64_t bit, word = word_of(w, offset, &bit);
+
+	atomic_fetch_and_explicit(&words[word], ~bit, memory_order_relaxed);
 }
 
 static bool is_filled(struct window *w, uint64_t offset)
 {
-	uint64_t bit;
-	_Atomic uint64_t *word = word_of(w, offset, &bit);
-
-	return atomic_load_explicit(word, memory_order_acquire) & bit;
+	return has_bit(w, w->filled, offset);
 }
 
-/* True: it was so before. */
 static bool set_filled(struct window *w, uint64_t offset)
 {
-	uint64_t bit;
-	_Atomic uint64_t *word = word_of(w, offset, &bit);
-
-	return atomic_fetch_or_explicit(word, bit, memory_order_acq_rel) & bit;
+	return set_bit(w, w->filled, offset);
 }
 
 /* Of the blocks that lie wholly in the range. */
 static void clear_filled(struct window *w, uint64_t offset, uint64_t end)
 {
 	for (offset = round_up(offset, w->block); offset + w->block <= end; offset += w->block) {
-		uint64_t bit;
-		_Atomic uint64_t *word = word_of(w, offset, &bit);
-
-		atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+		clear_bit(w, w->filled, offset);
+		clear_bit(w, w->apart, offset);
 	}
 }
 
@@ -143,13 +157,52 @@ int store_level_thp(struct store *s, uint64_t offset)
 	return level < most ? level : most;
 }
 
+/* The system takes a huge page apart when a piece of it goes. */
+static void note_apart(struct window *w, uint64_t offset, uint64_t end)
+{
+	for (offset &= ~(w->block - 1); offset < end; offset += w->block)
+		if (is_filled(w, offset))
+			set_bit(w, w->apart, offset);
+}
+
+static void after_punch(struct window *w, uint64_t offset, uint64_t end)
+{
+	note_apart(w, offset, end);
+	clear_filled(w, offset, end);
+}
+
 int store_punch_thp(struct store *s, uint64_t offset, uint64_t size)
 {
 	int err = os_file_punch(s->fd, offset, size);
 
 	if (!err)
-		window_for_each(memfd_store(s), offset, offset + size, clear_filled);
+		window_for_each(memfd_store(s), offset, offset + size, after_punch);
 	return err;
+}
+
+static bool is_whole(struct memfd_store *s, uint64_t block)
+{
+	uint64_t from, to;
+
+	return !os_file_data(s->is.fd, block, &from, &to) && from == block &&
+	       to >= block + BLOCK_2M;
+}
+
+/* The page itself is about to be touched. What else is missing would take memory that somebody has given back on purpose. If the system has no huge page now, or a
+ * page is held by somebody, the next fault asks again. */
+void store_join_thp(struct store *store, uint64_t offset)
+{
+	struct memfd_store *s = memfd_store(store);
+	struct window *w = window_find(s, offset);
+	uint64_t block = block_of(s, offset);
+	char *at;
+
+	if (!w || !has_bit(w, w->apart, offset))
+		return;
+	at = (char *)w->addr + block % STORE_WINDOW_SIZE;
+	if (!os_populate(at + (offset - block), OS_PAGE_SIZE, true) && is_whole(s, block) &&
+	    !os_collapse(at, BLOCK_2M))
+		clear_bit(w, w->apart, offset);
 }
 
 /* ---- pool: what is punched of a page that is there ------------------------------------------------- */

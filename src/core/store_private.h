@@ -18,6 +18,8 @@ struct window {
 	/* A bit for each block: there is nothing to fill any more. thp: it has been tried; 2m, 1g: the huge
 	 * page is there. */
 	_Atomic uint64_t filled[WINDOW_WORDS];
+	/* thp: it has been filled, and a piece of it was punched since. */
+	_Atomic uint64_t apart[WINDOW_WORDS];
 };
 
 typedef _Atomic(void *) slot_t;
@@ -57,6 +59,7 @@ void window_for_each(struct memfd_store *s, uint64_t offset, uint64_t end,
 
 int store_fill_thp(struct store *s, uint64_t offset);
 int store_fill_pool(struct store *s, uint64_t offset);
+void store_join_thp(struct store *s, uint64_t offset);
 int store_level_thp(struct store *s, uint64_t offset);
 int store_level_pool(struct store *s, uint64_t offset);
 bool store_filled_around_pool(struct store *s, uint64_t offset);

@@ -218,12 +218,54 @@ static bool are_there_any(void)
 	return are;
 }
 
+/* Bytes of the hidden view around p that huge pages back. */
+static uint64_t huge_bytes(const void *p)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long from, to, kib, here = 0;
+	uint64_t bytes = 0;
+	char line[512];
+
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = (uintptr_t)p >= from && (uintptr_t)p < to;
+		if (here && sscanf(line, "ShmemPmdMapped: %lu kB", &kib) == 1)
+			bytes = (uint64_t)kib << 10;
+	}
+	fclose(f);
+	return bytes;
+}
+
+static void what_was_taken_apart_is_joined_when_it_is_whole_again(void **state)
+{
+	struct store *s = make_store(2 * BLOCK, STORE_THP);
+
+	memset(guest_at(s, 0), 0xaa, BLOCK);
+	if (!huge_bytes(at(s, 0)))
+		skip();
+	assert_int_equal(store_punch(s, 5 * PAGE, PAGE), 0);
+	assert_int_equal(huge_bytes(at(s, 0)), 0);
+	/* What was given back stays so. */
+	store_join(s, 0);
+	assert_int_equal(huge_bytes(at(s, 0)), 0);
+	assert_int_equal(store_backed(s), BLOCK - PAGE);
+	/* The page that was missing is the one that is touched. */
+	store_join(s, 5 * PAGE);
+	assert_int_equal(huge_bytes(at(s, 0)), BLOCK);
+	assert_true(is_zero(at(s, 5 * PAGE), PAGE));
+	assert_int_equal(at(s, 4 * PAGE)[0], 0xaa);
+	assert_int_equal(at(s, 6 * PAGE)[0], 0xaa);
+	assert_int_equal(store_backed(s), BLOCK);
+	store_destroy(s);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, forget_paths, restore_paths)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_first_guest_access_brings_a_huge_page),
+		TEST(what_was_taken_apart_is_joined_when_it_is_whole_again),
 		TEST(what_is_there_is_not_copied),
 		TEST(whole_blocks_are_allocated_huge),
 		TEST(a_punched_block_is_filled_again),
