@@ -26,7 +26,7 @@
 #include <gmem/early.h>
 
 /* What one table of windows reaches. */
-#define CAPACITY ((uint64_t)2 << 40)
+#define MAX_CAPACITY ((uint64_t)2 << 40)
 #define NAME_MAX_LENGTH 249u
 #define FIRST_INO 0x1000000
 #define HUGE_SIZE_BITS (0x3fu << 26)
@@ -64,6 +64,12 @@ static bool is_plain_file(void)
 	return early()->memfd == KVM_MEMFD_PLAIN;
 }
 
+/* What it can ever hold. */
+static uint64_t capacity(const struct memfd *m)
+{
+	return gmem_file_size(m->file);
+}
+
 /* ---- making and ending ----------------------------------------------------------------------------- */
 
 static unsigned int file_flags(void)
@@ -73,6 +79,14 @@ static unsigned int file_flags(void)
 	if (early()->truth == KVM_TRUTH_ALLOCATED)
 		flags |= GMEM_FILE_IN_PLACE | GMEM_FILE_INIT_SHARED;
 	return flags;
+}
+
+/* A file as long as none may be would end the program. */
+static uint64_t most_there_may_be(void)
+{
+	uint64_t most = min_u64(os_file_limit(), MAX_CAPACITY) & ~(uint64_t)(OS_PAGE_SIZE - 1);
+
+	return max_u64(most, OS_PAGE_SIZE);
 }
 
 static int make(const char *name, struct memfd **out)
@@ -86,7 +100,7 @@ static int make(const char *name, struct memfd **out)
 		return obs_refuse(RULE_NO_MEMORY);
 	err = limit_of_files(&limit);
 	if (!err)
-		err = gmem_file_create(CAPACITY, file_flags(), &m->file);
+		err = gmem_file_create(most_there_may_be(), file_flags(), &m->file);
 	if (err) {
 		os_free(m, sizeof(*m));
 		return obs_refuse_as(RULE_MEMFD_NO_MEMORY, err);
@@ -126,7 +140,7 @@ void memfd_destroy(struct kvm_object *o)
 	struct memfd *m = memfd_of(o);
 
 	if (early()->memlock && !is_foreign(o))
-		memlock_return(count(m, 0, CAPACITY, ATTR_PRIVATE));
+		memlock_return(count(m, 0, capacity(m), ATTR_PRIVATE));
 	account_before_end();
 	gmem_file_release(m->file);
 	gmem_file_put(m->file);
@@ -297,7 +311,7 @@ static int set_size(struct memfd *m, uint64_t size)
 		return obs_refuse(RULE_MEMFD_SIZED);
 	if (size & (OS_PAGE_SIZE - 1))
 		return obs_refuse(RULE_MEMFD_SIZE_UNALIGNED);
-	if (size > CAPACITY)
+	if (size > capacity(m))
 		return obs_refuse(RULE_MEMFD_TOO_LARGE);
 	atomic_store(&m->size, size);
 	return 0;
@@ -423,7 +437,7 @@ static int allocate_range(struct memfd *m, int mode, uint64_t offset, uint64_t s
 	uint64_t first = offset & ~(uint64_t)(OS_PAGE_SIZE - 1), end = offset + size;
 	int err;
 
-	if (end > CAPACITY)
+	if (end > capacity(m))
 		return obs_refuse(RULE_MEMFD_TOO_LARGE);
 	err = allocate(m, first, os_page_up(end) - first);
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > atomic_load(&m->size))
@@ -445,9 +459,9 @@ static int punch_range(struct memfd *m, uint64_t offset, uint64_t size)
 {
 	int err;
 
-	if (offset >= CAPACITY)
+	if (offset >= capacity(m))
 		return 0;
-	size = min_u64(size, CAPACITY - offset);
+	size = min_u64(size, capacity(m) - offset);
 	err = convert(m, offset, size, 0);
 	if (!err)
 		err = gmem_file_punch(m->file, offset, size);

@@ -49,6 +49,15 @@ uint64_t os_memlock_limit(void)
 	return limit.rlim_cur;
 }
 
+uint64_t os_file_limit(void)
+{
+	struct rlimit64 limit;
+
+	if (os_sys4(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit))
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}
+
 /* /proc names an eventfd by what it is; its inode is shared by all anonymous ones, so the key is the id
  * that its fdinfo tells. */
 static bool is_eventfd(int fd)

@@ -20,6 +20,9 @@ uint32_t os_nr_cpus(void);
  * CAP_IPC_LOCK. */
 uint64_t os_memlock_limit(void);
 
+/* Bytes that a file of this process may have (RLIMIT_FSIZE), or it is sent a signal; UINT64_MAX: no limit. */
+uint64_t os_file_limit(void);
+
 /* Takes hold of an eventfd of the program: *own is a descriptor of ours for it, *key names the eventfd
  * itself. -EBADF: not open; -EINVAL: not an eventfd. */
 int os_eventfd_hold(int fd, int *own, uint64_t *key);

@@ -454,6 +454,22 @@ static void a_child_has_the_descriptor_and_no_more(void **state)
 	close(fd);
 }
 
+static void a_limit_of_the_process_is_where_a_file_ends(void **state)
+{
+	struct rlimit before, low;
+	int fd;
+
+	WORKS(getrlimit(RLIMIT_FSIZE, &before));
+	low = before;
+	low.rlim_cur = 1000 * PAGE + 1;
+	WORKS(setrlimit(RLIMIT_FSIZE, &low));
+	fd = make_file(1000 * PAGE);
+	WORKS(setrlimit(RLIMIT_FSIZE, &before));
+	WORKS(fallocate(fd, 0, 999 * PAGE, PAGE));
+	FAILS_WITH(fallocate(fd, 0, 1000 * PAGE, PAGE), EFBIG);
+	close(fd);
+}
+
 /* ---- while the guest runs ----------------------------------------------------------------------------- */
 
 struct converter {
@@ -539,6 +555,7 @@ int main(void)
 		ROW(row_16_a_hole_is_returned_that_nobody_was_charged_for),
 		ROW(row_16_who_may_lock_memory_is_not_asked),
 		ROW(a_child_has_the_descriptor_and_no_more),
+		ROW(a_limit_of_the_process_is_where_a_file_ends),
 		ROW(conversions_beside_a_guest_that_runs),
 		ROW(row_3_one_file_for_several_vms),
 		ROW(row_37_the_guest_asks_its_program),
