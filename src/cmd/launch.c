@@ -207,6 +207,8 @@ static void set_environment(const struct launch *l, const char *library)
 		setenv("GMEM_LOG", l->log, 1);
 	if (l->limit)
 		set_limit(l->limit);
+	if (l->prealloc)
+		setenv("GMEM_PREALLOC", "1", 1);
 	if (l->pages)
 		setenv("GMEM_PAGES", l->pages, 1);
 }

@@ -19,6 +19,7 @@ struct launch {
 	const char *log;     /* NULL: likewise */
 	const char *limit;   /* NULL: likewise, of GMEM_LIMIT */
 	const char *pages;   /* NULL: likewise, of GMEM_PAGES */
+	bool prealloc;	     /* else as GMEM_PREALLOC says */
 	bool quiet;	     /* do not say that /dev/kvm is simulated */
 };
 

@@ -25,6 +25,8 @@ static const struct opt opts[] = {
 	  .value = &launch.pages, .words = LAUNCH_PAGES_WORDS },
 	{ "limit", "SIZE", "the memory that the guest_memfds of a VM may have together: 512M",
 	  .value = &launch.limit },
+	{ "prealloc", NULL, "guest_memfds have all their memory from the start",
+	  .flag = &launch.prealloc },
 	{ "quiet", NULL, "do not say that /dev/kvm is simulated", .flag = &launch.quiet },
 	{ "trace", "FILE", "write what happens into FILE: see `gmem trace`", .value = &trace },
 	{ "summary", "FILE", "tell at the end how memory was used, on stderr or into FILE",

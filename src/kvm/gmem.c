@@ -30,6 +30,7 @@ static void gmem_init(struct gmem *g, struct host_file *host)
 }
 
 static unsigned int page_flags, page_flags_mapped;
+static bool allocates_at_once;
 
 int kvm_set_pages(const char *pages)
 {
@@ -51,6 +52,11 @@ int kvm_set_pages(const char *pages)
 		return 0;
 	}
 	return pages ? -EINVAL : 0;
+}
+
+void kvm_set_prealloc(bool wanted)
+{
+	allocates_at_once = wanted;
 }
 
 unsigned int gmem_page_flags(void)
@@ -91,7 +97,10 @@ static int make_file(struct vm *vm, const struct kvm_create_guest_memfd *args, b
 		gmem_file_set_limit(g->file, vm->limit);
 	if (vm->type->gmem)
 		gmem_file_set_type(g->file, vm->type->gmem, vm);
-	err = host_file_create(kvm_host_map(), g->file, host);
+	if (allocates_at_once && args->size)
+		err = gmem_file_allocate(g->file, 0, args->size);
+	if (!err)
+		err = host_file_create(kvm_host_map(), g->file, host);
 	if (err)
 		gmem_file_put(g->file);
 	return err;

@@ -59,6 +59,8 @@ int kvm_set_profile(const char *name);
 /* What guest_memfds are made of: "4k", "thp", "2m" or "1g" (core/store.h); NULL: 4k. Those that can be mapped have thp
  * instead of the last two. -EINVAL: none of these. Before the first one is made. */
 int kvm_set_pages(const char *pages);
+/* Guest_memfds have all their memory from the start, or are not made: -ENOMEM, -EINTR. Before the first one. */
+void kvm_set_prealloc(bool wanted);
 /* How much memory the guest_memfds of a VM may have together, "65536" or "64K" to "1T"; NULL: no limit. Files that no VM
  * makes have one together. -EINVAL. Before the first VM. */
 int kvm_set_limit(const char *size);

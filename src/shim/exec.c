@@ -26,7 +26,7 @@ static struct {
 } ours[] = {
 	{ "GMEM_PROFILE", "" },	      { "GMEM_LOG", "" },   { "GMEM_PAGES", "" },
 	{ "GMEM_PINS", "" },	      { "GMEM_DEBUG", "" }, { "GMEM_OBS", "" },
-	{ "GMEM_RESTRICTED_NR", "" }, { "GMEM_LIMIT", "" },
+	{ "GMEM_RESTRICTED_NR", "" }, { "GMEM_LIMIT", "" }, { "GMEM_PREALLOC", "" },
 };
 #define NR_OURS (sizeof(ours) / sizeof(ours[0]))
 

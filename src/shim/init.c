@@ -127,6 +127,7 @@ __attribute__((constructor(101))) void shim_init(void)
 	set_profile(getenv("GMEM_PROFILE"));
 	set_pages(getenv("GMEM_PAGES"));
 	set_limit(getenv("GMEM_LIMIT"));
+	kvm_set_prealloc(getenv("GMEM_PREALLOC"));
 	set_pins(getenv("GMEM_PINS"));
 	calls_set_restricted(getenv("GMEM_RESTRICTED_NR"));
 	kvm_set_fd_ops(&fd_ops);

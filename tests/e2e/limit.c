@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <string.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -86,8 +87,31 @@ static void a_guest_that_wants_more_is_told_and_can_go_on(void **state)
 	close(fd);
 }
 
+/* With --prealloc. */
+static void a_file_has_all_its_memory_or_is_not_made(void **state)
+{
+	struct kvm_create_guest_memfd args = { .size = (MOST + 1) * PAGE };
+	struct guest *g = *state;
+	int fd;
+
+	assert_int_equal(ioctl(g->vm, KVM_CREATE_GUEST_MEMFD, &args), -1);
+	assert_int_equal(errno, ENOMEM);
+	fd = guest_gmem(g, MOST * PAGE, 0);
+	assert_int_equal(allocate(fd, 0, MOST), 0);
+	args.size = PAGE;
+	assert_int_equal(ioctl(g->vm, KVM_CREATE_GUEST_MEMFD, &args), -1);
+	assert_int_equal(errno, ENOMEM);
+	punch(fd, 3);
+	assert_int_equal(close(guest_gmem(g, PAGE, 0)), 0);
+	close(fd);
+}
+
 int main(void)
 {
+	const struct CMUnitTest prealloc[] = {
+		cmocka_unit_test_setup_teardown(a_file_has_all_its_memory_or_is_not_made, start,
+						stop),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_allocation_above_it_fails, start, stop),
 		cmocka_unit_test_setup_teardown(another_vm_has_its_own, start, stop),
@@ -95,5 +119,7 @@ int main(void)
 						start, stop),
 	};
 
+	if (getenv("GMEM_PREALLOC"))
+		return cmocka_run_group_tests(prealloc, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
