@@ -178,6 +178,19 @@ GMEM_API int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size);
  */
 GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
 
+/*
+ * The memory of the pages has failed, as a machine check says it: what is in them is lost, consumers
+ * are told (GMEM_KIND_DISCARD), and gmem_page() fails with -EHWPOISON, as does a conversion to shared,
+ * until they are punched and others come in their place. A guest of a program's own finds out by
+ * its fault, as KVM's, whose KVM_RUN ends with EHWPOISON and KVM_EXIT_MEMORY_FAULT (6.8).
+ * Nothing happens to the host's memory.
+ *	-EINVAL	 size 0, or past the end of the file
+ *	-EOPNOTSUPP  the host can see a page: a shared one of a file with GMEM_MMAP
+ *	-EREMOTE the home is another process
+ *	[any thread; may wait; since 0.3]
+ */
+GMEM_API int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size);
+
 /* ---- accounting ---------------------------------------------------------------------------- */
 
 struct gmem_stats {

@@ -98,6 +98,8 @@ static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 
 	if (err)
 		return err;
+	if (!(ch->attributes & ATTR_PRIVATE) && poison_meets(f, ch->offset, ch->size))
+		return obs_refuse(RULE_CONVERT_POISONED);
 	if (ch->attributes & ATTR_PRIVATE)
 		err = bracket_prepare(f, ch);
 	if (err)

@@ -79,6 +79,7 @@ void gmem_file_put(struct gmem_file *f)
 		os_free(b, sizeof(*b));
 	type_destroy(f);
 	attr_map_destroy(f->attributes);
+	poison_destroy(f);
 	limit_remove(&f->limit);
 	store_destroy(f->store);
 	obs_count_file(OBS_FILE_GONE, f->number, f->size, 0, 0);
@@ -275,7 +276,7 @@ static int largest_level(struct gmem_file *f, uint64_t offset)
 
 	if (f->type_ops && f->type_ops->prepare)
 		return LEVEL_4K;
-	level = min_int(store_level(f->store, offset), LEVEL_1G);
+	level = poison_level(f, offset, min_int(store_level(f->store, offset), LEVEL_1G));
 	return f->limit.limit ? limit_level(&f->limit, offset, level) : level;
 }
 
@@ -301,6 +302,8 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 		return obs_refuse(RULE_PAGE_PAST_END);
 	if (atomic_load_explicit(&f->released, memory_order_acquire))
 		return obs_refuse(RULE_PAGE_RELEASED);
+	if (poison_meets(f, offset & ~(uint64_t)(OS_PAGE_SIZE - 1), OS_PAGE_SIZE))
+		return obs_refuse(RULE_PAGE_POISONED);
 	err = fill(f, offset);
 	if (err)
 		return err;
@@ -312,7 +315,8 @@ int gmem_file_page(struct gmem_file *f, uint64_t offset, void **addr, int *level
 
 bool gmem_file_neighbours_ready(struct gmem_file *f, uint64_t offset)
 {
-	return !gmem_file_prepares(f) && !f->limit.limit && store_filled_around(f->store, offset);
+	return !gmem_file_prepares(f) && !f->limit.limit && store_filled_around(f->store, offset) &&
+	       poison_level(f, offset, LEVEL_2M) == LEVEL_2M;
 }
 
 static int fail_on_purpose(struct gmem_file *f, enum inject_point point, uint64_t offset,
@@ -396,6 +400,8 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	os_assert(f->changing);
 	type_reclaim(f, ch.offset, ch.size);
 	err = store_punch(f->store, ch.offset, ch.size);
+	if (!err)
+		poison_punched(f, ch.offset, ch.size);
 
 	bracket_end(f, &ch);
 	os_rwlock_write_unlock(&f->invalidate);

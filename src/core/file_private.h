@@ -27,9 +27,10 @@ struct gmem_file {
 
 	const struct gmem_type_ops *type_ops; /* constant once the file is in use */
 	void *type;
-	struct limit_link limit;      /* constant once the file is in use */
-	struct os_mutex prepare_lock; /* inside the invalidate lock */
-	struct attr_map *prepared;    /* a set of pages; NULL: none yet */
+	_Atomic(struct attr_map *) poisoned; /* a set of pages; NULL: none yet */
+	struct limit_link limit;	     /* constant once the file is in use */
+	struct os_mutex prepare_lock;	     /* inside the invalidate lock */
+	struct attr_map *prepared;	     /* a set of pages; NULL: none yet */
 
 	struct os_rwlock invalidate;
 	/* Under the invalidate lock: */
@@ -58,6 +59,14 @@ void bracket_end(struct gmem_file *f, struct gmem_change *ch);
  * returns the error to give. */
 void refusals_begin(struct gmem_file *f);
 int refusals_end(struct gmem_file *f, struct gmem_conversion *c, int err);
+
+/* poison.c; the first two under the lock, or where it is asked for again. */
+bool poison_meets(struct gmem_file *f, uint64_t offset, uint64_t size);
+/* The largest level, up to level, whose page around offset is good, or bad, all through. */
+int poison_level(struct gmem_file *f, uint64_t offset, int level);
+/* Inside the bracket of a punch: others come in their place. */
+void poison_punched(struct gmem_file *f, uint64_t offset, uint64_t size);
+void poison_destroy(struct gmem_file *f);
 
 /* type.c: the VM type is told, inside the bracket. */
 void type_convert(struct gmem_file *f, const struct gmem_change *ch);

@@ -216,6 +216,10 @@ int gmem_file_convert(struct gmem_file *f, struct gmem_conversion *c);
 /* Frees the pages of the range, which may reach past the end of the file. 0 always, or the store's
  * error with the bracket closed. */
 int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size);
+/* The memory of the pages, inside the file, has failed: they lose what is in them, and looking one up fails with -EHWPOISON
+ * until they are punched. -EOPNOTSUPP: the host has one of them mapped, or could (a shared page of a file with MMAP); -EBADF: released;
+ * -ENOMEM. A conversion to shared fails with -EHWPOISON. */
+int gmem_file_poison(struct gmem_file *f, uint64_t offset, uint64_t size);
 /* Backs the pages of the range (inside the file). */
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size);
 

@@ -103,6 +103,23 @@ int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_exten
 	return err;
 }
 
+int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	if (!g)
+		return obs_refuse(RULE_LIB_NO_FILE);
+	err = lib_check_inside(g, offset, size);
+	if (err)
+		return err;
+	if (!lib_home_file(g))
+		return obs_refuse(RULE_POISON_HOME);
+	lib_enter();
+	err = gmem_file_poison(lib_home_file(g), offset, size);
+	lib_leave();
+	return err;
+}
+
 int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size)
 {
 	int err;

@@ -23,6 +23,7 @@
 #define MADV_GUARD_INSTALL_NR 102
 #define MADV_DONTNEED_LOCKED_NR 24
 #define MADV_COLLAPSE_NR 25
+#define MADV_SOFT_OFFLINE_NR 101
 
 /* ---- madvise ----------------------------------------------------------------------------- */
 
@@ -39,9 +40,11 @@ static bool discards(int advice)
 	       advice == MADV_DONTNEED_LOCKED_NR;
 }
 
+/* Memory of the host is not to fail for a test of a guest: answered as by a kernel that has no such tests. */
 static bool refused_for_gmem(int advice)
 {
-	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_COLLAPSE_NR;
+	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_COLLAPSE_NR ||
+	       advice == MADV_HWPOISON || advice == MADV_SOFT_OFFLINE_NR;
 }
 
 static long punch(const struct host_map_range *r)

@@ -20,6 +20,7 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 #define MADV_COLLAPSE_NR 25
+#define MADV_SOFT_OFFLINE_NR 101
 #define MADV_GUARD_INSTALL_NR 102
 #define MADV_GUARD_REMOVE_NR 103
 
@@ -81,6 +82,8 @@ static void some_advice_is_not_for_guest_memory(void **state)
 	expect_advice(w->map + PAGE, 4 * PAGE, MADV_FREE, EINVAL);
 	expect_advice(w->map + PAGE, 4 * PAGE, MADV_WIPEONFORK, EINVAL);
 	expect_advice(w->map + PAGE, 4 * PAGE, MADV_COLLAPSE_NR, EINVAL);
+	expect_advice(w->map + PAGE, 4 * PAGE, MADV_HWPOISON, EINVAL);
+	expect_advice(w->map + PAGE, 4 * PAGE, MADV_SOFT_OFFLINE_NR, EINVAL);
 	expect_advice(w->map + 1, PAGE, MADV_DONTNEED, EINVAL);
 	expect_advice(w->map + PAGE, 4 * PAGE, 12345, EINVAL);
 	expect_as_before(w);

@@ -262,6 +262,35 @@ static void a_limit_holds_and_what_is_punched_can_be_taken_again(void **state)
 	gmem_put(g);
 }
 
+static int look(struct gmem *g, uint64_t offset)
+{
+	void *at;
+	uint64_t size;
+	int err;
+
+	assert_int_equal(gmem_fault_begin(g), 0);
+	err = gmem_page(g, offset, &at, &size);
+	gmem_fault_end(g);
+	return err;
+}
+
+static void memory_that_has_failed_is_not_handed_out(void **state)
+{
+	struct gmem_create_args args = { .args_size = sizeof(args), .size = 8 * PAGE };
+	struct gmem *g;
+
+	assert_int_equal(gmem_create(&args, &g), 0);
+	assert_int_equal(gmem_poison(g, 2 * PAGE, PAGE), 0);
+	assert_int_equal(look(g, PAGE), 0);
+	assert_int_equal(look(g, 2 * PAGE), -EHWPOISON);
+	assert_int_equal(gmem_punch(g, 2 * PAGE, PAGE), 0);
+	assert_int_equal(look(g, 2 * PAGE), 0);
+	assert_int_equal(gmem_poison(g, 8 * PAGE, PAGE), -EINVAL);
+	assert_int_equal(gmem_poison(g, 0, 0), -EINVAL);
+	assert_int_equal(gmem_poison(NULL, 0, PAGE), -EINVAL);
+	gmem_put(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +304,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_left_of_a_file),
 		cmocka_unit_test(a_window_keeps_its_file),
 		cmocka_unit_test(a_limit_holds_and_what_is_punched_can_be_taken_again),
+		cmocka_unit_test(memory_that_has_failed_is_not_handed_out),
 		cmocka_unit_test(the_accounts_follow_what_happens),
 	};
 

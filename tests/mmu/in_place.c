@@ -426,9 +426,32 @@ static void one_page_is_converted_fast(void **state)
 	place_unmake(&p);
 }
 
+/* The guest loses a large leaf, has the pages around the bad one, and is told when it touches that. */
+static void memory_that_has_failed_ends_the_access(void **state)
+{
+	struct mmu_fault_info info;
+	struct mmu_leaf leaf;
+	struct place p;
+
+	place_make(&p, true, GMEM_FILE_MMAP);
+	touch_page(&p, 600)[0] = 6;
+	assert_int_equal(mmu_mapped_level(p.w.mmu, gpa_of(601)), LEVEL_2M);
+	assert_int_equal(gmem_file_poison(p.file, 601 * PAGE, PAGE), 0);
+	assert_false(walk(p.w.v, gpa_of(601), MMU_READ, &leaf));
+	assert_int_equal(touch_page(&p, 600)[0], 6);
+	assert_int_equal(touch(p.w.v, gpa_of(601), MMU_READ, &leaf, &info), MMU_FAULT_MEMORY);
+	assert_int_equal(info.error, -EHWPOISON);
+	assert_true(info.is_private);
+	assert_int_equal(gmem_file_punch(p.file, 601 * PAGE, PAGE), 0);
+	assert_int_equal(touch_page(&p, 601)[0], 0);
+	assert_int_equal(mmu_mapped_level(p.w.mmu, gpa_of(601)), LEVEL_2M);
+	place_unmake(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_that_has_failed_ends_the_access),
 		cmocka_unit_test(without_mmap_shared_pages_are_the_programs),
 		cmocka_unit_test(with_mmap_every_page_is_the_files),
 		cmocka_unit_test(the_vms_attributes_have_no_say_in_such_a_slot),
