@@ -89,6 +89,8 @@ static struct steps steps_of(const struct convert_way *w, const struct convert_r
 	switch (row->shape) {
 	case CONVERT_ONE:
 		return (struct steps){ 0, BENCH_PAGE, STRIDE * BENCH_PAGE, NR_SINGLE };
+	case CONVERT_INSIDE:
+		return (struct steps){ 17 * BENCH_PAGE, BENCH_PAGE, BENCH_2M, NR_SINGLE };
 	case CONVERT_512:
 		return (struct steps){ BENCH_2M, BENCH_2M, BENCH_2M, 1 };
 	case CONVERT_ALTERNATING:
@@ -216,17 +218,20 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 #define PAGES_ALL NULL
 #define PAGES_HUGE "thp"
 #define PAGES_NO_GOAL NULL
+#define PAGES_IN_2M "thp"
 #define GOALS_4K(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 7, 5) }
 #define GOALS_OF_RAW(p) { OF_RAW_BOTH }
 #define GOALS_ALL(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 45000, 70000) }
 #define GOALS_HUGE(p) { OF_RAW_BOTH, ABSOLUTE("gmem", p, 300, 50) }
 #define GOALS_NO_GOAL(p) { { 0 } }
+#define GOALS_IN_2M(p) { { 0 } }
 /* To unmap 1 GiB takes as long as it takes each time, but up to twice as long with other pages of the machine. */
 #define PASSES_4K 0
 #define PASSES_OF_RAW 0
 #define PASSES_ALL 9
 #define PASSES_HUGE 0
 #define PASSES_NO_GOAL 0
+#define PASSES_IN_2M 0
 #define CASE(name_, what_, to_private_, goals_, nr_, ...) { \
 	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = nr_, .passes = PASSES_##goals_, .goals = GOALS_##goals_(to_private_), .ways = WAYS(PAGES_##goals_), \
 	.data = &(const struct convert_row){ .to_private = to_private_, __VA_ARGS__ } }
@@ -239,6 +244,10 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 		{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place" }, \
 	}, \
 	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_ONE, .touched = true } }
+#define IN_1G(name_, what_, to_private_) { \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = 1, \
+	.ways = { { .name = "library", .ours = true, .ops = &ops, .data = &library } }, \
+	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_INSIDE, .pool = true } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \
 	CASE("convert/" name "/to-shared", "convert " what " to shared", false, goals, nr, __VA_ARGS__)
@@ -249,6 +258,10 @@ const struct bench_case bench_convert_cases[] = {
 	BOTH("all", "all of --size, mapped", ALL, 1, .shape = CONVERT_ALL, .touched = true),
 	BOTH("untouched", "all of --size, nothing there", OF_RAW, 64, .shape = CONVERT_ALL),
 	BOTH("huge", "all of --size, in huge pages", HUGE, 16, .shape = CONVERT_ALL, .touched = true, .huge = true),
+	BOTH("4K/in-2M", "one page of a huge page of 2 MiB that the host has mapped", IN_2M, 1, .shape = CONVERT_INSIDE, .touched = true,
+	     .huge = true),
+	IN_1G("convert/4K/in-1G/to-private", "convert one page of one of 1 GiB, which no host maps, to private", true),
+	IN_1G("convert/4K/in-1G/to-shared", "convert one page of one of 1 GiB, which no host maps, to shared", false),
 	BOTH("alternating", "every other page of --size, one a call", OF_RAW, 1, .shape = CONVERT_ALTERNATING, .touched = true),
 	BOTH("4K/with-1", "one page that another process has mapped, too", NO_GOAL, 1, .shape = CONVERT_ONE, .touched = true,
 	     .nr_others = 1),

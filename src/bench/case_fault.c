@@ -251,6 +251,21 @@ const struct bench_case bench_fault_cases[] = {
 		.ways = { MACHINE_WAYS(guest_ops), MEMFD },
 		.data = &(const struct shape){ ABSENT, MACHINE_GMEM },
 	},
+#ifndef BENCH_LINKED
+	{
+		.name = "guest/touch/absent/huge",
+		.what = "private, and not there yet, in huge pages with us (--pages thp), a leaf each",
+		.unit = BENCH_TIME,
+		.per = "page",
+		.ways = { { .name = "gmem",
+			    .ours = true,
+			    .ops = &guest_ops,
+			    .data = &uapi_libc,
+			    .place = BENCH_UNDER_GMEM,
+			    .pages = "thp" } },
+		.data = &(const struct shape){ ABSENT, MACHINE_GMEM },
+	},
+#endif
 	{
 		.name = "guest/touch/allocated",
 		.what = "private and there (fallocate), but nobody has seen it",

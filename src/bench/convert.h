@@ -13,6 +13,7 @@
 
 enum convert_shape {
 	CONVERT_ONE,	     /* one page a call, places that are not beside each other */
+	CONVERT_INSIDE,	     /* one page a call, one of each 2 MiB */
 	CONVERT_512,	     /* 2 MiB of 4 KiB pages, one call */
 	CONVERT_ALL,	     /* everything, in one call */
 	CONVERT_ALTERNATING, /* every other page, one a call */
@@ -21,6 +22,7 @@ enum convert_shape {
 struct convert_row {
 	enum convert_shape shape;
 	bool touched, huge, to_private;
+	bool pool;		/* on pages of 1 GiB, which nobody has mapped; the library alone */
 	unsigned int nr_others; /* processes that have the memory mapped, too */
 };
 

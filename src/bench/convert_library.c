@@ -49,15 +49,20 @@ static int library_open(struct convert_way *w, const struct convert_row *row, ui
 					 .flags = GMEM_MMAP | GMEM_INIT_SHARED,
 					 .size = size };
 	struct gmem *g;
-	int err = gmem_create(&args, &g);
+	int err;
 
+	if (row->pool)
+		args.flags = GMEM_INIT_SHARED | GMEM_HUGETLB | GMEM_HUGETLB_1G;
+	err = gmem_create(&args, &g);
 	if (err)
-		return err;
+		return row->pool ? -EOPNOTSUPP : err;
 	w->size = size;
 	w->own = g;
 	if (row->huge)
 		err = make_huge(g, size);
-	if (!err)
+	if (row->pool)
+		err = gmem_allocate(g, 0, size);
+	else if (!err)
 		err = map_window(w, g, size);
 	if (err)
 		gmem_put(g);
@@ -72,7 +77,9 @@ static int library_convert(struct convert_way *w, uint64_t offset, uint64_t size
 
 static void library_close(struct convert_way *w)
 {
-	gmem_unmap(w->window, w->size);
+	if (w->window)
+		gmem_unmap(w->window, w->size);
+	w->window = NULL;
 	gmem_put(w->own);
 }
 
