@@ -135,14 +135,18 @@ static void a_huge_page_comes_where_it_fits_and_a_small_one_else(void **state)
 struct taker {
 	struct gmem_file *f;
 	uint64_t first;
-	_Atomic unsigned int *nr_taken;
+	_Atomic unsigned int *nr_ready, *nr_taken;
 };
 
+/* All at once, as far as there are processors for them. */
 static void take(void *arg)
 {
 	struct taker *t = arg;
 
-	for (uint64_t i = 0; i < 64; i++) {
+	atomic_fetch_add(t->nr_ready, 1);
+	while (atomic_load(t->nr_ready) < NR_THREADS)
+		os_yield();
+	for (uint64_t i = 0; i < 8; i++) {
 		gmem_file_fault_begin(t->f);
 		if (!look(t->f, (t->first + i * NR_THREADS) * PAGE))
 			atomic_fetch_add(t->nr_taken, 1);
@@ -150,22 +154,33 @@ static void take(void *arg)
 	}
 }
 
-static void threads_take_no_more_than_there_is(void **state)
+static void take_together(struct gmem_file *f, unsigned int *nr_taken)
 {
-	struct gmem_limit *limit = limit_of(100 * PAGE);
-	struct gmem_file *f = limited_file(limit, MB, 0);
+	_Atomic unsigned int nr_ready = 0, nr = 0;
 	struct os_thread *threads[NR_THREADS];
 	struct taker takers[NR_THREADS];
-	_Atomic unsigned int nr_taken = 0;
 
 	for (uint64_t i = 0; i < NR_THREADS; i++) {
-		takers[i] = (struct taker){ f, i, &nr_taken };
+		takers[i] = (struct taker){ f, i, &nr_ready, &nr };
 		assert_int_equal(os_thread_create(take, &takers[i], "taker", &threads[i]), 0);
 	}
 	for (uint64_t i = 0; i < NR_THREADS; i++)
 		os_thread_join(threads[i]);
-	assert_int_equal(nr_taken, 100);
-	assert_int_equal(gmem_limit_used(limit), 100 * PAGE);
+	*nr_taken = nr;
+}
+
+static void threads_take_no_more_than_there_is(void **state)
+{
+	struct gmem_limit *limit = limit_of(3 * PAGE);
+	struct gmem_file *f = limited_file(limit, MB, 0);
+	unsigned int nr_taken;
+
+	for (unsigned int round = 0; round < 200; round++) {
+		take_together(f, &nr_taken);
+		assert_int_equal(nr_taken, 3);
+		assert_int_equal(gmem_limit_used(limit), 3 * PAGE);
+		gmem_file_punch(f, 0, MB);
+	}
 	close_file(f);
 	gmem_limit_put(limit);
 }
