@@ -179,6 +179,25 @@ GMEM_API int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size);
 GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
 
 /*
+ * From which NUMA nodes the memory of the pages comes when they get it: mode, nodes and max_node as of
+ * mbind(2), whose constants are in linux/mempolicy.h. It belongs to the file, for all its windows, all
+ * processes and a guest, whatever the pages are; pages that have memory stay where they are.
+ * mbind() of a window would meet what hides its private pages instead.
+ *	-EINVAL	 offset, size; and what mbind() refuses
+ *	-EIO	 the home is gone
+ *	[any thread; since 0.3]
+ */
+GMEM_API int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
+			     const unsigned long *nodes, unsigned long max_node);
+
+/*
+ * The policy of the page that offset lies in, as get_mempolicy(2) with MPOL_F_ADDR tells it.
+ *	[any thread; since 0.3]
+ */
+GMEM_API int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
+			     unsigned long max_node);
+
+/*
  * The memory of the pages has failed, as a machine check says it: what is in them is lost, consumers
  * are told (GMEM_KIND_DISCARD), and gmem_page() fails with -EHWPOISON, as does a conversion to shared,
  * until they are punched and others come in their place. A guest of a program's own finds out by

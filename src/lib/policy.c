@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* From which nodes of memory the pages of a guest memory come. */
+#include <errno.h>
+#include <linux/mempolicy.h>
+
+#include "lib/lib.h"
+#include "map/host_policy.h"
+#include "obs/obs.h"
+
+static int judge(long ret)
+{
+	return ret ? obs_refuse_as(RULE_LIB_POLICY, (int)ret) : 0;
+}
+
+int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
+		    const unsigned long *nodes, unsigned long max_node)
+{
+	long ret;
+	int err;
+
+	if (!g)
+		return obs_refuse(RULE_LIB_NO_FILE);
+	err = lib_check_inside(g, offset, size);
+	if (err)
+		return err;
+	lib_enter();
+	ret = host_policy_bind(g->file, offset, size, (unsigned int)mode, (uintptr_t)nodes,
+			       max_node, 0);
+	lib_leave();
+	return judge(ret);
+}
+
+int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
+		    unsigned long max_node)
+{
+	long ret;
+
+	if (!g)
+		return obs_refuse(RULE_LIB_NO_FILE);
+	if (offset >= g->file->size)
+		return obs_refuse(RULE_LIB_OFFSET_PAST_END);
+	lib_enter();
+	ret = host_policy_get(g->file, offset, (uintptr_t)mode, (uintptr_t)nodes, max_node,
+			      MPOL_F_ADDR);
+	lib_leave();
+	return judge(ret);
+}
