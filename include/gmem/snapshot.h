@@ -54,14 +54,16 @@ struct gmem_snapshot_args {
  * file stands still. Consumers are told (GMEM_KIND_FREEZE), so guests cannot touch a page; conversions,
  * punches, faults and allocations wait, and those of other processes may fail with -EAGAIN. Windows
  * stay: what a process writes through one meanwhile into a shared page is in the snapshot or not, so
- * stop those that do. Pages that are zero take no room.
+ * stop those that do. Pages that are zero take no
+ * room; what was in pages that have failed (gmem_poison()) is lost, and they are zero in it.
  *
  * The last that is written, when all before is on the disk, says that it is whole: one that was
  * interrupted is never taken for a snapshot. Write beside the old one, and rename.
  *	-EBADF	 fd is not of a regular file that can be used
  *	-EEXIST	 the file is not empty
  *	-EOPNOTSUPP the file does not convert in place (a guest_memfd of other profiles)
- *	-EREMOTE GMEM_HUGETLB, and this process is not the home
+ *	-EREMOTE this process is not the home, and GMEM_HUGETLB, or the home is gone
+ *	-EINTR	 gmem_interrupt()
  *	-ETIMEDOUT not at home: 10 seconds passed in which too little could be written
  *	-ENOSPC, -EIO, -EFBIG  as writing says. What is there then is no snapshot
  *	[any thread; may wait; since 0.3]

@@ -94,19 +94,29 @@ static int add_piece(struct saver *s, uint64_t offset, uint64_t size, uint32_t a
 	return err;
 }
 
+/* Page by page: not every store has them side by side. */
+static int copy_contents(struct saver *s, uint64_t offset, uint64_t size)
+{
+	for (uint64_t at = 0; at < size; at += OS_PAGE_SIZE) {
+		void *from;
+		int err = find_contents(s, offset + at, &from);
+
+		if (err)
+			return err;
+		memcpy(s->piece + at, from, OS_PAGE_SIZE);
+	}
+	return 0;
+}
+
 static int add_present(struct saver *s, uint64_t offset, uint64_t size, uint32_t attributes)
 {
 	int err = 0;
 
 	for (uint64_t done = 0, part; !err && done < size; done += part) {
-		void *from;
-
 		part = size - done < SNAPSHOT_PIECE ? size - done : SNAPSHOT_PIECE;
-		err = find_contents(s, offset + done, &from);
-		if (err)
-			return err;
-		memcpy(s->piece, from, part);
-		err = add_piece(s, offset + done, part, attributes);
+		err = copy_contents(s, offset + done, part);
+		if (!err)
+			err = add_piece(s, offset + done, part, attributes);
 	}
 	return err;
 }
@@ -170,7 +180,7 @@ static int save_all(struct saver *s)
 		err = open_segment(s, at, end - at);
 		if (err)
 			return err;
-		err = save_segment(s, at, end);
+		err = os_signal_pending() ? -EINTR : save_segment(s, at, end);
 		close_segment(s, end - at);
 	}
 	return err;
@@ -220,8 +230,8 @@ int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved)
 		return obs_refuse(RULE_SNAPSHOT_FLAGS);
 	if (!host_file_converts(g->file))
 		return obs_refuse(RULE_SNAPSHOT_STATE);
-	if (g->file->flags & GMEM_FILE_HUGETLB && !lib_home_file(g))
-		return obs_refuse(RULE_SNAPSHOT_HUGE);
+	if (!lib_home_file(g) && (g->file->flags & GMEM_FILE_HUGETLB || g->file->store_fd < 0))
+		return obs_refuse(RULE_SNAPSHOT_HOME);
 	return 0;
 }
 

@@ -306,11 +306,13 @@ static void serve_request(struct share *s, uint32_t slot)
 	r->nr = 0;
 	r->error_offset = r->offset;
 	r->result = f ? do_request(s, slot, f, r) : -ESTALE;
-	finish(s, slot, r);
-	if (stopped)
-		serve_alone(s, slot);
-	if (f)
+	if (f && !stopped)
 		host_file_put(f);
+	finish(s, slot, r);
+	if (stopped) {
+		serve_alone(s, slot);
+		host_file_put(f);
+	}
 }
 
 /* ---- who has missed something ------------------------------------------------------------------- */

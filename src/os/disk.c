@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "os/fail.h"
 #include "os/os.h"
 #include "os/sys.h"
 
@@ -24,6 +25,10 @@ int os_disk_size(int fd, bool to_write, uint64_t *size)
 
 int os_disk_read(int fd, uint64_t offset, void *data, uint64_t size)
 {
+	int err = os_fail(OS_FAIL_DISK);
+
+	if (err)
+		return err;
 	for (uint64_t done = 0; done < size;) {
 		long ret =
 			os_sys4(SYS_pread64, fd, (char *)data + done, size - done, offset + done);
@@ -39,6 +44,10 @@ int os_disk_read(int fd, uint64_t offset, void *data, uint64_t size)
 
 int os_disk_write(int fd, uint64_t offset, const void *data, uint64_t size)
 {
+	int err = os_fail(OS_FAIL_DISK);
+
+	if (err)
+		return err;
 	for (uint64_t done = 0; done < size;) {
 		long ret = os_sys4(SYS_pwrite64, fd, (const char *)data + done, size - done,
 				   offset + done);
@@ -54,5 +63,7 @@ int os_disk_write(int fd, uint64_t offset, const void *data, uint64_t size)
 
 int os_disk_sync(int fd)
 {
-	return (int)os_sys1(SYS_fsync, fd);
+	int err = os_fail(OS_FAIL_DISK);
+
+	return err ? err : (int)os_sys1(SYS_fsync, fd);
 }

@@ -36,6 +36,7 @@ static const struct {
 	[OS_FAIL_PEER_LOCK] = { "peer-lock", { -ENOLCK } },
 	[OS_FAIL_SPARE] = { "spare", { -EMFILE } },
 	[OS_FAIL_SIGNAL] = { "signal", { -EINTR } },
+	[OS_FAIL_DISK] = { "disk", { -EIO } },
 };
 
 /* Written while os_fail_points is 0. */

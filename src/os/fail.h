@@ -63,6 +63,7 @@ enum os_fail_point {
 	OS_FAIL_PEER_LOCK, /* a lock that tells processes apart */
 	OS_FAIL_SPARE,	   /* a memfd of the pool, in the jail (spare.h) */
 	OS_FAIL_SIGNAL,	   /* a look for one: it is there, whatever the error */
+	OS_FAIL_DISK,	   /* a file of the program read, written or put on the disk */
 	OS_FAIL_NR,
 };
 

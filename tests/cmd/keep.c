@@ -3,12 +3,16 @@
  * Has a guest_memfd that `gmem snapshot` can save, says "ready", and does what its standard input says:
  *	wreck	other contents, and all pages shared
  *	look	says "same" when contents and states are those of the beginning, else what is not
- * keep library|kvm
+ * keep library|kvm|plain|guest
+ *	plain	a file of a VM, in which all is shared
+ *	guest	as kvm, and a guest that counts in its first page, and copies that to its last, for ever
  */
 #include <fcntl.h>
 #include <gmem.h>
 #include <gmem/uapi.h>
 #include <gmem/uapi_nr.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +22,10 @@
 
 #define PAGE ((uint64_t)4096)
 #define NR_PAGES ((uint64_t)3000)
+#define GPA 0x100000u /* of the file */
 
 static struct gmem *library;
-static int fd;
+static int vm, fd;
 static char *at;
 
 static int convert(uint64_t first, uint64_t nr, int private)
@@ -53,16 +58,63 @@ static int make_library(void)
 	return 0;
 }
 
-static int make_kvm(void)
+static int make_kvm(unsigned long type)
 {
 	struct kvm_create_guest_memfd args = { .size = NR_PAGES * PAGE,
 					       .flags = GUEST_MEMFD_FLAG_MMAP |
 							GUEST_MEMFD_FLAG_INIT_SHARED };
-	int vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 
+	vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, type);
 	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &args);
 	at = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return fd < 0 || at == MAP_FAILED;
+}
+
+/* inc dword [0]; mov eax, [0]; mov es:[0], eax; jmp back: ds is at the first page and es at the last. */
+static const uint8_t code[] = { 0x66, 0xff, 0x06, 0x00, 0x00, 0x66, 0xa1, 0x00,
+				0x00, 0x26, 0x66, 0xa3, 0x00, 0x00, 0xeb, 0xf0 };
+
+static void set_slot(uint32_t slot, uint64_t gpa, uint64_t size, void *memory, int gmem)
+{
+	struct kvm_userspace_memory_region2 r = {
+		.slot = slot,
+		.flags = gmem < 0 ? 0 : KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)memory,
+		.guest_memfd = gmem < 0 ? 0 : (uint32_t)gmem,
+	};
+
+	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &r))
+		abort();
+}
+
+static void *run_guest(void *arg)
+{
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs s;
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &s))
+		abort();
+	s.cs.base = s.cs.selector = 0;
+	s.ds.base = GPA;
+	s.es.base = GPA + (NR_PAGES - 1) * PAGE;
+	if (ioctl(vcpu, KVM_SET_SREGS, &s) || ioctl(vcpu, KVM_SET_REGS, &regs))
+		abort();
+	ioctl(vcpu, KVM_RUN, 0);
+	abort(); /* it has no end */
+}
+
+static int start_guest(void)
+{
+	char *ram = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	memcpy(ram, code, sizeof(code));
+	set_slot(0, 0, PAGE, ram, -1);
+	set_slot(1, GPA, NR_PAGES * PAGE, at, fd);
+	return pthread_create(&thread, NULL, run_guest, NULL);
 }
 
 static char expected(uint64_t page)
@@ -118,13 +170,19 @@ static void look(void)
 
 int main(int argc, char **argv)
 {
+	bool is_library = argc > 1 && !strcmp(argv[1], "library");
+	bool is_plain = argc > 1 && !strcmp(argv[1], "plain");
 	char line[64];
 
-	if (argc > 1 && !strcmp(argv[1], "kvm") ? make_kvm() : make_library()) {
+	if (is_library ? make_library()
+		       : make_kvm(is_plain ? KVM_X86_DEFAULT_VM : KVM_X86_SW_PROTECTED_VM)) {
 		printf("failed\n");
 		return 1;
 	}
-	fill();
+	if (!is_plain)
+		fill();
+	if (argc > 1 && !strcmp(argv[1], "guest") && start_guest())
+		return 1;
 	printf("ready\n");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {

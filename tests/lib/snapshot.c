@@ -219,6 +219,36 @@ static void on_end(void *data, const struct gmem_change *change)
 		told = 2;
 }
 
+static bool interrupts;
+
+static int on_begin_interrupt(void *data, const struct gmem_change *change)
+{
+	if (interrupts)
+		gmem_interrupt();
+	return 0;
+}
+
+static void it_can_be_interrupted(void **state)
+{
+	struct gmem_consumer_callbacks ops = { .ops_size = sizeof(ops),
+					       .begin = on_begin_interrupt,
+					       .end = on_end };
+	struct gmem *g = t_create(4, 0);
+	struct gmem_consumer *c;
+	int fd = temporary();
+
+	assert_int_equal(gmem_consumer_add(g, &ops, NULL, &c), 0);
+	interrupts = true;
+	assert_int_equal(save(g, fd), -EINTR);
+	interrupts = false;
+	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -ENODATA);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(save(g, fd), 0);
+	gmem_consumer_remove(g, c);
+	close(fd);
+	gmem_put(g);
+}
+
 static void consumers_are_told(void **state)
 {
 	struct gmem_consumer_callbacks ops = { .ops_size = sizeof(ops),
@@ -264,6 +294,10 @@ static void arguments_are_checked(void **state)
 	assert_int_equal(save(g, fd), 0);
 	assert_int_equal(save(g, fd), -EEXIST);
 	expect_rule("SNAPSHOT_NOT_EMPTY");
+	assert_int_equal(pwrite(fd, "\2", 1, 8), 1);
+	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -EPROTONOSUPPORT);
+	expect_rule("SNAPSHOT_VERSION");
+	assert_int_equal(pwrite(fd, "\1", 1, 8), 1);
 	memset(t_guest(other, 1), 'k', PAGE);
 	assert_int_equal(restore(other, fd), -ERANGE);
 	expect_rule("SNAPSHOT_SIZE");
@@ -387,6 +421,7 @@ int main(void)
 		cmocka_unit_test(huge_pages_come_back),
 		cmocka_unit_test(private_pages_stay_hidden),
 		cmocka_unit_test(is_of_one_moment),
+		cmocka_unit_test(it_can_be_interrupted),
 		cmocka_unit_test(consumers_are_told),
 		cmocka_unit_test(arguments_are_checked),
 		cmocka_unit_test(disks_that_are_full_are_said),

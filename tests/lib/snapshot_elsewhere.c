@@ -128,6 +128,29 @@ static void who_saves_may_be_killed(void **state)
 	gmem_put(g);
 }
 
+static int save_and_restore_huge(void *arg)
+{
+	struct both *b = arg;
+
+	if (save(b->from, b->fd) != -EREMOTE)
+		return 1;
+	return restore(b->from, b->fd) == -EREMOTE ? 0 : 2;
+}
+
+static void huge_pages_are_saved_at_home(void **state)
+{
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .flags = GMEM_HUGETLB,
+					 .size = 2ull << 20 };
+	struct both b = { .fd = temporary() };
+
+	if (gmem_create(&args, &b.from))
+		skip();
+	expect_child(save_and_restore_huge, &b);
+	close(b.fd);
+	gmem_put(b.from);
+}
+
 static int populate(void *arg)
 {
 	struct gmem_populate_args args = { .args_size = sizeof(args), .size = PAGE };
@@ -148,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_back),
 		cmocka_unit_test(who_saves_may_be_killed),
+		cmocka_unit_test(huge_pages_are_saved_at_home),
 		cmocka_unit_test(is_populated_at_home_alone),
 	};
 

@@ -29,6 +29,7 @@ struct world {
 	int begun, ended; /* brackets that the consumer has seen */
 	uint8_t guest_saw;
 	int pipe[2];
+	int disk; /* what is saved goes there */
 };
 
 static struct world *make(void)
@@ -36,6 +37,9 @@ static struct world *make(void)
 	struct world *w = calloc(1, sizeof(*w));
 
 	if (!w || pipe2(w->pipe, O_CLOEXEC))
+		abort();
+	w->disk = memfd_create("disk", MFD_CLOEXEC);
+	if (w->disk < 0)
 		abort();
 	return w;
 }
@@ -60,6 +64,7 @@ static void unmake(struct world *w)
 	gmem_put(w->g);
 	close(w->pipe[0]);
 	close(w->pipe[1]);
+	close(w->disk);
 	free(w);
 }
 
@@ -297,6 +302,36 @@ static int ask(struct world *w)
 	return err ? err : gmem_query(w->g, 0, SIZE, &extent, 1, &nr);
 }
 
+/* What it has put in before it fails it puts in again. */
+static int populate(struct world *w)
+{
+	static char source[40 * PAGE];
+	struct gmem_populate_args args = { .args_size = sizeof(args),
+					   .offset = 2 * PAGE,
+					   .size = sizeof(source),
+					   .source = source };
+
+	memset(source, 'p', sizeof(source));
+	return gmem_populate(w->g, &args);
+}
+
+static int save(struct world *w)
+{
+	struct gmem_snapshot_args args = { .args_size = sizeof(args), .fd = w->disk };
+
+	return ftruncate(w->disk, 0) ? -errno : gmem_snapshot(w->g, &args);
+}
+
+static int check_saved(struct world *w)
+{
+	struct gmem_snapshot_info info = { .args_size = sizeof(info) };
+	int err = gmem_snapshot_check(w->disk, GMEM_CHECK_CONTENTS, &info);
+
+	if (err)
+		return err;
+	return info.private_bytes == 60 * PAGE ? 0 : -EBADMSG;
+}
+
 /* ---- children ---------------------------------------------------------------------------------- */
 
 /* What could not be had at once is when it is mapped again. */
@@ -417,6 +452,9 @@ static const struct step steps[] = {
 	{ "exec", exec_child },
 	{ "all to shared", all_to_shared },
 	{ "some to private", some_to_private },
+	{ "populate", populate },
+	{ "save", save },
+	{ "check what is saved", check_saved },
 };
 
 static const struct scenario library = {
