@@ -93,13 +93,12 @@ static int parse_words(const struct cmd *cmd, int argc, char **argv, struct word
 {
 	int first = opts_parse(cmd, argc, argv);
 
-	*w = (struct words){ 0 };
+	*w = (struct words){ .path = argv[argc - 1] };
 	if (first < 0)
 		return EXIT_USAGE;
 	if (argc - first < 2 || argc - first > 3)
 		return cmd_usage_error(cmd,
 				       "a process, perhaps the number of a guest_memfd, a file");
-	w->path = argv[argc - 1];
 	if (!parse_number(argv[first], INT32_MAX, &w->pid))
 		return cmd_usage_error(cmd, "'%s' is not the number of a process", argv[first]);
 	if (argc - first == 3 && !parse_number(argv[first + 1], UINT64_MAX - 1, &w->id))

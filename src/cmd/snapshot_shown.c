@@ -25,14 +25,14 @@ static bool is_same(const struct snapshot_run *a, const struct snapshot_run *b)
 static int take(void *arg, const struct snapshot_run *run, const void *data)
 {
 	struct shown *s = arg;
-	struct snapshot_run *last = s->nr ? &s->runs[s->nr - 1] : NULL;
+	struct snapshot_run *last = s->runs && s->nr ? &s->runs[s->nr - 1] : NULL;
 
 	if (last && is_same(last, run)) {
 		last->offset = run->offset;
 		last->size += run->size;
 		return 0;
 	}
-	if (s->nr == s->room) {
+	if (!s->runs || s->nr == s->room) {
 		size_t room = s->room ? 2 * s->room : 64;
 		struct snapshot_run *more = realloc(s->runs, room * sizeof(*more));
 
