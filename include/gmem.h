@@ -123,6 +123,7 @@
 #include "gmem/convert.h"
 #include "gmem/file.h"
 #include "gmem/snapshot.h"
+#include "gmem/store.h"
 #include "gmem/window.h"
 
 #endif

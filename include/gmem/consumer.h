@@ -60,6 +60,16 @@ GMEM_API int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
  * gmem_punch() or any other call on the file. The windows of all processes are told last of what
  * becomes shared: they see a page once no consumer does any more. A callback returns: no longjmp()
  * and no exception passes through the library. The same holds for gmem_vm_type.
+ *
+ * BALANCE. Each begin() that returned 0 is followed by exactly one end(), whatever happens
+ * between, also at the end of the file; one that returned an error by none. Who is registered while
+ * a change runs waits for its end and hears of the next; who is removed while one runs, too: a
+ * consumer never sees half of one. So a count that begin() raises and end() lowers is 0 or 1 while
+ * the consumer is registered, and 0 when gmem_consumer_remove() returns.
+ *
+ * LOCKS. What the callbacks share with the threads that use translations has a lock of the
+ * consumer's own. It is taken inside the file's: in callbacks, and between gmem_fault_begin() and
+ * gmem_fault_end(). While it is held no function of the library is called that may wait.
  */
 struct gmem_consumer;
 struct gmem_change;
@@ -68,6 +78,7 @@ struct gmem_change;
 #define GMEM_KIND_DISCARD 1u /* gmem_punch(): the pages go, their state stays */
 #define GMEM_KIND_RELEASE 2u /* the end of the file: after end() no consumer is registered */
 #define GMEM_KIND_FREEZE 3u  /* nothing changes: the file stands still for gmem_snapshot(). 0.3 */
+#define GMEM_KIND_MOVE 4u    /* gmem_move(): the same pages, at other addresses. 0.3 */
 
 #define GMEM_LEAVES_SHARED 1u
 #define GMEM_LEAVES_PRIVATE 2u
@@ -105,6 +116,26 @@ struct gmem_consumer_callbacks {
  */
 GMEM_API int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops,
 			       void *data, struct gmem_consumer **out);
+
+/* One place of several where a consumer registers. */
+struct gmem_consumer_file {
+	struct gmem *g;
+	void *data; /* to the functions, of changes of this file: how they know it */
+};
+
+/*
+ * The same on several files: an IOMMU or an emulator whose guest has its memory in more than one.
+ * On all of them, or on none. out has room for nr, in the order of files, each removed with its own
+ * file, in any order and at any time: files come and go one by one. A file may be named twice.
+ * Changes of one file are in order; those of two files may be told by two threads at once, so what
+ * the functions share has a lock of the consumer's: taken in them, and between gmem_fault_begin()
+ * and gmem_fault_end(), but never around a call of the library that may wait.
+ *	-EINVAL	 nr is 0
+ *	[any thread; home only; may wait; since 0.3]
+ */
+GMEM_API int gmem_consumer_add_several(const struct gmem_consumer_file *files, uint32_t nr,
+				       const struct gmem_consumer_callbacks *ops,
+				       struct gmem_consumer **out);
 
 /*
  * When it returns no function of it runs, and none will. Not in a callback. Also needed after
@@ -172,6 +203,23 @@ GMEM_API void gmem_fault_end(struct gmem *g);
  *	[faults only; home only; may wait; since 0.2]
  */
 GMEM_API int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size);
+
+struct gmem_block {
+	uint32_t args_size;  /* sizeof(struct gmem_block) */
+	uint32_t order;	     /* 0, 9 or 18: it has GMEM_PAGE_SIZE << order bytes */
+	uint64_t offset;     /* where it begins, a multiple of its size */
+	void *addr;	     /* of its first byte, in the hidden view */
+	uint32_t attributes; /* of all its pages */
+	uint32_t reserved;
+};
+
+/*
+ * The same for who has tables with leaves: the largest block around offset that one leaf may map.
+ * All of it is in order at addr and of one state, and all of it may be touched. args_size is read;
+ * as much as it has room for is filled in. Errors as gmem_page().
+ *	[faults only; home only; since 0.3]
+ */
+GMEM_API int gmem_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block);
 
 #ifdef __cplusplus
 }

@@ -47,6 +47,8 @@ struct gmem_vm_type {
 	void (*reclaim)(void *data, uint64_t offset, uint64_t size);
 };
 
+struct gmem_store;
+
 struct gmem_create_args {
 	uint32_t args_size; /* sizeof(struct gmem_create_args) */
 	uint32_t flags; /* GMEM_MMAP, GMEM_INIT_SHARED, GMEM_THP, GMEM_HUGETLB, GMEM_HUGETLB_1G */
@@ -57,6 +59,7 @@ struct gmem_create_args {
 	 * gmem_page() and gmem_allocate() fail with -ENOMEM before they take more; what this or
 	 * another process takes by a touch of its window counts and is not refused. Since 0.3. */
 	uint64_t limit;
+	const struct gmem_store *store; /* NULL: the library's own. Copied. 0.3; see store.h */
 };
 
 /*
@@ -64,7 +67,9 @@ struct gmem_create_args {
  * is its home. One reference is the caller's.
  *	-EINVAL	 size is 0, not a multiple of GMEM_PAGE_SIZE or too large (6.8); unknown flags, or
  *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages;
- *		 GMEM_HUGETLB_1G without GMEM_HUGETLB
+ *		 GMEM_HUGETLB_1G without GMEM_HUGETLB; with store: GMEM_THP or GMEM_HUGETLB;
+ *		 without a descriptor of it GMEM_MMAP or a limit; a descriptor that does not fit;
+ *		 an operation that must be there is not, or one must not be that is
  *	-ENOMEM	 also: GMEM_HUGETLB, and not as many huge pages are free
  * The first call makes the library ready, which registers with pthread_atfork().
  *	[any thread; may wait; since 0.2]
@@ -213,10 +218,12 @@ GMEM_API int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size);
 /* ---- accounting ---------------------------------------------------------------------------- */
 
 struct gmem_stats {
-	uint32_t args_size;	/* sizeof(struct gmem_stats) */
-	uint32_t nr_pins;	/* held by this process on the file, pipes included */
-	uint64_t size;		/* bytes of the file */
-	uint64_t backed_bytes;	/* bytes of memory that its pages have, huge pages in full */
+	uint32_t args_size; /* sizeof(struct gmem_stats) */
+	uint32_t nr_pins;   /* held by this process on the file, pipes included */
+	uint64_t size;	    /* bytes of the file */
+	/* Bytes of memory that its pages have, huge pages in full; of a store of the program's
+	 * without a descriptor 0 elsewhere than at home. */
+	uint64_t backed_bytes;
 	uint64_t private_bytes; /* bytes that are private; the rest is shared */
 	/* Memory for the attributes (elsewhere: for this process's copy of them): at most a
 	 * seventh of a byte for each page of the file, and 320 KiB; twice that at home with a VM

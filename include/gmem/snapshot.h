@@ -62,7 +62,8 @@ struct gmem_snapshot_args {
  *	-EBADF	 fd is not of a regular file that can be used
  *	-EEXIST	 the file is not empty
  *	-EOPNOTSUPP the file does not convert in place (a guest_memfd of other profiles)
- *	-EREMOTE this process is not the home, and GMEM_HUGETLB, or the home is gone
+ *	-EREMOTE this process is not the home, and GMEM_HUGETLB or a store without a
+ *		 descriptor, or the home is gone
  *	-EINTR	 gmem_interrupt()
  *	-ETIMEDOUT not at home: 10 seconds passed in which too little could be written
  *	-ENOSPC, -EIO, -EFBIG  as writing says. What is there then is no snapshot

@@ -17,17 +17,31 @@ static enum store_pages pages_of(unsigned int flags)
 	return flags & GMEM_FILE_THP ? STORE_THP : STORE_4K;
 }
 
-static int make_store(struct gmem_file *f)
+static int make_store(uint64_t size, unsigned int flags, struct store **out)
 {
-	int err = store_create(f->size, pages_of(f->flags), &f->store);
+	int err = store_create(size, pages_of(flags), out);
 
-	if (err && f->flags & GMEM_FILE_HUGETLB)
+	if (err && flags & GMEM_FILE_HUGETLB)
 		return obs_refuse_as(RULE_GMEM_NO_HUGE_PAGES, err);
 	return err;
 }
 
 int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 {
+	struct store *store;
+	int err = make_store(size, flags, &store);
+
+	if (err)
+		return err;
+	err = gmem_file_create_on(store, flags, out);
+	if (err)
+		store_destroy(store);
+	return err;
+}
+
+int gmem_file_create_on(struct store *store, unsigned int flags, struct gmem_file **out)
+{
+	uint64_t size = store->size;
 	uint32_t initial = flags & GMEM_FILE_INIT_SHARED ? 0 : ATTR_PRIVATE;
 	struct gmem_file *f;
 	int err;
@@ -44,16 +58,12 @@ int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out)
 	err = attr_map_create_for(ATTR_PRIVATE, initial, size >> OS_PAGE_SHIFT, &f->attributes);
 	if (err)
 		goto free_file;
-	err = make_store(f);
-	if (err)
-		goto free_attributes;
+	f->store = store;
 	f->number = obs_new_number(OBS_NUMBER_FILE);
 	obs_count_file(OBS_FILE_MADE, f->number, size, flags, 0);
 	*out = f;
 	return 0;
 
-free_attributes:
-	attr_map_destroy(f->attributes);
 free_file:
 	os_free(f, sizeof(*f));
 	return err;
@@ -411,6 +421,31 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	return 0;
 }
 
+int gmem_file_move(struct gmem_file *f, uint64_t offset, uint64_t size,
+		   int (*move)(void *data, uint64_t offset, uint64_t size), void *data)
+{
+	struct gmem_change ch = {
+		.kind = GMEM_CHANGE_MOVE,
+		.offset = offset,
+		.size = size,
+		.filter = both_or_initial(f),
+		.file = f,
+	};
+	int err;
+
+	os_rwlock_write_lock(&f->invalidate);
+	if (f->released) {
+		os_rwlock_write_unlock(&f->invalidate);
+		return obs_refuse(RULE_PAGE_RELEASED);
+	}
+	err = bracket_begin(f, &ch);
+	os_assert(!err);
+	err = move(data, offset, size);
+	bracket_end(f, &ch);
+	os_rwlock_write_unlock(&f->invalidate);
+	return err;
+}
+
 static void forget_all(struct gmem_file *f)
 {
 	f->forgotten = f->bindings;
@@ -437,8 +472,8 @@ void gmem_file_release(struct gmem_file *f)
 	os_assert(f->changing);
 	type_reclaim(f, 0, f->size);
 	atomic_store_explicit(&f->released, true, memory_order_release);
-	err = store_punch(f->store, 0, f->size);
-	/* A file in memory has no reason to keep what it is told to free. */
+	err = store_release(f->store);
+	/* A file in memory has no reason to keep what it is told to free; a store of a program's is not asked. */
 	os_assert(!err);
 
 	bracket_end(f, &ch);

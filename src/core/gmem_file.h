@@ -37,6 +37,7 @@ enum gmem_change_kind {
 	GMEM_CHANGE_DISCARD,
 	GMEM_CHANGE_RELEASE,
 	GMEM_CHANGE_FREEZE, /* nothing changes: nobody reaches a page while it is copied */
+	GMEM_CHANGE_MOVE,   /* the same pages, at other addresses of the hidden view */
 };
 
 /* Which translations a change is about: those of pages that are shared, private, or both, before it. */
@@ -110,6 +111,8 @@ struct gmem_consumer {
 /* size: bytes, a multiple of 4096, 1 .. 2^63-4096. flags: GMEM_FILE_*. Without INIT_SHARED every page
  * is private at first. One reference is the caller's. -ENOMEM, -EMFILE, and as store_create(). */
 int gmem_file_create(uint64_t size, unsigned int flags, struct gmem_file **out);
+/* Over a store that there is already, which is the file's from here on; on failure still the caller's. -ENOMEM. */
+int gmem_file_create_on(struct store *store, unsigned int flags, struct gmem_file **out);
 void gmem_file_get(struct gmem_file *f);
 /* The last put frees every byte; bindings and consumers must be gone (gmem_file_release). */
 void gmem_file_put(struct gmem_file *f);
@@ -220,6 +223,10 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size);
  * until they are punched. -EOPNOTSUPP: the host has one of them mapped, or could (a shared page of a file with MMAP); -EBADF: released;
  * -ENOMEM. A conversion to shared fails with -EHWPOISON. */
 int gmem_file_poison(struct gmem_file *f, uint64_t offset, uint64_t size);
+/* While move() runs nobody has a translation of the range, and its pages may get other addresses. What it returns;
+ * -EFAULT: released. */
+int gmem_file_move(struct gmem_file *f, uint64_t offset, uint64_t size,
+		   int (*move)(void *data, uint64_t offset, uint64_t size), void *data);
 /* Backs the pages of the range (inside the file). */
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size);
 

@@ -310,31 +310,53 @@ static int make_file(struct memfd_store *s)
 	return os_memfd_create_huge("gmem-store", s->file_size, s->block, &s->is.fd);
 }
 
-int store_create(uint64_t size, enum store_pages pages, struct store **out)
+static struct memfd_store *make_store(uint64_t size, enum store_pages pages)
 {
 	struct memfd_store *s;
-	int err;
 
 	os_assert(size && size % OS_PAGE_SIZE == 0 && size <= INT64_MAX);
 	s = os_alloc(sizeof(*s));
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	s->is.size = size;
+	s->is.fd = -1;
+	s->is.ops = ops_for(pages);
 	s->pages = pages;
 	s->block = pages == STORE_1G ? BLOCK_1G : BLOCK_2M;
 	s->file_size = is_pool(pages) ? round_up(size, s->block) : size;
-	s->is.ops = ops_for(pages);
 	os_mutex_init(&s->lock);
 	s->nr_top = round_up(size, STORE_WINDOW_SIZE) / STORE_WINDOW_SIZE;
 	for (s->depth = 1; s->nr_top > TABLE_SLOTS; s->depth++)
 		s->nr_top = (s->nr_top + TABLE_SLOTS - 1) / TABLE_SLOTS;
 	s->top = os_alloc(s->nr_top * sizeof(slot_t));
-	err = s->top ? make_file(s) : -ENOMEM;
-	if (err) {
+	if (s->top)
+		return s;
+	os_free(s, sizeof(*s));
+	return NULL;
+}
+
+int store_create(uint64_t size, enum store_pages pages, struct store **out)
+{
+	struct memfd_store *s = make_store(size, pages);
+	int err = s ? make_file(s) : -ENOMEM;
+
+	if (s && err) {
 		os_free(s->top, s->nr_top * sizeof(slot_t));
 		os_free(s, sizeof(*s));
-		return err;
 	}
+	if (!err)
+		*out = &s->is;
+	return err;
+}
+
+int store_create_on(int fd, uint64_t size, struct store **out)
+{
+	struct memfd_store *s = make_store(size, STORE_4K);
+
+	if (!s)
+		return -ENOMEM;
+	s->is.ops = &ops_4k;
+	s->is.fd = fd;
 	*out = &s->is;
 	return 0;
 }

@@ -43,6 +43,7 @@ struct store_ops {
 	int (*punch)(struct store *s, uint64_t offset, uint64_t size);
 	bool (*next_present)(struct store *s, uint64_t *offset, uint64_t end, uint64_t *size);
 	uint64_t (*backed)(struct store *s);
+	int (*release)(struct store *s);     /* NULL: all is punched */
 	void (*stay_small)(struct store *s); /* NULL: it is small */
 };
 
@@ -56,6 +57,9 @@ struct store {
 /* One of ours. -ENOMEM (of 2m, 1g: also when the pool has not as many as size takes), -EMFILE; of these: -EINVAL and
  * others where there are no such pages. */
 int store_create(uint64_t size, enum store_pages pages, struct store **out);
+/* Of pages of 4 KiB, over a file that is as long and open for reading and writing; a descriptor of ours, which is
+ * closed with the store. -ENOMEM: it is still the caller's. */
+int store_create_on(int fd, uint64_t size, struct store **out);
 
 static inline void store_destroy(struct store *s)
 {
@@ -129,6 +133,12 @@ static inline int store_punch(struct store *s, uint64_t offset, uint64_t size)
 {
 	os_assert(size && offset < s->size && size <= s->size - offset);
 	return s->ops->punch(s, offset, size);
+}
+
+/* Nobody will look for a page again; mappings of others may still be there. */
+static inline int store_release(struct store *s)
+{
+	return s->ops->release ? s->ops->release(s) : s->ops->punch(s, 0, s->size);
 }
 
 /* The first run of pages at offset or behind it, before end, that have contents; false: none. A page of 4 KiB that

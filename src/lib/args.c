@@ -23,6 +23,12 @@ static bool all_zero(const char *from, const char *to)
 	return true;
 }
 
+/* No version ends in the middle of a pointer. */
+static bool ends_inside_a_field(uint32_t given, uint32_t size)
+{
+	return given % (size % 8 ? 4 : 8);
+}
+
 static int check_size(const void *args, uint32_t size, uint32_t least)
 {
 	uint32_t given;
@@ -30,7 +36,7 @@ static int check_size(const void *args, uint32_t size, uint32_t least)
 	if (!args)
 		return obs_refuse(RULE_LIB_NO_ARGUMENTS);
 	given = size_of(args);
-	if (given < least || given > OS_PAGE_SIZE)
+	if (given < least || given > OS_PAGE_SIZE || ends_inside_a_field(given, size))
 		return obs_refuse(RULE_LIB_ARGS_SIZE);
 	if (given > size && !all_zero((const char *)args + size, (const char *)args + given))
 		return obs_refuse(RULE_LIB_ARGS_LATER);
@@ -57,7 +63,7 @@ int lib_args_out(void *args, const void *src, uint32_t size, uint32_t least)
 	if (!args)
 		return obs_refuse(RULE_LIB_NO_ANSWER_ROOM);
 	given = size_of(args);
-	if (given < least || given > OS_PAGE_SIZE)
+	if (given < least || given > OS_PAGE_SIZE || ends_inside_a_field(given, size))
 		return obs_refuse(RULE_LIB_ARGS_SIZE);
 	if (given > size)
 		memset((char *)args + size, 0, given - size);

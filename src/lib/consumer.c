@@ -22,6 +22,7 @@ _Static_assert(GMEM_KIND_CONVERT == GMEM_CHANGE_CONVERT &&
 		       GMEM_KIND_DISCARD == GMEM_CHANGE_DISCARD &&
 		       GMEM_KIND_RELEASE == GMEM_CHANGE_RELEASE &&
 		       GMEM_KIND_FREEZE == GMEM_CHANGE_FREEZE &&
+		       GMEM_KIND_MOVE == GMEM_CHANGE_MOVE &&
 		       GMEM_LEAVES_SHARED == GMEM_FILTER_SHARED &&
 		       GMEM_LEAVES_PRIVATE == GMEM_FILTER_PRIVATE,
 	       "the header's names are for core's numbers");
@@ -86,15 +87,15 @@ static int take_callbacks(struct consumer *c, const struct gmem_consumer_callbac
 	return 0;
 }
 
-int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
-		      struct gmem_consumer **out)
+static int make(const struct gmem_consumer_file *at, const struct gmem_consumer_callbacks *ops,
+		struct consumer **out)
 {
 	struct consumer *c;
 	int err;
 
-	if (!g || !out)
+	if (!at->g)
 		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
-	if (!lib_home_file(g))
+	if (!lib_home_file(at->g))
 		return obs_refuse(RULE_LIB_CONSUMER_HOME);
 	c = os_alloc(sizeof(*c));
 	if (!c)
@@ -105,11 +106,43 @@ int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops,
 		return err;
 	}
 	c->core.ops = &core_ops;
-	c->data = data;
+	c->data = at->data;
 	c->home = os_home_token();
-	*out = &c->core;
-	gmem_file_add_consumer(lib_home_file(g), &c->core);
+	*out = c;
 	return 0;
+}
+
+/* Nothing that can fail comes after the first is registered. */
+int gmem_consumer_add_several(const struct gmem_consumer_file *files, uint32_t nr,
+			      const struct gmem_consumer_callbacks *ops, struct gmem_consumer **out)
+{
+	struct consumer *c;
+	uint32_t made;
+	int err = 0;
+
+	if (!files || !nr || !out)
+		return obs_refuse(RULE_LIB_CONSUMER_FILES);
+	for (made = 0; made < nr; made++) {
+		err = make(&files[made], ops, &c);
+		if (err)
+			break;
+		out[made] = &c->core;
+	}
+	while (err && made--)
+		os_free(consumer_of(out[made]), sizeof(*c));
+	for (uint32_t i = 0; !err && i < nr; i++)
+		gmem_file_add_consumer(lib_home_file(files[i].g), out[i]);
+	return err;
+}
+
+int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
+		      struct gmem_consumer **out)
+{
+	struct gmem_consumer_file at = { .g = g, .data = data };
+
+	if (!g || !out)
+		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
+	return gmem_consumer_add_several(&at, 1, ops, out);
 }
 
 void gmem_consumer_remove(struct gmem *g, struct gmem_consumer *consumer)

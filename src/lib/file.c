@@ -108,11 +108,30 @@ static int set_limit(struct gmem_file *f, uint64_t bytes)
 	return 0;
 }
 
+static int create_on(const struct gmem_create_args *args, struct gmem_file **out)
+{
+	struct store *store;
+	int err = lib_store_create(args, &store);
+
+	if (err)
+		return err;
+	err = gmem_file_create_on(store, core_flags(args->flags), out);
+	if (err) {
+		lib_store_give_back(store);
+		store_destroy(store);
+	}
+	return err;
+}
+
 static int create_file(struct gmem *g, const struct gmem_create_args *args)
 {
 	struct gmem_file *f;
-	int err = gmem_file_create(args->size, core_flags(args->flags), &f);
+	int err;
 
+	if (args->store)
+		err = create_on(args, &f);
+	else
+		err = gmem_file_create(args->size, core_flags(args->flags), &f);
 	if (err)
 		return err;
 	if (args->type)
@@ -120,6 +139,8 @@ static int create_file(struct gmem *g, const struct gmem_create_args *args)
 	err = args->limit ? set_limit(f, args->limit) : 0;
 	if (!err)
 		err = host_file_create(lib_host_map(), f, &g->file);
+	if (err && args->store)
+		lib_store_give_back(gmem_file_store(f));
 	if (err)
 		gmem_file_release(f);
 	gmem_file_put(f);

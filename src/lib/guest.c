@@ -7,6 +7,7 @@
 #include "obs/obs.h"
 
 #define STATS_MIN ((uint32_t)sizeof(struct gmem_stats))
+#define BLOCK_MIN ((uint32_t)sizeof(struct gmem_block))
 #define NR_RUNS 64
 
 int gmem_fault_begin(struct gmem *g)
@@ -38,21 +39,11 @@ static int prepare_private(struct gmem *g, uint64_t offset, void *page)
 	return err ? err : gmem_file_prepare(lib_home_file(g), offset);
 }
 
-/* From offset to where one translation that holds it has to end. */
-static uint64_t bytes_of_level(struct gmem *g, uint64_t offset, int level)
-{
-	int uniform = attr_map_level(g->file->state, offset >> OS_PAGE_SHIFT, level);
-	uint64_t block = level_pages(uniform < level ? uniform : level) << OS_PAGE_SHIFT;
-	uint64_t end = (offset & ~(block - 1)) + block;
-
-	return (end < g->file->size ? end : g->file->size) - offset;
-}
-
-int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
+/* The page's address, and the level of one translation that holds it. */
+static int look_up(struct gmem *g, uint64_t offset, void **addr, int *level)
 {
 	uint64_t page = offset & ~(uint64_t)(OS_PAGE_SIZE - 1);
-	void *at;
-	int level, err;
+	int uniform, err;
 
 	if (!g || !addr)
 		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
@@ -60,15 +51,55 @@ int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
 		return obs_refuse(RULE_LIB_PAGE_HOME);
 	if (offset >= g->file->size)
 		return obs_refuse(RULE_LIB_OFFSET_PAST_END);
-	err = gmem_file_page(lib_home_file(g), page, &at, &level);
+	err = gmem_file_page(lib_home_file(g), page, addr, level);
 	if (!err)
-		err = prepare_private(g, page, at);
+		err = prepare_private(g, page, *addr);
 	if (err)
 		return err;
-	*addr = (char *)at + (offset - page);
+	uniform = attr_map_level(g->file->state, offset >> OS_PAGE_SHIFT, *level);
+	if (uniform < *level)
+		*level = uniform;
+	return 0;
+}
+
+/* From offset to where one translation that holds it has to end. */
+static uint64_t bytes_of_level(struct gmem *g, uint64_t offset, int level)
+{
+	uint64_t block = level_pages(level) << OS_PAGE_SHIFT;
+	uint64_t end = (offset & ~(block - 1)) + block;
+
+	return (end < g->file->size ? end : g->file->size) - offset;
+}
+
+int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
+{
+	void *at;
+	int level, err = look_up(g, offset, addr ? &at : NULL, &level);
+
+	if (err)
+		return err;
+	*addr = (char *)at + offset % OS_PAGE_SIZE;
 	if (size)
 		*size = bytes_of_level(g, offset, level);
 	return 0;
+}
+
+int gmem_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block)
+{
+	struct gmem_block b = { 0 };
+	void *at;
+	int level, err = look_up(g, offset, &at, &level);
+	uint64_t inside;
+
+	if (err)
+		return err;
+	inside = offset & ((level_pages(level) << OS_PAGE_SHIFT) - 1) &
+		 ~(uint64_t)(OS_PAGE_SIZE - 1);
+	b.order = (uint32_t)__builtin_ctzll(level_pages(level));
+	b.offset = (offset & ~(uint64_t)(OS_PAGE_SIZE - 1)) - inside;
+	b.addr = (char *)at - inside;
+	b.attributes = attr_map_get(g->file->state, offset >> OS_PAGE_SHIFT);
+	return lib_args_out(block, &b, sizeof(b), BLOCK_MIN);
 }
 
 /* ---- accounting -------------------------------------------------------------------------------- */
@@ -102,7 +133,8 @@ static int count_private(struct gmem *g, struct gmem_stats *s)
 
 static int account_elsewhere(struct gmem *g, struct gmem_stats *s)
 {
-	int err = os_file_backed(g->file->store_fd, &s->backed_bytes);
+	int fd = g->file->store_fd;
+	int err = fd < 0 ? 0 : os_file_backed(fd, &s->backed_bytes);
 
 	if (err)
 		return obs_refuse(RULE_LIB_CONTENTS);

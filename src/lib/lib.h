@@ -55,6 +55,11 @@ static inline bool lib_is_aligned(uint64_t x)
 /* The last byte there can be of a file is at 2^63 - 1. */
 #define LIB_OFFSET_MAX (UINT64_MAX >> 1)
 
+/* store.c: what core calls, over a store of the program's. As gmem_create() says. */
+int lib_store_create(const struct gmem_create_args *args, struct store **out);
+/* It is the program's again, whose functions are not called any more; what is ours of it goes with store_destroy(). */
+void lib_store_give_back(struct store *s);
+
 /* Page aligned, size > 0, and no byte beyond LIB_OFFSET_MAX; -EINVAL. */
 int lib_check_range(uint64_t offset, uint64_t size);
 /* That, and inside the file. */

@@ -379,7 +379,11 @@ int share_ask(struct share_link *l, struct share_request *r)
 static int open_store(struct host_file *f, int number)
 {
 	uint64_t size;
-	int err = os_peer_open(f->link->share->home_pid, number, &f->store_fd);
+	int err;
+
+	if (number < 0)
+		return 0; /* a store that no host maps: it is seen at home only */
+	err = os_peer_open(f->link->share->home_pid, number, &f->store_fd);
 
 	if (err)
 		return err;
@@ -467,7 +471,8 @@ void share_detach(struct host_file *f)
 	if (f->inherited)
 		return;
 	attr_map_destroy(f->state);
-	os_fd_close(f->store_fd);
+	if (f->store_fd >= 0)
+		os_fd_close(f->store_fd);
 }
 
 void share_count_pins(struct host_file *f, int by)
@@ -589,14 +594,16 @@ int share_punch(struct host_file *f, uint64_t offset, uint64_t size)
 {
 	int err = on_range(f, SHARE_PUNCH, offset, size);
 
-	return is_nobody_home(err) ? os_file_punch(f->store_fd, offset, size) : err;
+	return is_nobody_home(err) && f->store_fd >= 0 ? os_file_punch(f->store_fd, offset, size)
+						       : err;
 }
 
 int share_allocate(struct host_file *f, uint64_t offset, uint64_t size)
 {
 	int err = on_range(f, SHARE_ALLOCATE, offset, size);
 
-	return is_nobody_home(err) ? os_file_allocate(f->store_fd, offset, size) : err;
+	return is_nobody_home(err) && f->store_fd >= 0 ? os_file_allocate(f->store_fd, offset, size)
+						       : err;
 }
 
 int share_ask_runs(struct share_link *l, uint64_t id, uint64_t offset, uint64_t size,
