@@ -102,6 +102,12 @@ struct kvm_gmem_stat {
 void kvm_gmem_stat(struct kvm_object *gmem, struct kvm_gmem_stat *st);
 /* fallocate(2) with the checks of VFS and of guest_memfd, in their order. */
 int kvm_gmem_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
+/* write() and lseek(), where the profile has them for this object: a count, or -errno. from: the program's; offset:
+ * KVM_GMEM_POSITION: at the file's own position, which is one for all descriptors of a process. */
+#define KVM_GMEM_POSITION ((int64_t)-1)
+bool kvm_gmem_takes_data(struct kvm_object *o);
+long kvm_gmem_write(struct kvm_object *gmem, uint64_t from, uint64_t size, int64_t offset);
+long kvm_gmem_seek(struct kvm_object *gmem, int64_t offset, int whence);
 /* The checks alone. */
 int kvm_gmem_check_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
 /* Mappings, and requests that go home when the home is elsewhere: the file, for map/. */

@@ -132,6 +132,7 @@ struct gmem {
 	uint64_t ino;
 	uint32_t uid, gid;
 	int64_t atime_ns;
+	_Atomic int64_t position; /* of write() */
 };
 
 extern const struct kvm_fd_ops *kvm_fds;

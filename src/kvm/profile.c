@@ -77,6 +77,16 @@ static const struct kvm_profile in_place_per_vm = {
 };
 
 /*
+ * "guest_memfd: use write for population", version 6 (2025), which no released kernel has: a loader fills pages
+ * without mapping them.
+ */
+static const struct kvm_profile gmem_write_v6 = {
+	.name = "gmem-write-v6",
+	AS_LINUX_7_2,
+	.gmem_write = true,
+};
+
+/*
  * guest_memfd as its thirteenth version was posted, October 2023, before 6.8 took it: capabilities one lower, and
  * three rules that were dropped or added on the way.
  */
@@ -195,6 +205,6 @@ static const struct kvm_profile memfd_v5 = {
 };
 
 const struct kvm_profile *const kvm_profiles[] = {
-	&linux_7_2, &linux_6_18,	&linux_6_12, &in_place, &in_place_v7, &in_place_per_vm,
-	&gmem_v13,  &restrictedmem_v10, &memfd_v8,   &memfd_v5, NULL,
+	&linux_7_2,	&linux_6_18, &linux_6_12,	 &in_place, &in_place_v7, &in_place_per_vm,
+	&gmem_write_v6, &gmem_v13,   &restrictedmem_v10, &memfd_v8, &memfd_v5,	  NULL,
 };

@@ -71,6 +71,7 @@ struct kvm_profile {
 	uint32_t gmem_slot_flags;    /* KVM_MEM_* that are legal beside KVM_MEM_GUEST_MEMFD */
 	uint64_t gmem_hugepage; /* the flag of KVM_CREATE_GUEST_MEMFD that asks for huge pages */
 	bool gmem_empty;	/* a guest_memfd may have size 0 */
+	bool gmem_write;	/* write() fills pages of a guest_memfd that can be mapped */
 	bool no_prefault;	/* no KVM_PRE_FAULT_MEMORY */
 	uint32_t
 		caps_end; /* there are no capabilities from this number on; 0: all there are today */

@@ -132,6 +132,11 @@ int os_file_data(int fd, uint64_t offset, uint64_t *start, uint64_t *end)
 	return 0;
 }
 
+long os_file_write_from(int fd, uint64_t from, uint64_t size, uint64_t offset)
+{
+	return os_sys4(SYS_pwrite64, fd, from, size, offset);
+}
+
 /* A write waits while the counter is full; a signal to whoever has not looked for 2^64 times is none more. */
 int os_eventfd_signal(int fd)
 {

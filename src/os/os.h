@@ -136,6 +136,8 @@ int os_file_backed(int fd, uint64_t *bytes);
 /* The first run of pages at offset or behind it that have contents. -ENXIO: there is none. A page that was
  * allocated and never touched has none. */
 int os_file_data(int fd, uint64_t offset, uint64_t *start, uint64_t *end);
+/* Writes what is at an address of the program, as pwrite(2): how much, or -errno (-EFAULT: it cannot be read). */
+long os_file_write_from(int fd, uint64_t from, uint64_t size, uint64_t offset);
 /* Signals an eventfd: adds 1. */
 int os_eventfd_signal(int fd);
 

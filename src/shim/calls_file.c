@@ -40,28 +40,19 @@
 /* ---- contents ---------------------------------------------------------------------------- */
 
 BY_FD(ssize_t, read, (int fd, void *buf, size_t size), (fd, buf, size), op_data(h, OP_READ))
-BY_FD(ssize_t, write, (int fd, const void *buf, size_t size), (fd, buf, size), op_data(h, OP_WRITE))
 BY_FD(ssize_t, readv, (int fd, const struct iovec *iov, int n), (fd, iov, n), op_data(h, OP_READ))
-BY_FD(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), op_data(h, OP_WRITE))
 
 #define PREAD(name, off_type)                                                                    \
 	BY_FD(ssize_t, name, (int fd, void *buf, size_t size, off_type at), (fd, buf, size, at), \
 	      op_data_at(h, OP_READ, at))
-#define PWRITE(name, off_type)                                                    \
-	BY_FD(ssize_t, name, (int fd, const void *buf, size_t size, off_type at), \
-	      (fd, buf, size, at), op_data_at(h, OP_WRITE, at))
 PREAD(pread, off_t)
 PREAD(pread64, off64_t)
-PWRITE(pwrite, off_t)
-PWRITE(pwrite64, off64_t)
 
 #define PVECTOR(name, off_type, what)                                               \
 	BY_FD(ssize_t, name, (int fd, const struct iovec *iov, int n, off_type at), \
 	      (fd, iov, n, at), op_data_at(h, what, at))
 PVECTOR(preadv, off_t, OP_READ)
 PVECTOR(preadv64, off64_t, OP_READ)
-PVECTOR(pwritev, off_t, OP_WRITE)
-PVECTOR(pwritev64, off64_t, OP_WRITE)
 
 /* Offset -1 is the file's own position. */
 static long vector2(struct handle *h, enum op_data what, int64_t at)
@@ -74,8 +65,6 @@ static long vector2(struct handle *h, enum op_data what, int64_t at)
 	      (fd, iov, n, at, flags), vector2(h, what, at))
 PVECTOR2(preadv2, off_t, OP_READ)
 PVECTOR2(preadv64v2, off64_t, OP_READ)
-PVECTOR2(pwritev2, off_t, OP_WRITE)
-PVECTOR2(pwritev64v2, off64_t, OP_WRITE)
 
 /* What gcc makes of read() under -D_FORTIFY_SOURCE. */
 ssize_t __read_chk(int fd, void *buf, size_t size, size_t room);

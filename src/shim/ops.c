@@ -57,6 +57,8 @@ long op_seek(struct handle *h, int64_t offset, int whence)
 		return obs_refuse(RULE_FILE_WHENCE);
 	if (ours_type(h) == KVM_OBJECT_MEMFD)
 		return kvm_memfd_seek(h->object, offset, whence);
+	if (kvm_gmem_takes_data(h->object))
+		return kvm_gmem_seek(h->object, offset, whence);
 	return ours_type(h) == KVM_OBJECT_GMEM ? obs_refuse(RULE_FILE_NO_POSITION) : 0;
 }
 
