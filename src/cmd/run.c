@@ -5,6 +5,7 @@
 #include "cmd/linted.h"
 #include "cmd/opts.h"
 #include "cmd/reported.h"
+#include "cmd/stacked.h"
 #include "cmd/summary.h"
 #include "cmd/traced.h"
 #include "cmd/watch.h"
@@ -12,6 +13,7 @@
 static struct launch launch;
 static const char *trace, *summary_path, *inject, *seed;
 static bool observe, wants_summary;
+static struct stack_options stack;
 static struct lint_options lint;
 static struct report_options report;
 
@@ -46,6 +48,12 @@ static const struct opt opts[] = {
 	  .flag = &report.wins },
 	{ "annotations", "KIND", "mark places on stderr: github, or none, also in an action",
 	  .value = &report.annotations, .words = "github none" },
+	{ "stack", "never",
+	  "name who calls the functions that wrap ioctl(), not those; also with --lint and "
+	  "--report, but for =never",
+	  .value = &stack.when, .flag = &stack.asked, .words = "never" },
+	{ "wrapper", "PATTERN", "a function or file that only passes calls on; may be given again",
+	  .values = &stack.wrappers },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
 	{ "inject", "RULES|FILE",
 	  "make calls fail and guests exit on purpose: a file of rules, or rules: gmem-inject(5)",
@@ -64,13 +72,16 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	const struct report_run about = { .gmem = GMEM_VERSION,
 					  .profile = launch_profile(&launch),
 					  .argv = argv };
-	struct traced traced;
+	struct traced traced = { 0 };
+	struct stacked stacked;
 	struct watch w;
 	int ret = watch_begin(cmd, 0, &w);
 
 	if (ret != EXIT_OK)
 		return ret;
-	ret = traced_begin(&traced, &w, trace);
+	ret = stacked_begin(&stacked, &w, &stack);
+	if (ret == EXIT_OK)
+		ret = traced_begin(&traced, &w, trace);
 	if (ret == EXIT_OK)
 		ret = linted_begin(&linted, &w, &lint);
 	if (ret == EXIT_OK && inject)
@@ -89,6 +100,7 @@ static int run_watched(const struct cmd *cmd, char **argv)
 		ret = linted_end(&linted, ret);
 	}
 	traced_end(&traced, launch.quiet);
+	stacked_end(&stacked, launch.quiet);
 	watch_end(&w);
 	return ret;
 }
@@ -104,9 +116,12 @@ static int run(const struct cmd *cmd, int argc, char **argv)
 	lint.quiet = launch.quiet;
 	if (reported_check(cmd, &report, &lint) != EXIT_OK || linted_check(cmd, &lint) != EXIT_OK)
 		return EXIT_USAGE;
+	if (stacked_check(cmd, &stack, lint.wanted || report.wanted) != EXIT_OK)
+		return EXIT_USAGE;
 	if (seed && !inject)
 		return cmd_usage_error(cmd, "--seed goes with --inject");
-	if (report.wanted || trace || observe || wants_summary || inject || lint.wanted)
+	if (report.wanted || trace || observe || wants_summary || inject || lint.wanted ||
+	    stack.wanted)
 		return run_watched(cmd, argv + first);
 	return launch_exec(cmd, &launch, argv + first);
 }

@@ -2,9 +2,9 @@
 /*
  * region: memory that the processes under gmem share with the one that observes them (a memfd of the latter).
  *
- *	+--------+-----------+---------+-------+----------+-----------+------+
- *	| header | processes | modules | lanes | snapshot | injection | ring |
- *	+--------+-----------+---------+-------+----------+-----------+------+
+ *	+--------+-----------+---------+-------+----------+-----------+--------+------+
+ *	| header | processes | modules | lanes | snapshot | injection | stacks | ring |
+ *	+--------+-----------+---------+-------+----------+-----------+--------+------+
  *
  * The observer makes it (obs_region_init()) and writes the header's constants, the words marked (o), and the
  * injection; all else is written by the observed. Everything begins at the offset that the header says; a reader of
@@ -22,6 +22,10 @@
  *	read	at tail: is the sequence tail + 1? then copy, and tail + 1. A place that stays as it is for long, and
  *		one that was taken for an earlier number, is left, and its number is lost.
  *
+ * Stacks are taken in turn: free, taken by a writer, filled before the record of that number is published, and freed by
+ * the reader when it has had the record. One that is not free when its turn comes: stacks_lost + 1. A writer that was
+ * killed keeps its own.
+ *
  * So a place has one owner at a time: a writer while it is taken, else the reader. One that was left is free again when
  * its writer, who was stopped and not dead, has filled it.
  */
@@ -36,7 +40,7 @@
 #include "obs/record.h"
 
 #define OBS_REGION_MAGIC 0x676572736d656d67ull /* "gmemsreg" */
-#define OBS_REGION_VERSION 1u
+#define OBS_REGION_VERSION 2u
 
 #define OBS_MAX_PROCESSES 1024u
 #define OBS_MAX_MODULES 1024u
@@ -79,6 +83,21 @@ struct obs_lane {
 	_Alignas(64) struct obs_counter kinds[OBS_NR_EVENTS];
 };
 
+/* The program's stack at a record. */
+enum obs_stack_state { OBS_STACK_FREE, OBS_STACK_TAKEN, OBS_STACK_FILLED };
+#define OBS_NR_STACKS 8192u
+#define OBS_STACK_BYTES 2024u
+
+struct obs_stack {
+	_Atomic uint32_t state;
+	uint32_t size;	 /* of the bytes */
+	uint64_t number; /* of the record in the ring */
+	uint64_t
+		frame; /* where the bytes were: the caller's frame pointer, the return address, ... */
+	uint8_t bytes[OBS_STACK_BYTES];
+};
+_Static_assert(sizeof(struct obs_stack) == 2048, "half a page");
+
 struct obs_ring {
 	uint64_t offset;
 	uint64_t nr; /* places, a power of two */
@@ -99,6 +118,10 @@ struct obs_region {
 	uint32_t wants_records; /* 0: nobody reads the ring; there are counters, and the snapshot */
 	uint32_t injects;	/* the injection has rules */
 	uint32_t looks_closer;	/* what costs more is told, too (record.h) */
+	uint32_t wants_stacks;
+	uint64_t stacks; /* offset */
+	_Alignas(64) _Atomic uint32_t next_stack;
+	_Atomic uint64_t stacks_lost;
 	_Alignas(64) _Atomic uint32_t nr_processes;
 	_Atomic uint32_t nr_modules;
 	_Atomic uint32_t next_lane;
@@ -130,6 +153,11 @@ static inline struct obs_lane *obs_lane_at(const struct obs_region *r, uint32_t 
 static inline struct obs_record *obs_record_at(const struct obs_region *r, uint64_t n)
 {
 	return (struct obs_record *)obs_region_at(r, r->ring.offset) + (n & (r->ring.nr - 1));
+}
+
+static inline struct obs_stack *obs_stack_at(const struct obs_region *r, uint32_t n)
+{
+	return (struct obs_stack *)obs_region_at(r, r->stacks) + (n & (OBS_NR_STACKS - 1));
 }
 
 /* What a place's sequence is while it is written for number n, and then. */

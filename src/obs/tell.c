@@ -4,6 +4,7 @@
 
 #include "obs/probes.h"
 #include "obs/region.h"
+#include "obs/stack.h"
 
 _Atomic(struct obs_region *) obs_attached;
 
@@ -69,8 +70,8 @@ static inline void publish(struct obs_record *place, uint64_t n)
 	__atomic_store_n(&place->sequence, obs_sequence_filled(n), __ATOMIC_RELEASE);
 }
 
-static inline void put_record(struct obs_region *r, const struct obs_told *t,
-			      const struct os_context *me, uint64_t time, uint64_t ticks)
+static inline void put_record(struct obs_region *r, const struct obs_told *t, struct os_context *me,
+			      uint64_t time, uint64_t ticks)
 {
 	struct obs_record *p;
 	uint64_t n;
@@ -97,6 +98,8 @@ static inline void put_record(struct obs_region *r, const struct obs_told *t,
 	p->a = t->a;
 	p->b = t->b;
 	p->c = t->c;
+	if (__builtin_expect(r->wants_stacks, 0) && me->frame && obs_wants_stack(t, me))
+		obs_stack_put(r, me, n);
 	publish(p, n);
 }
 

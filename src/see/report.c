@@ -173,22 +173,10 @@ static void learn_modules(struct report *rep)
 	uint32_t nr = atomic_load(&r->nr_modules);
 
 	for (uint32_t i = 0; i < nr && i < OBS_MAX_MODULES; i++) {
-		const struct obs_module *m = obs_module_at(r, i);
-		uint32_t process = atomic_load(&m->process);
-		struct trace_module t = { .process = process - 1,
-					  .build_id_size = m->build_id_size,
-					  .start = m->start,
-					  .end = m->end,
-					  .base = m->base };
+		struct trace_module m;
 
-		if (!process)
-			continue;
-		if (t.build_id_size > sizeof(t.build_id))
-			t.build_id_size = 0;
-		memcpy(t.build_id, m->build_id, sizeof(t.build_id));
-		memcpy(t.path, m->path, sizeof(t.path));
-		t.path[sizeof(t.path) - 1] = '\0';
-		see_places_add(rep->places, &t);
+		if (trace_module_of(obs_module_at(r, i), &m))
+			see_places_add(rep->places, &m);
 	}
 }
 

@@ -90,21 +90,30 @@ static bool put_process(struct trace_writer *w, const struct obs_region *r, uint
 	return put(w, TRACE_PROCESS, &out, sizeof(out)) == 0;
 }
 
+bool trace_module_of(const struct obs_module *from, struct trace_module *to)
+{
+	*to = (struct trace_module){ .process = atomic_load_explicit(&from->process,
+								     memory_order_acquire) };
+	if (!to->process--)
+		return false;
+	to->build_id_size = from->build_id_size;
+	if (to->build_id_size > sizeof(to->build_id))
+		to->build_id_size = 0;
+	to->start = from->start;
+	to->end = from->end;
+	to->base = from->base;
+	memcpy(to->build_id, from->build_id, sizeof(to->build_id));
+	memcpy(to->path, from->path, sizeof(to->path));
+	to->path[sizeof(to->path) - 1] = 0;
+	return true;
+}
+
 static bool put_module(struct trace_writer *w, const struct obs_region *r, uint32_t i)
 {
-	const struct obs_module *m = obs_module_at(r, i);
-	struct trace_module out = { 0 };
+	struct trace_module out;
 
-	out.process = atomic_load_explicit(&m->process, memory_order_acquire);
-	if (!out.process--)
-		return false;
-	out.build_id_size = m->build_id_size;
-	out.start = m->start;
-	out.end = m->end;
-	out.base = m->base;
-	memcpy(out.build_id, m->build_id, sizeof(out.build_id));
-	memcpy(out.path, m->path, sizeof(out.path));
-	return put(w, TRACE_MODULE, &out, sizeof(out)) == 0;
+	return trace_module_of(obs_module_at(r, i), &out) &&
+	       put(w, TRACE_MODULE, &out, sizeof(out)) == 0;
 }
 
 /* What is new in the tables comes before the records that refer to it. */

@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include "kvm/account.h"
@@ -59,6 +60,8 @@ static void fill_ring(const struct obs_region *r)
 			    r->ring.nr * sizeof(struct obs_record), true);
 }
 
+static void learn_all(const struct obs_region *r);
+
 void observe_init(void)
 {
 	const char *path = getenv("GMEM_OBS");
@@ -82,6 +85,7 @@ void observe_init(void)
 	} else {
 		obs_inject_begin(region);
 		fill_ring(region);
+		learn_all(region);
 	}
 }
 
@@ -140,6 +144,8 @@ void observe_after_fork(void)
 	struct obs_self me = self();
 
 	obs_after_fork(&me);
+	if (obs_on())
+		learn_all(atomic_load(&obs_attached));
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -161,11 +167,12 @@ void observe_punch(int fd, int mode, uint64_t offset, uint64_t size)
 void observe_host_fault(uint64_t addr, int code, uint64_t instruction)
 {
 	struct os_context *me = os_context();
-	uint64_t before = me->caller;
+	uint64_t before = me->caller, frame = me->frame;
 
-	observe_note_caller(instruction);
+	observe_note_caller(instruction, 0);
 	obs_count(OBS_HOST_FAULT, addr, (uint64_t)code, 0);
 	me->caller = before;
+	me->frame = frame;
 }
 
 /* ---- callers --------------------------------------------------------------------------------- */
@@ -227,9 +234,29 @@ static __attribute__((noinline)) void learn(uint64_t address)
 	obs_add_code(&code);
 }
 
-void observe_note_caller(uint64_t address)
+/* Callers of callers may be anywhere. The loader changes its list under a lock that is not ours to take: only where no
+ * other thread is. */
+static void learn_all(const struct obs_region *r)
 {
-	os_context()->caller = address;
+	struct dl_find_object o;
+
+	if (!r->wants_stacks || _dl_find_object((void *)getauxval(AT_ENTRY), &o))
+		return;
+	for (const struct link_map *m = o.dlfo_link_map; m; m = m->l_next) {
+		uint64_t inside = (uintptr_t)m->l_ld;
+
+		if (!obs_knows_caller(inside))
+			learn(inside);
+	}
+}
+
+void observe_note_caller(uint64_t address, uint64_t frame)
+{
+	struct os_context *me = os_context();
+
+	me->caller = address;
+	me->frame = frame;
+	me->call_is_told = 0;
 	if (__builtin_expect(!obs_knows_caller(address), 0))
 		learn(address);
 }
