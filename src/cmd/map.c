@@ -7,6 +7,7 @@
 #include "cmd/opts.h"
 #include "cmd/tty.h"
 #include "os/peer.h"
+#include "see/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,41 +57,17 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *value)
 	       *value <= max;
 }
 
-/* "0x1000", "4096", "2M"; *end is behind it. */
-static bool parse_size(const char *text, uint64_t *value, const char **end)
-{
-	static const char units[] = "KMGTPE";
-	const char *unit;
-	char *after;
-
-	errno = 0;
-	*value = strtoull(text, &after, 0);
-	if (errno || after == text || text[0] < '0' || text[0] > '9')
-		return false;
-	unit = *after ? strchr(units, *after) : NULL;
-	if (unit) {
-		int shift = 10 * (int)(unit - units + 1);
-
-		if (*value > UINT64_MAX >> shift)
-			return false;
-		*value <<= shift;
-		after++;
-	}
-	*end = after;
-	return true;
-}
-
 static int parse_layout(const struct cmd *cmd, struct map_layout *l)
 {
 	const char *end;
 
 	*l = (struct map_layout){ .end = UINT64_MAX, .columns = TEXT_COLUMNS };
-	if (block_text && (!parse_size(block_text, &l->block, &end) || *end || l->block < 4096 ||
-			   l->block & (l->block - 1) || l->block > 1ull << 50))
+	if (block_text && (!text_read_size(block_text, &l->block, &end) || *end ||
+			   l->block < 4096 || l->block & (l->block - 1) || l->block > 1ull << 50))
 		return cmd_usage_error(cmd, "--block: '%s' is not a power of two from 4K to 1024T",
 				       block_text);
-	if (range_text && (!parse_size(range_text, &l->start, &end) || *end != '-' ||
-			   !parse_size(end + 1, &l->end, &end) || *end || l->start >= l->end ||
+	if (range_text && (!text_read_size(range_text, &l->start, &end) || *end != '-' ||
+			   !text_read_size(end + 1, &l->end, &end) || *end || l->start >= l->end ||
 			   (l->start | l->end) % 4096))
 		return cmd_usage_error(cmd,
 				       "--range: '%s' is not START-END: pages, such as 0x100000-2M",
@@ -117,30 +94,30 @@ static int parse_at(const struct cmd *cmd, int64_t *until)
 
 struct drawn {
 	const struct cmd *cmd;
-	const struct map *m;
-	struct see_view *v;
+	bool is_trace; /* and so there is a view of it */
+	struct map m;
+	struct see_view v;
 	struct map_layout layout;
 };
 
 enum format { TEXT, SVG, PNG, HTML };
 
-static int write_format(const struct drawn *d, enum format format, const struct map_spaces *s,
-			FILE *to)
+static int write_format(struct drawn *d, enum format format, const struct map_spaces *s, FILE *to)
 {
 	const struct map_text_style style = { .colour = isatty(fileno(to)) && tty_may_colour() };
 	bool ok = true;
 
 	switch (format) {
 	case TEXT:
-		ok = map_text(d->m, s, &style, to);
+		ok = map_text(&d->m, s, &style, to);
 		break;
 	case SVG:
-		ok = map_svg(d->m, s, to);
+		ok = map_svg(&d->m, s, to);
 		break;
 	case PNG:
-		return map_png(d->m, s, to);
+		return map_png(&d->m, s, to);
 	case HTML:
-		ok = map_html(d->m, d->v, to);
+		ok = map_html(&d->m, d->is_trace ? &d->v : NULL, to);
 		break;
 	}
 	return ok ? 0 : errno ? -errno : -EIO;
@@ -154,7 +131,7 @@ static int draw(struct drawn *d, enum format format, const char *path)
 	int err;
 
 	d->layout.max_rows = format == TEXT ? TEXT_ROWS : PICTURE_ROWS;
-	err = map_spaces_make(d->m, &d->layout, &s);
+	err = map_spaces_make(&d->m, &d->layout, &s);
 	if (!err && !s.nr) {
 		cmd_complain(d->cmd, "there is no memory slot in it to be drawn");
 		map_spaces_free(&s);
@@ -225,10 +202,10 @@ static bool ask(const struct observed *o, struct account_snapshot *s)
 static int draw_process(struct drawn *d, int pid)
 {
 	struct account_snapshot *s = malloc(sizeof(*s));
-	struct map m = { .log_from = UINT64_MAX, .is_simulated = true };
 	struct observed o;
 	int ret = observed_open(d->cmd, pid, &o);
 
+	d->m = (struct map){ .log_from = UINT64_MAX, .is_simulated = true };
 	if (ret != EXIT_OK) {
 		free(s);
 		return ret;
@@ -240,14 +217,13 @@ static int draw_process(struct drawn *d, int pid)
 		cmd_complain(d->cmd, "process %d (%s) has made no VM, or does not answer", pid,
 			     o.name);
 	} else {
-		snprintf(m.title, sizeof(m.title), "process %d (%s) under gmem, simulated KVM", pid,
-			 o.name);
-		map_apply_snapshot(&m, o.process, 0, s);
-		d->m = &m;
-		note(d->cmd, &m);
+		snprintf(d->m.title, sizeof(d->m.title),
+			 "process %d (%s) under gmem, simulated KVM", pid, o.name);
+		map_apply_snapshot(&d->m, o.process, 0, s);
+		note(d->cmd, &d->m);
 		ret = draw_all(d);
 	}
-	map_free(&m);
+	map_free(&d->m);
 	observed_close(&o);
 	free(s);
 	return ret;
@@ -258,10 +234,8 @@ static int draw_process(struct drawn *d, int pid)
 static int draw_trace(struct drawn *d, const char *path, int64_t until)
 {
 	const char *name = strrchr(path, '/');
-	struct see_view v;
-	struct map m;
 	char problem[200];
-	int ret, err = map_replay(path, until, html_path, &m, &v, problem, sizeof(problem));
+	int ret, err = map_replay(path, until, html_path, &d->m, &d->v, problem, sizeof(problem));
 
 	if (err) {
 		cmd_complain(d->cmd, "%s: %s", path, problem);
@@ -269,14 +243,12 @@ static int draw_trace(struct drawn *d, const char *path, int64_t until)
 	}
 	if (problem[0])
 		cmd_complain(d->cmd, "%s: %s; what came before is drawn", path, problem);
-	snprintf(m.title, sizeof(m.title), "%.90s after %.6f s, simulated KVM",
-		 name ? name + 1 : path, (double)m.now / 1e9);
-	d->m = &m;
-	d->v = &v;
-	note(d->cmd, &m);
+	snprintf(d->m.title, sizeof(d->m.title), "%.90s after %.6f s, simulated KVM",
+		 name ? name + 1 : path, (double)d->m.now / 1e9);
+	note(d->cmd, &d->m);
 	ret = draw_all(d);
-	map_free(&m);
-	see_view_close(&v);
+	map_free(&d->m);
+	see_view_close(&d->v);
 	return ret == EXIT_OK && problem[0] ? EXIT_FAILED : ret;
 }
 
@@ -324,6 +296,7 @@ static int map(const struct cmd *cmd, int argc, char **argv)
 		return list(cmd, (int)pid, first + 1, argc, argv);
 	if (cmd_no_arguments(cmd, first + 1, argc, argv) != EXIT_OK)
 		return EXIT_USAGE;
+	d.is_trace = !is_process;
 	return is_process ? draw_process(&d, (int)pid) : draw_trace(&d, argv[first], until);
 }
 

@@ -168,8 +168,10 @@ static int open_region(struct observed *o)
 
 	if (path_in_environment(o->pid, path))
 		err = open_path(o, path);
-	if (err && path_in_descriptors(o->pid, path))
+	if (err && path_in_descriptors(o->pid, path)) {
 		err = open_path(o, path);
+		o->is_late = !err;
+	}
 	return err;
 }
 
@@ -198,6 +200,7 @@ static int ask(struct observed *o)
 	union sigval value = { .sival_ptr = (void *)(uintptr_t)ATTACH_VALUE };
 	int err = sigqueue(o->pid, SIGBUS, value) ? -errno : -ENOENT;
 
+	o->was_asked = err == -ENOENT;
 	for (int ms = 0; err == -ENOENT && ms < WAIT_MS; ms += 10) {
 		nanosleep(&pause, NULL);
 		err = open_region(o);

@@ -18,6 +18,8 @@ struct observed {
 	int pid;
 	char name[64];
 	uint32_t process; /* its place in the region */
+	bool is_late;	  /* it was not observed from its beginning, but since somebody asked */
+	bool was_asked;	  /* by us, now */
 };
 
 /* pid 0: the only one that this user runs. An exit status, having complained; with several to choose from, having

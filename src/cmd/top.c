@@ -119,6 +119,10 @@ static int print(struct top *t, unsigned long times, unsigned int ms)
 		ask(t);
 		text_add(&text, TEXT_TITLE, "gmem top: process %d (%s)%s", t->program.pid,
 			 t->program.name, t->has_ended ? ", which has ended" : "");
+		if (!i && t->program.was_asked)
+			text_add(&text, TEXT_DIM, "%s",
+				 "It was not observed, and asked to be by a signal: its pause() or "
+				 "sleep() has ended, with EINTR.");
 		top_text(t, &text);
 		if (i + 1 < times)
 			text_add(&text, TEXT_PLAIN, "%s", "");
@@ -146,6 +150,7 @@ static int show(const struct cmd *cmd, int pid, unsigned long times, unsigned in
 
 	if (ret != EXIT_OK)
 		return ret;
+	t.style.late = t.program.is_late;
 	if (!make(&t)) {
 		cmd_complain(cmd, "out of memory");
 		ret = EXIT_FAILED;

@@ -24,7 +24,7 @@ static const char *const help_lines[] = {
 	"PRIVATE, SHARED  what the guest's pages are        PINNED  cannot become private",
 	"BACKED  memory held for them: in the guest_memfd and in the program",
 	"BOTH  held in both, that is twice                  NEITHER  held nowhere",
-	"PEAK  the most that was seen                       ALLOC  with pages never touched",
+	"PEAK  the most that was seen, sampled              ALLOC  with pages never touched",
 	"BOUND  in some slot",
 };
 

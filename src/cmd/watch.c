@@ -5,6 +5,7 @@
 #include "cmd/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ static void set_environment(const struct watch *w, int parent)
 static int start(struct watch *w, const struct launch *l, char **argv)
 {
 	int parent = (int)getpid();
+	void (*on_child)(int);
 	sigset_t ours, old;
 
 	sigemptyset(&ours);
@@ -83,7 +85,7 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 		sigaddset(&ours, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &ours, &old);
 	/* Ignored it would not be told at all. */
-	signal(SIGCHLD, SIG_DFL);
+	on_child = signal(SIGCHLD, SIG_DFL);
 	w->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	fflush(NULL);
 	w->pid = w->signals < 0 ? -1 : (int)fork();
@@ -92,34 +94,56 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 		return EXIT_CANNOT_RUN;
 	}
 	if (!w->pid) {
+		signal(SIGCHLD, on_child);
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		set_environment(w, parent);
 		_exit(launch_exec(w->cmd, l, argv));
 	}
+	/* Who reads what we write may go; the program is still to be looked after. */
+	signal(SIGPIPE, SIG_IGN);
 	return EXIT_OK;
 }
 
 /* Who sits at the terminal means the whole foreground group, and the program is in it. */
-static void forward(const struct watch *w)
+static void forward(struct watch *w)
 {
 	struct signalfd_siginfo info;
 
 	while (read(w->signals, &info, sizeof(info)) == sizeof(info)) {
 		bool sent = info.ssi_code <= 0 && (int)info.ssi_pid != w->pid;
 
+		if (info.ssi_signo == SIGTSTP && !sent)
+			w->is_to_stop = true;
 		if ((int)info.ssi_signo != SIGCHLD && sent)
 			kill(w->pid, (int)info.ssi_signo);
 	}
 }
 
+/*
+ * The program has stopped. The shell that waits for us is to know if it was by the terminal's will; whoever else stops
+ * the program lets it go on without a word to us, who would stay behind.
+ */
+static bool is_to_stop_too(const struct watch *w, int signo)
+{
+	int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (terminal < 0)
+		return false;
+	close(terminal);
+	return signo != SIGSTOP || w->is_to_stop;
+}
+
 /* True when the program has ended. */
-static bool look_after(const struct watch *w, int *status)
+static bool look_after(struct watch *w, int *status)
 {
 	int s;
 
 	while (waitpid(w->pid, &s, WNOHANG | WUNTRACED) == w->pid) {
 		if (WIFSTOPPED(s)) {
+			if (!is_to_stop_too(w, WSTOPSIG(s)))
+				continue;
 			raise(SIGSTOP);
+			w->is_to_stop = false;
 			kill(w->pid, SIGCONT);
 			continue;
 		}

@@ -8,7 +8,8 @@
  *	watch_end()
  *
  * Other processes that the program made are seen as long as it runs. Signals that were sent to us it gets, too; those of
- * the terminal it has got by itself. When it stops we stop.
+ * the terminal it has got by itself. When the terminal stops it we stop. Whoever stops it else lets it go on, and we
+ * look on meanwhile. When who reads our output goes away, the program is still looked after.
  */
 #ifndef GMEM_CMD_WATCH_H
 #define GMEM_CMD_WATCH_H
@@ -25,7 +26,8 @@ struct watch {
 	size_t nr_sinks;
 	struct see_drain drain;
 	int pid;
-	int signals; /* a signalfd */
+	int signals;	 /* a signalfd */
+	bool is_to_stop; /* the terminal wants it */
 };
 
 /* An exit status, having complained when it is not EXIT_OK. ring: how many records, a power of two; 0: as many as usual. */

@@ -103,7 +103,6 @@ void account_set_blind(bool blind)
 {
 	os_mutex_lock(&account.lock);
 	account.blind = blind;
-	leftover_set_blind(blind);
 	os_mutex_unlock(&account.lock);
 }
 

@@ -3,13 +3,13 @@
 
 #include "kvm/vm.h"
 #include "os/resident.h"
+#include "os/spare.h"
 
 #define OLD_NS 1000000000ull
 
 static struct {
 	struct os_mutex lock;
 	struct os_resident *resident; /* NULL: not to be had */
-	bool blind;
 } leftover;
 
 /* ---- notes ------------------------------------------------------------------------------------- */
@@ -20,15 +20,18 @@ static void widen(struct leftover_note *n, uint64_t start, uint64_t end)
 	n->end = end > n->end ? end : n->end;
 }
 
+static bool follows(const struct leftover_note *n, uint32_t thread, uint64_t start, uint64_t end)
+{
+	return n->thread == thread && start <= n->end && end >= n->start;
+}
+
 /* Pages that one thread converted one after the other are one note. */
 static void note(struct leftover *l, uint64_t start, uint64_t end)
 {
 	uint32_t nr = os_racy_load(&l->nr), thread = os_context()->thread;
-	struct leftover_note *last = nr ? &l->notes[nr - 1] : NULL;
-	bool follows = last && last->thread == thread && start <= last->end && end >= last->start;
 
-	if (follows || nr == LEFTOVER_NR_NOTES) {
-		widen(last, start, end);
+	if (nr && (nr == LEFTOVER_NR_NOTES || follows(&l->notes[nr - 1], thread, start, end))) {
+		widen(&l->notes[nr - 1], start, end);
 		return;
 	}
 	l->notes[nr] = (struct leftover_note){ start, end, os_clock_ns(), thread };
@@ -166,6 +169,7 @@ static void look_at_slot(void *arg, struct memslot *slot)
 	}
 }
 
+/* Not under a filter of system calls: it is the program's own threads that look, and each may have one that kills. */
 static void look(struct look *l)
 {
 	struct os_context *me = os_context();
@@ -173,7 +177,7 @@ static void look(struct look *l)
 
 	me->vm = (uint16_t)l->vm->account.number;
 	os_mutex_lock(&leftover.lock);
-	if (!leftover.blind) {
+	if (!os_jailed()) {
 		if (leftover.resident)
 			os_resident_refresh(leftover.resident);
 		os_mutex_lock(&l->vm->slots_lock);
@@ -214,13 +218,6 @@ void leftover_get_ready(void)
 	os_mutex_unlock(&leftover.lock);
 }
 
-void leftover_set_blind(bool blind)
-{
-	os_mutex_lock(&leftover.lock);
-	leftover.blind = blind;
-	os_mutex_unlock(&leftover.lock);
-}
-
 void leftover_before_fork(void)
 {
 	os_mutex_lock(&leftover.lock);
@@ -233,7 +230,5 @@ void leftover_after_fork(bool in_child)
 		os_resident_close(leftover.resident);
 		leftover.resident = NULL;
 	}
-	if (in_child)
-		leftover.blind = false;
 	os_mutex_unlock(&leftover.lock);
 }

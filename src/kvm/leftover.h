@@ -8,8 +8,8 @@
  * together. Everything is looked at before the VM, a file or the process ends. Each run of pages that is found is an event, OBS_LEFT, at most
  * LEFTOVER_MAX_RUNS of them in a look.
  *
- * Slots that have one memory alone (in place, or mapped guest_memfds) leave nothing. Where a filter of system calls
- * is on all threads nothing is looked at.
+ * Slots that have one memory alone (in place, or mapped guest_memfds) leave nothing. Once a thread has a filter of
+ * system calls nothing is looked at: who looks are the program's threads.
  *
  * Locks: the VM's own for the notes; one of all for the look, taken before the VM's slots lock and after the vCPU's.
  */
@@ -46,9 +46,8 @@ void leftover_look(struct vcpu *vcpu);
 /* Of all slots, or those of a file: before it ends. */
 void leftover_end(struct vm *vm, const struct gmem_file *file);
 
-/* As account_get_ready(), account_set_blind() and the calls around a fork. */
+/* As account_get_ready() and the calls around a fork. */
 void leftover_get_ready(void);
-void leftover_set_blind(bool blind);
 void leftover_before_fork(void);
 void leftover_after_fork(bool in_child);
 

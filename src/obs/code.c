@@ -61,7 +61,8 @@ static void tell(struct obs_region *r, const struct obs_code *code)
 	m->base = code->base;
 	m->build_id_size = code->build_id_size < sizeof(m->build_id) ? code->build_id_size
 								     : sizeof(m->build_id);
-	__builtin_memcpy(m->build_id, code->build_id, m->build_id_size);
+	if (m->build_id_size)
+		__builtin_memcpy(m->build_id, code->build_id, m->build_id_size);
 	obs_copy_end(m->path, sizeof(m->path), code->path);
 	atomic_store_explicit(&m->process, obs_own_process() + 1, memory_order_release);
 }

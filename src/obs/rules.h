@@ -56,8 +56,12 @@ __attribute__((cold)) int obs_refuse_as(enum obs_rule rule, int err);
 /* Refuses by this rule: returns -errno. */
 static inline __attribute__((always_inline)) int obs_refuse(enum obs_rule rule)
 {
-	obs_refuse_as(rule, -obs_rule_errno(rule));
-	return -obs_rule_errno(rule);
+	int err = -obs_rule_errno(rule);
+
+	obs_refuse_as(rule, err);
+	if (err >= 0)
+		__builtin_unreachable(); /* such a rule is RULE_AS: tests/obs */
+	return err;
 }
 
 /* The same for what is no mistake and happens often (KVM_RUN and a signal): told only to those who ask for everything. */

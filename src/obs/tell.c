@@ -62,7 +62,9 @@ static inline struct obs_record *take_place(const struct obs_region *r, uint64_t
 
 static inline int16_t error_of(long result)
 {
-	return result < 0 && result >= INT16_MIN ? (int16_t)result : 0;
+	if (result < 0 && result >= INT16_MIN)
+		return (int16_t)result;
+	return 0;
 }
 
 static inline void publish(struct obs_record *place, uint64_t n)

@@ -168,8 +168,9 @@ static void vcpu_lines(struct text *t, const struct account_pair *p, uint32_t vm
 		if (v->vm != vm || !wanted(style, vm, v->flags))
 			continue;
 		if (!any)
-			text_add(t, TEXT_HEAD, "%5s %12s  BY REASON", "VCPU",
-				 p->seconds > 0 ? "EXITS/S" : "EXITS");
+			text_add(t, TEXT_HEAD, "%5s %12s  BY REASON%s", "VCPU",
+				 p->seconds > 0 ? "EXITS/S" : "EXITS",
+				 p->seconds > 0 || !style->late ? "" : ", SINCE OBSERVED");
 		any = true;
 		vcpu_line(t, v, p);
 	}
@@ -188,8 +189,10 @@ static void vm_lines(struct text *t, const struct account_pair *p, const struct 
 		 vm->nr_slots == 1 ? "" : "s", SIZE(account_private(&vm->now)),
 		 SIZE(account_shared(&vm->now)), KNOWN(held(&vm->now)),
 		 KNOWN(account_both(&vm->now)));
-	text_add(t, TEXT_PLAIN, "  peak of what is backed: private %s, shared %s, held twice %s",
-		 SIZE(vm->peak.backed_private), SIZE(vm->peak.backed_shared), SIZE(vm->peak.both));
+	text_add(t, TEXT_PLAIN,
+		 "  peak of what is backed (sampled%s): private %s, shared %s, held twice %s",
+		 style->late ? ", since observed" : "", SIZE(vm->peak.backed_private),
+		 SIZE(vm->peak.backed_shared), SIZE(vm->peak.both));
 	slot_lines(t, p->now, vm->number, style);
 	vcpu_lines(t, p, vm->number, style);
 }
@@ -238,7 +241,8 @@ void account_text_twice(struct text *t, const struct account_snapshot *s)
 
 		if (!slot->peak.both)
 			continue;
-		text_add(t, TEXT_ALARM, "held twice: %s%s in slot %u of VM %u (at most %siB)",
+		text_add(t, TEXT_ALARM,
+			 "held twice: %s%s in slot %u of VM %u (at most %siB, sampled)",
 			 text_size(account_both(&slot->now), TEXT_AUTO, now),
 			 account_both(&slot->now) ? "iB" : "", slot->id, slot->vm,
 			 text_size(slot->peak.both, TEXT_AUTO, peak));

@@ -17,6 +17,7 @@ struct account_style {
 	bool with_gone; /* what is there no more, too */
 	bool wide;	/* more than 80 columns */
 	bool with_cost; /* how long the look took */
+	bool late;	/* it was not observed from its beginning */
 };
 
 /* What changed between two looks: seconds 0: nothing is known, counts are told instead of rates. */

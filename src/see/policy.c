@@ -23,20 +23,11 @@ static const struct {
 	{ "twice", POLICY_TWICE }, { "leak", POLICY_LEAK },
 };
 
-/* "16M" */
-static bool parse_size(const char *text, uint64_t *out)
+static bool parse_limit(const char *text, uint64_t *out)
 {
-	static const char units[] = "KMGT";
-	char *end;
-	uint64_t value = strtoull(text, &end, 10);
-	const char *unit = *end ? strchr(units, *end) : NULL;
-	unsigned int shift = unit ? (unsigned int)(unit - units + 1) * 10 : 0;
+	const char *end;
 
-	if (*text < '0' || *text > '9' || (*end && (!unit || end[1])) ||
-	    value > UINT64_MAX >> shift)
-		return false;
-	*out = value << shift;
-	return true;
+	return text_read_size(text, out, &end) && !*end;
 }
 
 static bool parse_word(const char *word, struct policy_item *item)
@@ -48,7 +39,7 @@ static bool parse_word(const char *word, struct policy_item *item)
 			continue;
 		*item = (struct policy_item){ .kind = words[i].kind, .name = words[i].name };
 		return !word[len] ||
-		       (item->kind == POLICY_TWICE && parse_size(word + len + 1, &item->limit));
+		       (item->kind == POLICY_TWICE && parse_limit(word + len + 1, &item->limit));
 	}
 	return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "see/text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -110,4 +111,27 @@ const char *text_count(double nr, char out[TEXT_NUMBER_MAX])
 	else
 		scaled(nr, 1000, units, 4, out);
 	return out;
+}
+
+bool text_read_size(const char *text, uint64_t *value, const char **end)
+{
+	static const char units[] = "KMGTPE";
+	const char *unit;
+	char *after;
+
+	errno = 0;
+	*value = strtoull(text, &after, 0);
+	if (errno || after == text || text[0] < '0' || text[0] > '9')
+		return false;
+	unit = *after ? strchr(units, *after) : NULL;
+	if (unit) {
+		int shift = 10 * (int)(unit - units + 1);
+
+		if (*value > UINT64_MAX >> shift)
+			return false;
+		*value <<= shift;
+		after++;
+	}
+	*end = after;
+	return true;
 }

@@ -3,6 +3,7 @@
 #ifndef GMEM_SEE_TEXT_H
 #define GMEM_SEE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,6 +34,8 @@ const char *text_unit_name(enum text_unit unit);
 #define TEXT_NUMBER_MAX 24
 /* "16M", "1.5G", "-" of nothing. */
 const char *text_size(uint64_t bytes, enum text_unit unit, char out[TEXT_NUMBER_MAX]);
+/* The other way: "0x1000", "4096", "2M" (K to E); *end is behind it. */
+bool text_read_size(const char *text, uint64_t *value, const char **end);
 /* "1.2 us" */
 const char *text_time(uint64_t ns, char out[TEXT_NUMBER_MAX]);
 /* "12", "1.2k", "3.4M" */

@@ -67,9 +67,11 @@ void fork_in_parent(void)
 
 void fork_in_child(void)
 {
+	long parent = atomic_load(&own_pid);
+
 	os_after_fork();
 	atomic_store(&own_pid, os_sys0(SYS_getpid));
-	observe_after_fork();
+	observe_after_fork(parent);
 	signal_unlock();
 	handle_inherit_all();
 	kvm_after_fork_in_child();

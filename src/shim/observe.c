@@ -37,7 +37,7 @@ static struct obs_self self(void)
 
 static int map_region(const char *path, void **region, uint64_t *size)
 {
-	long fd = os_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+	long fd = os_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOCTTY, 0);
 	struct stat st;
 	int err;
 
@@ -65,13 +65,14 @@ static void learn_all(const struct obs_region *r);
 void observe_init(void)
 {
 	const char *path = getenv("GMEM_OBS");
-	struct obs_self me = self();
+	struct obs_self me;
 	uint64_t size = 0;
 	void *region;
 	int err;
 
 	if (!path || !*path)
 		return;
+	me = self();
 	if (os_sys4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program, sizeof(program) - 1) < 0)
 		strcpy(program, "?");
 	err = map_region(path, &region, &size);
@@ -139,9 +140,14 @@ void observe_late(void)
 		os_log(OS_LOG_WARN, "no memory to be observed in (%d)", -err);
 }
 
-void observe_after_fork(void)
+/* A filter may allow fork, and not all that is asked to know oneself: so the parent is what the caller knows. */
+void observe_after_fork(long parent)
 {
-	struct obs_self me = self();
+	struct obs_self me = {
+		.pid = obs_on() ? (uint32_t)os_sys0(SYS_getpid) : 0,
+		.parent = (uint32_t)parent,
+		.name = program,
+	};
 
 	obs_after_fork(&me);
 	if (obs_on())
@@ -155,13 +161,19 @@ void observe_discard(enum obs_discard call, uint64_t addr, uint64_t size)
 	obs_count(OBS_DISCARD, addr, os_page_up(size), call);
 }
 
-/* Which memory that was is not known here; the file's number tells those who know what it is mapped at. */
+/*
+ * Which memory that was is not known here; the file's number tells those who know what it is mapped at. A filter of
+ * system calls may allow the punch and kill for this question: then it is file 0.
+ */
 void observe_punch(int fd, int mode, uint64_t offset, uint64_t size)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
-	if ((mode & FALLOC_FL_PUNCH_HOLE) && os_sys2(SYS_fstat, fd, &st) == 0)
-		obs_count(OBS_DISCARD, offset, size, OBS_DISCARD_PUNCH | st.st_ino << 8);
+	if (!(mode & FALLOC_FL_PUNCH_HOLE))
+		return;
+	if (!os_jailed())
+		os_sys2(SYS_fstat, fd, &st);
+	obs_count(OBS_DISCARD, offset, size, OBS_DISCARD_PUNCH | st.st_ino << 8);
 }
 
 void observe_host_fault(uint64_t addr, int code, uint64_t instruction)

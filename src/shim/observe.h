@@ -11,7 +11,8 @@
 
 /* Once, before the program runs. */
 void observe_init(void);
-void observe_after_fork(void);
+/* In the child; parent: the number of the process that forked. */
+void observe_after_fork(long parent);
 
 /* Somebody wants to look (obs/attach.h); said in a signal handler, done soon by who calls gmem, or by a thread of ours
  * that wakes now and then: outside of everything. */

@@ -10,6 +10,7 @@
  *	twice	a second VM, with two slots, nothing in them
  *	size N	a slot of N GiB at 1 TiB, with a guest_memfd, and a page in every GiB
  *	jail	a filter of system calls that allows all of them, on all threads
+ *	pause	pause() until a signal; the answer comes before it, and then a line "Interrupted system call"
  *	convert	pages are made private and shared until the next line
  *	exit	_exit, kill, fall: the end by _exit(3), by SIGKILL, by return
  */
@@ -229,6 +230,8 @@ int main(void)
 		printf("%s\n", line);
 		if (!strcmp(line, "convert"))
 			convert();
+		if (!strcmp(line, "pause"))
+			printf("%s\n", strerror(pause() ? errno : 0));
 	}
 	return 3;
 }

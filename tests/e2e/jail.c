@@ -8,14 +8,13 @@
 #include "guest.h"
 #include "window.h"
 
+#include "../jail_filter.h"
 #include "../paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/falloc.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,31 +37,15 @@ static pid_t child;
 
 /* ---- the filter -------------------------------------------------------------------------- */
 
-#define KILL_FOR(nr)                                     \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
-
-static struct sock_filter rules[] = {
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	KILL_FOR(SYS_userfaultfd),
-	KILL_FOR(SYS_memfd_create),
-	KILL_FOR(SYS_socket),
-	KILL_FOR(SYS_socketpair),
-	KILL_FOR(SYS_clone),
-	KILL_FOR(SYS_clone3),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-};
-
 static long install_filter(void)
 {
-	struct sock_fprog program = { .len = sizeof(rules) / sizeof(rules[0]), .filter = rules };
-
-	for (unsigned int i = 0; may_fork && i < program.len; i++)
-		if (rules[i].k == SYS_clone)
-			rules[i].k = SYS_userfaultfd;
+	for (unsigned int i = 0; may_fork && i < jail_program.len; i++)
+		if (jail_rules[i].k == SYS_clone)
+			jail_rules[i].k = SYS_userfaultfd;
 	if (!of_all_threads)
-		return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+		return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &jail_program, 0, 0);
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
+		       &jail_program);
 }
 
 /* What libraries ask to learn what the kernel can do changes nothing. */

@@ -103,6 +103,13 @@ static struct obs_counter counter_of(enum obs_event kind)
 	return sum;
 }
 
+static uint64_t nr_of(enum obs_event kind)
+{
+	struct obs_counter sum = counter_of(kind);
+
+	return sum.nr;
+}
+
 /* ---- one thread --------------------------------------------------------------------------------- */
 
 static void a_process_that_attaches_is_in_the_table(void **state)
@@ -158,7 +165,7 @@ static void what_does_not_fit_is_lost_and_counted(void **state)
 	assert_int_equal(got.nr, NR_PLACES);
 	assert_int_equal(got.lost, 10);
 	assert_int_equal(got.last.b, NR_PLACES - 1);
-	assert_int_equal(counter_of(OBS_PUNCH).nr, NR_PLACES + 10);
+	assert_int_equal(nr_of(OBS_PUNCH), NR_PLACES + 10);
 	obs_count(OBS_PUNCH, 100, 1000, 0);
 	drain_all(0, false);
 	assert_int_equal(got.nr, NR_PLACES + 1);
@@ -183,7 +190,7 @@ static void nobody_reads_and_there_are_counters_alone(void **state)
 	obs_count(OBS_PUNCH, 100, 1, 0);
 	drain_all(0, false);
 	assert_int_equal(got.nr, 0);
-	assert_int_equal(counter_of(OBS_PUNCH).nr, 1);
+	assert_int_equal(nr_of(OBS_PUNCH), 1);
 }
 
 /* As if a writer was killed between taking its place and filling it. */
@@ -239,7 +246,7 @@ static void a_process_ends_once(void **state)
 	obs_end();
 	obs_end();
 	drain_all(0, false);
-	assert_int_equal(counter_of(OBS_PROCESS_GONE).nr, 1);
+	assert_int_equal(nr_of(OBS_PROCESS_GONE), 1);
 	assert_int_equal(obs_process_at(region, 0)->state, OBS_STATE_GONE);
 }
 
@@ -330,7 +337,7 @@ static void writers_and_the_reader_do_not_disturb_each_other(void **state)
 
 	for (uintptr_t i = 0; i < NR_THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, tell_many, (void *)i), 0);
-	while (counter_of(OBS_PUNCH).nr < NR_THREADS * NR_EACH)
+	while (nr_of(OBS_PUNCH) < NR_THREADS * NR_EACH)
 		drain_all(0, false);
 	for (uintptr_t i = 0; i < NR_THREADS; i++)
 		pthread_join(threads[i], NULL);
@@ -338,6 +345,15 @@ static void writers_and_the_reader_do_not_disturb_each_other(void **state)
 	assert_false(got.disorder);
 	assert_int_equal(got.nr + got.lost, NR_THREADS * NR_EACH);
 	assert_true(got.nr >= NR_PLACES);
+}
+
+/* The region is as writable to the program as all of its memory. */
+static void a_program_that_writes_anywhere_keeps_no_reader(void **state)
+{
+	obs_count(OBS_PUNCH, 0, 0, 0);
+	region->ring.head = region->ring.tail - 1;
+	drain_all(0, true);
+	assert_int_equal(got.nr, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -353,6 +369,7 @@ int main(void)
 		TEST(nobody_reads_and_there_are_counters_alone),
 		TEST(a_place_that_is_never_filled_is_given_up),
 		TEST(a_writer_that_was_stopped_harms_no_later_record),
+		TEST(a_program_that_writes_anywhere_keeps_no_reader),
 		TEST(a_process_ends_once),
 		TEST(lengths_are_counted_by_their_logarithm),
 		TEST(long_times_keep_their_length),

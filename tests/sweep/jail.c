@@ -4,14 +4,11 @@
  * makes a memfd, a userfaultfd, a socket or a thread. What is made from then on comes from what was made before.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
+#include "../jail_filter.h"
 #include "helper.h"
 #include "steps.h"
 
@@ -62,27 +59,11 @@ static int early_helper(struct world *w)
 	return helper_fork(&own(w)->helper, -1, NULL);
 }
 
-#define KILL_FOR(nr)                                     \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
-
 static int filter(struct world *w)
 {
-	static struct sock_filter rules[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		KILL_FOR(SYS_userfaultfd),
-		KILL_FOR(SYS_memfd_create),
-		KILL_FOR(SYS_socket),
-		KILL_FOR(SYS_socketpair),
-		KILL_FOR(SYS_clone),
-		KILL_FOR(SYS_clone3),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { .len = sizeof(rules) / sizeof(rules[0]), .filter = rules };
-
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) ? -errno : 0;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &jail_program, 0, 0) ? -errno : 0;
 }
 
 GUEST_WRITES(write_shared, 2, 0x22)
