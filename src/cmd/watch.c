@@ -180,12 +180,6 @@ static void each_end(struct watch *w, int status)
 	}
 }
 
-/* So many records at once are no pause to sleep in: the ring fills, or the stacks beside it. */
-static uint64_t nr_busy(const struct obs_region *r)
-{
-	return r->wants_stacks ? OBS_NR_STACKS / 8 : r->ring.nr / 16;
-}
-
 /* A ring that fills is looked at again at once. */
 static int until_it_ends(struct watch *w)
 {
@@ -194,7 +188,7 @@ static int until_it_ends(struct watch *w)
 	int status = EXIT_FAILED;
 
 	for (;;) {
-		bool is_busy = drain(w, false) > nr_busy(w->region.r);
+		bool is_busy = drain(w, false) > w->region.r->ring.nr / 16;
 
 		now = now_ns();
 		if (now - last >= SNAPSHOT_NS) {

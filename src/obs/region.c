@@ -5,7 +5,7 @@
 
 /* Where each part begins, and behind the last the end. */
 struct layout {
-	uint64_t processes, modules, lanes, snapshot, injection, stacks, ring, end;
+	uint64_t processes, modules, lanes, snapshot, injection, codes, chains, stacks, ring, end;
 };
 
 static struct layout layout(uint64_t nr_records)
@@ -17,7 +17,9 @@ static struct layout layout(uint64_t nr_records)
 	l.lanes = os_page_up(l.modules + OBS_MAX_MODULES * sizeof(struct obs_module));
 	l.snapshot = os_page_up(l.lanes + OBS_NR_LANES * sizeof(struct obs_lane));
 	l.injection = l.snapshot + OBS_SNAPSHOT_SIZE;
-	l.stacks = os_page_up(l.injection + OBS_INJECT_SIZE);
+	l.codes = os_page_up(l.injection + OBS_INJECT_SIZE);
+	l.chains = l.codes + OBS_NR_CODES * sizeof(struct obs_frame_code);
+	l.stacks = l.chains + OBS_NR_CHAINS * sizeof(uint64_t);
 	l.ring = l.stacks + OBS_NR_STACKS * sizeof(struct obs_stack);
 	l.end = os_page_up(l.ring + nr_records * sizeof(struct obs_record));
 	return l;
@@ -42,6 +44,8 @@ void obs_region_init(struct obs_region *r, uint32_t nr_records)
 	r->lanes = l.lanes;
 	r->snapshot = l.snapshot;
 	r->injection = l.injection;
+	r->codes = l.codes;
+	r->chains = l.chains;
 	r->stacks = l.stacks;
 	r->nr_kinds = OBS_NR_EVENTS;
 	r->nr_lanes = OBS_NR_LANES;
@@ -62,7 +66,7 @@ bool obs_region_is_sound(const struct obs_region *r, uint64_t size)
 	l = layout(r->ring.nr);
 	return r->size == size && l.end == size && r->ring.offset == l.ring &&
 	       r->processes == l.processes && r->modules == l.modules && r->lanes == l.lanes &&
-	       r->snapshot == l.snapshot && r->injection == l.injection && r->stacks == l.stacks &&
-	       r->nr_kinds == OBS_NR_EVENTS && r->nr_lanes == OBS_NR_LANES &&
-	       r->nr_buckets == OBS_NR_BUCKETS;
+	       r->snapshot == l.snapshot && r->injection == l.injection && r->codes == l.codes &&
+	       r->chains == l.chains && r->stacks == l.stacks && r->nr_kinds == OBS_NR_EVENTS &&
+	       r->nr_lanes == OBS_NR_LANES && r->nr_buckets == OBS_NR_BUCKETS;
 }

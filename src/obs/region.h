@@ -2,12 +2,12 @@
 /*
  * region: memory that the processes under gmem share with the one that observes them (a memfd of the latter).
  *
- *	+--------+-----------+---------+-------+----------+-----------+--------+------+
- *	| header | processes | modules | lanes | snapshot | injection | stacks | ring |
- *	+--------+-----------+---------+-------+----------+-----------+--------+------+
+ *	+--------+-----------+---------+-------+----------+-----------+------+--------+--------+------+
+ *	| header | processes | modules | lanes | snapshot | injection | code | chains | stacks | ring |
+ *	+--------+-----------+---------+-------+----------+-----------+------+--------+--------+------+
  *
  * The observer makes it (obs_region_init()) and writes the header's constants, the words marked (o), and the
- * injection; all else is written by the observed. Everything begins at the offset that the header says; a reader of
+ * injection, code and chains; all else is written by the observed. Everything begins at the offset that the header says; a reader of
  * another version must not go on. The observed trust nothing they read here more than they must: it is as writable to
  * the program as any memory of its own.
  *
@@ -21,10 +21,6 @@
  *		No room: lost + 1.
  *	read	at tail: is the sequence tail + 1? then copy, and tail + 1. A place that stays as it is for long, and
  *		one that was taken for an earlier number, is left, and its number is lost.
- *
- * Stacks are taken in turn: free, taken by a writer, filled before the record of that number is published, and freed by
- * the reader when it has had the record. One that is not free when its turn comes: stacks_lost + 1. A writer that was
- * killed keeps its own.
  *
  * So a place has one owner at a time: a writer while it is taken, else the reader. One that was left is free again when
  * its writer, who was stopped and not dead, has filled it.
@@ -83,20 +79,75 @@ struct obs_lane {
 	_Alignas(64) struct obs_counter kinds[OBS_NR_EVENTS];
 };
 
-/* The program's stack at a record. */
+/*
+ * Who called the function that called gmem: obs/walk.h.
+ *
+ *	code	what the observer has found out about addresses on stacks: enough to go from one to its caller's
+ *	chains	places it knows, with their callers: each place's key, for obs_caller_of_chain()
+ *	stacks	copies of stacks that go through code, or are a chain, that is not there yet
+ *
+ * Stacks are taken in turn: free, taken by a writer, filled before a record that refers to it is published, and freed
+ * by the reader when it has read it. One that is not free when its turn comes: stacks_lost + 1. A writer that was
+ * killed keeps its own.
+ */
+#define OBS_NR_CODES 8192u
+#define OBS_NR_PROBES 8u /* places from that of the hash on that one may be at */
+
+enum obs_code_state {
+	OBS_CODE_THERE = 1, /* else nothing is known of it now */
+	OBS_CODE_KNOWN = 2, /* it is in a module */
+	OBS_CODE_WRAPS = 4, /* in a function that only passes calls on */
+	OBS_CODE_RULED = 8, /* the rule is known: */
+	OBS_CODE_BY_RBP = 16,
+	OBS_CODE_SAVES_RBP = 32,
+};
+
+/* How one gets from there to the caller: the frame is at rsp or rbp + offset, return address and the caller's rbp so far
+ * from it. All but the state stays as it is while the state is not 0. */
+struct obs_frame_code {
+	_Atomic uint32_t state; /* 0: nothing */
+	uint32_t process;
+	uint64_t address; /* 0: never used */
+	int32_t offset, return_at, rbp_at;
+	uint32_t pad;
+};
+
+#define OBS_NR_CHAINS 4096u
+#define OBS_CHAIN 4u /* the place and so many - 1 callers */
+
 enum obs_stack_state { OBS_STACK_FREE, OBS_STACK_TAKEN, OBS_STACK_FILLED };
-#define OBS_NR_STACKS 8192u
-#define OBS_STACK_BYTES 2024u
+#define OBS_NR_STACKS 1024u
+#define OBS_STACK_BYTES 2016u
 
 struct obs_stack {
 	_Atomic uint32_t state;
 	uint32_t size;	 /* of the bytes */
-	uint64_t number; /* of the record in the ring */
+	uint32_t number; /* for obs_caller_of_stack() */
+	uint32_t process;
+	uint64_t caller; /* where gmem was called from */
 	uint64_t
 		frame; /* where the bytes were: the caller's frame pointer, the return address, ... */
 	uint8_t bytes[OBS_STACK_BYTES];
 };
 _Static_assert(sizeof(struct obs_stack) == 2048, "half a page");
+
+/* So many stacks later than this one no record may refer to it. */
+#define OBS_STACKS_GOOD 16384u
+
+/* What the ring has in place of a caller: no address of a program is that high. Sinks never see one. */
+#define OBS_CALLER_STACK 0x800000000000ull
+#define OBS_CALLER_CHAIN 0x800100000000ull
+#define OBS_CALLER_KIND 0xffff00000000ull
+
+static inline uint64_t obs_caller_of_stack(uint32_t number)
+{
+	return OBS_CALLER_STACK | number;
+}
+
+static inline uint64_t obs_caller_of_chain(uint32_t number)
+{
+	return OBS_CALLER_CHAIN | number;
+}
 
 struct obs_ring {
 	uint64_t offset;
@@ -119,7 +170,7 @@ struct obs_region {
 	uint32_t injects;	/* the injection has rules */
 	uint32_t looks_closer;	/* what costs more is told, too (record.h) */
 	uint32_t wants_stacks;
-	uint64_t stacks; /* offset */
+	uint64_t codes, chains, stacks; /* offsets */
 	_Alignas(64) _Atomic uint32_t next_stack;
 	_Atomic uint64_t stacks_lost;
 	_Alignas(64) _Atomic uint32_t nr_processes;
@@ -153,6 +204,16 @@ static inline struct obs_lane *obs_lane_at(const struct obs_region *r, uint32_t 
 static inline struct obs_record *obs_record_at(const struct obs_region *r, uint64_t n)
 {
 	return (struct obs_record *)obs_region_at(r, r->ring.offset) + (n & (r->ring.nr - 1));
+}
+
+static inline struct obs_frame_code *obs_code_at(const struct obs_region *r, uint32_t n)
+{
+	return (struct obs_frame_code *)obs_region_at(r, r->codes) + (n & (OBS_NR_CODES - 1));
+}
+
+static inline _Atomic uint64_t *obs_chain_at(const struct obs_region *r, uint32_t n)
+{
+	return (_Atomic uint64_t *)obs_region_at(r, r->chains) + (n & (OBS_NR_CHAINS - 1));
 }
 
 static inline struct obs_stack *obs_stack_at(const struct obs_region *r, uint32_t n)

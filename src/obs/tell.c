@@ -78,6 +78,9 @@ static inline void put_record(struct obs_region *r, const struct obs_told *t, st
 	struct obs_record *p;
 	uint64_t n;
 
+	if (__builtin_expect(r->wants_stacks, 0) && !me->is_placed && me->frame &&
+	    obs_wants_place(t))
+		obs_place_caller(r, me);
 	if (!reserve(&r->ring, &n))
 		return;
 	p = take_place(r, n);
@@ -100,8 +103,6 @@ static inline void put_record(struct obs_region *r, const struct obs_told *t, st
 	p->a = t->a;
 	p->b = t->b;
 	p->c = t->c;
-	if (__builtin_expect(r->wants_stacks, 0) && me->frame && obs_wants_stack(t, me))
-		obs_stack_put(r, me, n);
 	publish(p, n);
 }
 

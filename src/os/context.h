@@ -17,11 +17,10 @@ struct os_context {
 	uint32_t thread; /* its number in the system; 0: not asked yet */
 	uint32_t lane;	 /* obs: of the counters, + 1; 0: none yet */
 	uint16_t vm, vcpu, file;
-	uint16_t rule;	      /* the last refusal of this thread: which rule, */
-	int16_t result;	      /* and the -errno it gave; 0: there was none */
-	uint16_t request;     /* obs: which request of the program is on; 0: none */
-	uint16_t run_is_told; /* obs: the stack of its KVM_RUN; and of the call that is on */
-	uint16_t call_is_told;
+	uint16_t rule;	    /* the last refusal of this thread: which rule, */
+	int16_t result;	    /* and the -errno it gave; 0: there was none */
+	uint16_t request;   /* obs: which request of the program is on; 0: none */
+	uint16_t is_placed; /* obs: caller is what obs/stack.h made of it for this call */
 };
 
 extern __attribute__((visibility("hidden"),

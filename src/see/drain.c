@@ -102,7 +102,7 @@ size_t see_drain(struct see_drain *d, struct see_sink **sinks, size_t nr_sinks, 
 		if (!d->nr_copy && !give_up(d, tail, now_ns, final))
 			break;
 		if (d->prepare)
-			d->prepare(d->prepare_own, d->r, d->copy, d->nr_copy, tail);
+			d->prepare(d->prepare_own, d->r, d->copy, d->nr_copy);
 		tail += d->nr_copy ? d->nr_copy : 1;
 		d->given_up += !d->nr_copy;
 		atomic_store_explicit(&ring->tail, tail, memory_order_release);

@@ -77,9 +77,8 @@ struct see_drain {
 	uint64_t stuck_since; /* ns */
 	struct obs_record *copy;
 	size_t nr_copy;
-	/* Records from number first on, before the sinks have them; may change them. NULL: nothing is to be done. */
-	void (*prepare)(void *own, struct obs_region *r, struct obs_record *records, size_t nr,
-			uint64_t first);
+	/* Records before the sinks have them; may change them. NULL: nothing is to be done. */
+	void (*prepare)(void *own, struct obs_region *r, struct obs_record *records, size_t nr);
 	void *prepare_own;
 };
 

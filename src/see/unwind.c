@@ -5,36 +5,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "obs/walk.h"
 #include "see/trace.h"
 #include "see/where.h"
 
-#define MAX_FRAMES 16
 #define NR_CODES 4096u
-#define NR_CALLS 1024u
+#define NR_ONLY 1024u
 
 /* What is known of an address; the last that was asked of those that share the place. */
 struct code {
 	uint64_t address;
 	uint32_t process; /* + 1; 0: nothing */
-	bool is_known, is_wrapper, has_rule;
-	struct see_frame_rule rule;
+	struct obs_frame_code is;
 };
 
-/* The last stack of a thread. */
-struct call {
-	uint32_t thread, process;
-	uint64_t raw, found, time;
-	uint64_t run_raw, run_found; /* of its last KVM_RUN that had one */
+/* What a stack became: as in a record of the ring, no stack. */
+struct resolved {
+	uint32_t number;
+	uint64_t caller;
+};
+
+/* Of a function that only passes calls on: the place that is outside of it, as long as there is but one. */
+struct only {
+	uint32_t process; /* + 1; 0: nothing */
+	bool is_one;
+	uint64_t caller, place;
 };
 
 struct see_stacks {
 	struct see_places *places;
 	uint32_t nr_modules;
+	uint32_t done; /* of the region's next_stack: all before are read */
 	struct code codes[NR_CODES];
-	struct call calls[NR_CALLS];
-	uint16_t by_number[OBS_NR_STACKS * 2]; /* place + 1 */
-	uint32_t next_seen;		       /* of the region's next_stack */
-	uint32_t nr_indexed;		       /* those that wait for their records */
+	struct resolved resolved[OBS_STACKS_GOOD * 2];
+	struct see_chain chains[OBS_NR_CHAINS];
+	struct only only[NR_ONLY];
 	struct obs_stack copy;
 };
 
@@ -63,7 +68,22 @@ uint64_t see_stacks_lost(const struct obs_region *r)
 	return atomic_load(&r->stacks_lost);
 }
 
-static void learn_modules(struct see_stacks *s, const struct obs_region *r)
+/* ---- code ------------------------------------------------------------------------------------------- */
+
+/* The new one may be what was missing, or where another one was. */
+static void forget_code(struct obs_region *r, const struct trace_module *m)
+{
+	for (uint32_t i = 0; i < OBS_NR_CODES; i++) {
+		struct obs_frame_code *c = obs_code_at(r, i);
+		uint32_t state = atomic_load(&c->state);
+
+		if (c->process == m->process &&
+		    (!(state & OBS_CODE_RULED) || c->address - m->start < m->end - m->start))
+			atomic_store(&c->state, 0);
+	}
+}
+
+static void learn_modules(struct see_stacks *s, struct obs_region *r)
 {
 	uint32_t nr = atomic_load(&r->nr_modules);
 	struct trace_module m;
@@ -73,29 +93,96 @@ static void learn_modules(struct see_stacks *s, const struct obs_region *r)
 		see_places_add(s->places, &m);
 		s->nr_modules++;
 		memset(s->codes, 0, sizeof(s->codes));
+		forget_code(r, &m);
+	}
+}
+
+static bool is_small(int64_t distance)
+{
+	return distance == (int32_t)distance;
+}
+
+/* Nobody has called main(). */
+static bool is_first(const struct see_where *w)
+{
+	return w->function && !strcmp(w->function, "main");
+}
+
+static void ask(struct see_stacks *s, uint32_t process, uint64_t address,
+		struct obs_frame_code *out)
+{
+	const struct see_where *w = see_place(s->places, process, address, true);
+	bool is_end = is_first(w);
+	struct see_frame_rule rule;
+
+	*out = (struct obs_frame_code){ .state = OBS_CODE_THERE,
+					.process = process,
+					.address = address };
+	out->state |= (w->module ? OBS_CODE_KNOWN : 0u) | (w->is_wrapper ? OBS_CODE_WRAPS : 0u);
+	if (is_end || !see_frame_rule(s->places, process, address - 1, &rule) ||
+	    !is_small(rule.offset) || !is_small(rule.return_at) || !is_small(rule.rbp_at))
+		return;
+	out->offset = (int32_t)rule.offset;
+	out->return_at = (int32_t)rule.return_at;
+	out->rbp_at = (int32_t)rule.rbp_at;
+	out->state |= OBS_CODE_RULED | (rule.by_rbp ? OBS_CODE_BY_RBP : 0u) |
+		      (rule.saves_rbp ? OBS_CODE_SAVES_RBP : 0u);
+}
+
+static const struct obs_frame_code *code_of(struct see_stacks *s, uint32_t process,
+					    uint64_t address)
+{
+	struct code *c = &s->codes[obs_code_hash(process, address) & (NR_CODES - 1)];
+
+	if (c->process != process + 1 || c->address != address) {
+		c->process = process + 1;
+		c->address = address;
+		ask(s, process, address, &c->is);
+	}
+	return &c->is;
+}
+
+/* Now the program may go on there by itself. */
+static void publish(struct obs_region *r, const struct obs_frame_code *is)
+{
+	uint32_t h = obs_code_hash(is->process, is->address);
+
+	for (uint32_t i = h; i != h + OBS_NR_PROBES; i++) {
+		struct obs_frame_code *c = obs_code_at(r, i);
+
+		if (c->address && (c->address != is->address || c->process != is->process))
+			continue;
+		if (atomic_load(&c->state))
+			return;
+		c->process = is->process;
+		c->offset = is->offset;
+		c->return_at = is->return_at;
+		c->rbp_at = is->rbp_at;
+		c->address = is->address;
+		atomic_store_explicit(&c->state, is->state, memory_order_release);
+		return;
 	}
 }
 
 /* ---- one stack ----------------------------------------------------------------------------------- */
 
-static const struct code *code_at(struct see_stacks *s, uint32_t process, uint64_t address)
-{
-	uint64_t h = (address ^ (uint64_t)process << 48) * 0x9e3779b97f4a7c15ull;
-	struct code *c = &s->codes[h >> 40 & (NR_CODES - 1)];
-	const struct see_where *w;
+struct stack_walk {
+	struct see_stacks *s;
+	struct obs_region *r;
+};
 
-	if (c->process == process + 1 && c->address == address)
-		return c;
-	w = see_place(s->places, process, address, true);
-	*c = (struct code){ .address = address, .process = process + 1 };
-	c->is_known = w->module;
-	c->is_wrapper = w->is_wrapper;
-	c->has_rule = see_frame_rule(s->places, process, address - 1, &c->rule);
-	return c;
+static bool look(void *own, uint64_t address, struct obs_frame_code *out)
+{
+	struct stack_walk *w = own;
+
+	*out = *code_of(w->s, w->s->copy.process, address);
+	publish(w->r, out);
+	return true;
 }
 
-static bool load(const struct obs_stack *s, uint64_t address, uint64_t *value)
+static bool load(void *own, uint64_t address, uint64_t *value)
 {
+	const struct obs_stack *s = &((struct stack_walk *)own)->s->copy;
 	uint64_t at = address - s->frame;
 
 	if (s->size < sizeof(*value) || at > s->size - sizeof(*value))
@@ -104,42 +191,93 @@ static bool load(const struct obs_stack *s, uint64_t address, uint64_t *value)
 	return true;
 }
 
-struct frame {
-	uint64_t pc, rsp, rbp;
-};
-
-static bool step(const struct obs_stack *s, const struct see_frame_rule *r, struct frame *f)
+static struct only *only_of(struct see_stacks *s, uint32_t process, uint64_t caller)
 {
-	uint64_t cfa = (r->by_rbp ? f->rbp : f->rsp) + (uint64_t)r->offset;
+	struct only *o = &s->only[obs_code_hash(process, caller) & (NR_ONLY - 1)];
 
-	if (cfa <= f->rsp - sizeof(uint64_t) || !load(s, cfa + (uint64_t)r->return_at, &f->pc))
+	return o->process == process + 1 && o->caller == caller ? o : NULL;
+}
+
+static void note_only(struct see_stacks *s, const struct obs_stack *stack, uint64_t place)
+{
+	struct only *o = only_of(s, stack->process, stack->caller);
+
+	if (o) {
+		o->is_one = o->is_one && o->place == place;
+		return;
+	}
+	o = &s->only[obs_code_hash(stack->process, stack->caller) & (NR_ONLY - 1)];
+	/* Whoever shares the place with another has none. */
+	*o = (struct only){ .process = stack->process + 1,
+			    .is_one = !o->process,
+			    .caller = stack->caller,
+			    .place = place };
+}
+
+static uint64_t caller_of(struct see_stacks *s, struct obs_region *r, const struct obs_places *p)
+{
+	uint64_t key = obs_chain_key(s->copy.process, p);
+	bool is_there;
+	uint32_t n = obs_chain_find(r, key, &is_there);
+
+	if (n == OBS_NR_CHAINS)
+		return p->places[0];
+	if (!is_there) {
+		s->chains[n] = (struct see_chain){ .process = s->copy.process, .is = *p };
+		atomic_store_explicit(obs_chain_at(r, n), key, memory_order_release);
+	}
+	return obs_caller_of_chain(n);
+}
+
+static void resolve(struct see_stacks *s, struct obs_region *r)
+{
+	const struct obs_stack *stack = &s->copy;
+	struct stack_walk own = { .s = s, .r = r };
+	const struct obs_walker w = { .look = look, .load = load, .own = &own };
+	struct resolved *to = &s->resolved[stack->number % (OBS_STACKS_GOOD * 2)];
+	struct obs_places p;
+
+	obs_walk(&w, stack->frame, stack->caller, &p);
+	to->number = stack->number;
+	to->caller = caller_of(s, r, &p);
+	note_only(s, stack, p.nr ? p.places[0] : 0);
+}
+
+/* It is copied and free again: the program could change it while we look. */
+static bool take_stack(struct see_stacks *s, struct obs_region *r, uint32_t number)
+{
+	struct obs_stack *stack = obs_stack_at(r, number);
+
+	switch (atomic_load_explicit(&stack->state, memory_order_acquire)) {
+	case OBS_STACK_FREE:
+		return true;
+	case OBS_STACK_FILLED:
+		break;
+	default:
 		return false;
-	if (r->saves_rbp && !load(s, cfa + (uint64_t)r->rbp_at, &f->rbp))
-		return false;
-	f->rsp = cfa;
+	}
+	memcpy(&s->copy, stack, sizeof(s->copy));
+	atomic_store_explicit(&stack->state, OBS_STACK_FREE, memory_order_release);
+	if (s->copy.size > OBS_STACK_BYTES)
+		s->copy.size = 0;
+	resolve(s, r);
 	return true;
 }
 
-/* 0: there is none outside of wrappers, as far as one can see. */
-static uint64_t find_caller(struct see_stacks *s, uint32_t process, uint64_t raw)
+/* One that is being written is not referred to yet, and is looked at again. */
+static void take_stacks(struct see_stacks *s, struct obs_region *r)
 {
-	const struct obs_stack *stack = &s->copy;
-	struct frame f = { .rsp = stack->frame + 16 };
+	uint32_t next = atomic_load(&r->next_stack), first;
+	bool all = true;
 
-	if (!load(stack, stack->frame, &f.rbp) || !load(stack, stack->frame + 8, &f.pc) ||
-	    f.pc != raw)
-		return 0;
-	for (int i = 0; i < MAX_FRAMES; i++) {
-		const struct code *c = code_at(s, process, f.pc);
-
-		if (!c->is_known)
-			return 0;
-		if (!c->is_wrapper)
-			return f.pc;
-		if (!c->has_rule || !step(stack, &c->rule, &f))
-			return 0;
+	if (next - s->done > OBS_NR_STACKS)
+		s->done = next - OBS_NR_STACKS;
+	first = s->done;
+	for (uint32_t i = first; i != next; i++) {
+		all = take_stack(s, r, i) && all;
+		if (all)
+			s->done = i + 1;
 	}
-	return 0;
 }
 
 /* ---- records ---------------------------------------------------------------------------------------- */
@@ -150,134 +288,53 @@ static void set_caller(struct obs_record *r, uint64_t caller)
 	r->caller_high = (uint16_t)(caller >> 32);
 }
 
-static bool is_run(const struct obs_record *r)
-{
-	return r->kind == OBS_RUN_ENTER || r->kind == OBS_RUN_EXIT;
-}
-
-static struct call *call_of(struct see_stacks *s, const struct obs_record *r)
-{
-	struct call *c = &s->calls[r->thread & (NR_CALLS - 1)];
-
-	if (c->thread != r->thread || c->process != r->process)
-		*c = (struct call){ .thread = r->thread, .process = r->process };
-	return c;
-}
-
-static void use_stack(struct see_stacks *s, struct obs_record *r, uint64_t raw)
-{
-	struct call *c = call_of(s, r);
-	uint64_t found = find_caller(s, r->process, raw);
-
-	if (!found)
-		return;
-	c->raw = raw;
-	c->found = found;
-	c->time = r->time;
-	if (is_run(r)) {
-		c->run_raw = raw;
-		c->run_found = found;
-	}
-	set_caller(r, found);
-}
-
-/* What comes in the middle of an ioctl that has told its stack. */
-static bool is_inside(const struct obs_record *r)
+/* Those that have a place, when there is one and it was not lost. */
+static bool wants_place(const struct obs_record *r)
 {
 	switch (r->kind) {
+	case OBS_REQUEST:
+		return r->result < 0;
 	case OBS_CONVERT:
 	case OBS_VM_CONVERT:
 	case OBS_ASKED:
 	case OBS_BIND:
 	case OBS_SLOT:
 	case OBS_SLOT_HOST:
-	case OBS_VM_MADE:
-	case OBS_VCPU_MADE:
-	case OBS_FILE_MADE:
+	case OBS_PUNCH:
+	case OBS_ALLOCATE:
+	case OBS_DISCARD:
+	case OBS_REFUSAL:
 		return true;
 	default:
 		return false;
 	}
 }
 
-/* One of the same call; or another KVM_RUN of the thread. A request is told at its end, with the time it began. */
-static void use_last(struct see_stacks *s, struct obs_record *r, uint64_t raw)
+static uint64_t found(struct see_stacks *s, const struct obs_record *r, uint32_t *chain)
 {
-	const struct call *c = call_of(s, r);
+	uint64_t caller = obs_record_caller(r);
+	const struct only *o;
 
-	if (is_run(r) && c->run_raw == raw)
-		set_caller(r, c->run_found);
-	else if (c->raw == raw && (r->kind == OBS_REQUEST ? c->time >= r->time : is_inside(r)))
-		set_caller(r, c->found);
-}
+	if ((caller & OBS_CALLER_KIND) == OBS_CALLER_STACK) {
+		const struct resolved *of = &s->resolved[(uint32_t)caller % (OBS_STACKS_GOOD * 2)];
 
-static uint32_t hash(uint64_t number)
-{
-	return (uint32_t)(number * 0x9e3779b97f4a7c15ull >> 32);
-}
-
-/* Those of records before first nobody will ask for. */
-static void index_stacks(struct see_stacks *s, struct obs_region *r, uint64_t first)
-{
-	uint32_t next = atomic_load(&r->next_stack);
-
-	if (next == s->next_seen && !s->nr_indexed)
-		return;
-	s->next_seen = next;
-	s->nr_indexed = 0;
-	memset(s->by_number, 0, sizeof(s->by_number));
-	for (uint32_t i = 0; i < OBS_NR_STACKS; i++) {
-		struct obs_stack *stack = obs_stack_at(r, i);
-		uint32_t h = hash(stack->number);
-
-		if (atomic_load_explicit(&stack->state, memory_order_acquire) != OBS_STACK_FILLED)
-			continue;
-		if ((int64_t)(stack->number - first) < 0) {
-			atomic_store(&stack->state, OBS_STACK_FREE);
-			continue;
-		}
-		while (s->by_number[h % (OBS_NR_STACKS * 2)])
-			h++;
-		s->by_number[h % (OBS_NR_STACKS * 2)] = (uint16_t)(i + 1);
-		s->nr_indexed++;
+		caller = of->number == (uint32_t)caller ? of->caller : 0;
 	}
-}
-
-/* It is copied and free again: the program could change it while we look. */
-static bool take_stack(struct see_stacks *s, struct obs_region *r, uint64_t number)
-{
-	for (uint32_t h = hash(number);; h++) {
-		uint16_t i = s->by_number[h % (OBS_NR_STACKS * 2)];
-		struct obs_stack *stack;
-
-		if (!i || !s->nr_indexed)
-			return false;
-		stack = obs_stack_at(r, i - 1u);
-		if (stack->number != number)
-			continue;
-		memcpy(&s->copy, stack, sizeof(s->copy));
-		atomic_store_explicit(&stack->state, OBS_STACK_FREE, memory_order_release);
-		if (s->copy.size > OBS_STACK_BYTES)
-			s->copy.size = 0;
-		return true;
+	if ((caller & OBS_CALLER_KIND) == OBS_CALLER_CHAIN) {
+		*chain = (uint32_t)caller & (OBS_NR_CHAINS - 1);
+		return s->chains[*chain].is.places[0];
 	}
+	o = caller && wants_place(r) ? only_of(s, r->process, caller) : NULL;
+	return o && o->is_one && o->place ? o->place : caller;
 }
 
-void see_stacks_apply(void *stacks, struct obs_region *r, struct obs_record *records, size_t nr,
-		      uint64_t first)
+void see_stacks_apply(void *stacks, struct obs_region *r, struct obs_record *records, size_t nr)
 {
 	struct see_stacks *s = stacks;
+	uint32_t chain;
 
 	learn_modules(s, r);
-	index_stacks(s, r, first);
-	for (size_t i = 0; i < nr; i++) {
-		uint64_t raw = obs_record_caller(&records[i]);
-
-		if (take_stack(s, r, first + i))
-			use_stack(s, &records[i], raw);
-		else
-			use_last(s, &records[i], raw);
-		if (records[i].kind == OBS_REQUEST)
-			call_of(s, &records[i])->raw = 0;
-	}
+	take_stacks(s, r);
+	for (size_t i = 0; i < nr; i++)
+		set_caller(&records[i], found(s, &records[i], &chain));
 }

@@ -180,11 +180,13 @@ void observe_host_fault(uint64_t addr, int code, uint64_t instruction)
 {
 	struct os_context *me = os_context();
 	uint64_t before = me->caller, frame = me->frame;
+	uint16_t is_placed = me->is_placed;
 
 	observe_note_caller(instruction, 0);
 	obs_count(OBS_HOST_FAULT, addr, (uint64_t)code, 0);
 	me->caller = before;
 	me->frame = frame;
+	me->is_placed = is_placed;
 }
 
 /* ---- callers --------------------------------------------------------------------------------- */
@@ -268,7 +270,7 @@ void observe_note_caller(uint64_t address, uint64_t frame)
 
 	me->caller = address;
 	me->frame = frame;
-	me->call_is_told = 0;
+	me->is_placed = 0;
 	if (__builtin_expect(!obs_knows_caller(address), 0))
 		learn(address);
 }
