@@ -52,7 +52,8 @@ static const struct opt opts[] = {
 	  "name who calls the functions that wrap ioctl(), not those; also with --lint and "
 	  "--report, but for =never",
 	  .value = &stack.when, .flag = &stack.asked, .words = "never" },
-	{ "wrapper", "PATTERN", "a function or file that only passes calls on; may be given again",
+	{ "wrapper", "PATTERN",
+	  "a function, file or library that only passes calls on; may be given again",
 	  .values = &stack.wrappers },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
 	{ "inject", "RULES|FILE",

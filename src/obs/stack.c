@@ -199,6 +199,12 @@ static __attribute__((noinline)) void refer_to_stack(struct obs_region *r,
 	me->caller = obs_caller_of_stack(number);
 }
 
+void obs_forget_stacks(void)
+{
+	for (uint32_t i = 0; i < NR_RECENT; i++)
+		os_racy_store(&recent[i], 0);
+}
+
 void obs_place_caller(struct obs_region *r, struct os_context *me)
 {
 	struct own_stack s = { .r = r, .frame = me->frame, .process = obs_own_process() };

@@ -17,5 +17,7 @@ bool obs_wants_place(const struct obs_told *t);
  * that is told until its next call me->caller becomes the place, its chain or a stack (region.h); it stays as it is when
  * there is no room for the stack. */
 void obs_place_caller(struct obs_region *r, struct os_context *me);
+/* The region is not used any more. */
+void obs_forget_stacks(void);
 
 #endif

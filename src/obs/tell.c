@@ -240,4 +240,5 @@ void obs_detach(void)
 	atomic_store(&obs_attached, NULL);
 	*os_context() = (struct os_context){ 0 };
 	obs_forget_code();
+	obs_forget_stacks();
 }

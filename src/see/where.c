@@ -182,6 +182,12 @@ static int nest_of(Dwarf_Die *unit, uint64_t address, Dwarf_Die **nest)
 	return nr;
 }
 
+/* All that is known of code without debug information is which library it is in. */
+static const char *file_of(const struct module *m, const struct see_where *w)
+{
+	return w->file || !strstr(m->is.path, ".so") ? w->file : m->is.path;
+}
+
 /* From the innermost on: wrappers are left for where they are called. */
 static void leave_wrappers(const struct module *m, uint64_t address, struct see_where *w)
 {
@@ -200,7 +206,7 @@ static void leave_wrappers(const struct module *m, uint64_t address, struct see_
 		to_call(&nest[i], unit, w);
 	}
 	if (nr <= 0)
-		w->is_wrapper = see_is_wrapper(w->function, w->file);
+		w->is_wrapper = see_is_wrapper(w->function, file_of(m, w));
 	free(nest);
 }
 

@@ -10,7 +10,7 @@
 
 /* Of a function's name, or of its file: the whole path or the end of it. It stays where it is. -ENOSPC. */
 int see_wrappers_add(const char *pattern);
-/* NULL: not known. */
+/* NULL: not known. Of code without debug information file is its library. */
 bool see_is_wrapper(const char *function, const char *file);
 
 #endif
