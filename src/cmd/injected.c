@@ -13,7 +13,7 @@
 
 static struct inject_table *table_of(const struct watch *w)
 {
-	return obs_region_at(w->region.r, w->region.r->injection);
+	return obs_region_at(w->region.r, OBS_AT_INJECTION);
 }
 
 static int read_seed(const struct cmd *cmd, const char *text, uint64_t *seed)

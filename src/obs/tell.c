@@ -8,6 +8,8 @@
 _Atomic(struct obs_region *) obs_attached;
 
 static _Atomic uint32_t own_process = OBS_MAX_PROCESSES;
+/* Of the ring. A copy: the region's own word is the program's to spoil, and would lead us out of it. */
+static _Atomic uint64_t nr_places;
 
 uint32_t obs_own_process(void)
 {
@@ -26,12 +28,12 @@ bool obs_looks_closer(void)
 #define PREFETCH 4
 
 /* The place is ours until we store its sequence. */
-static inline bool reserve(struct obs_ring *ring, uint64_t *n)
+static inline bool reserve(struct obs_ring *ring, uint64_t nr, uint64_t *n)
 {
 	uint64_t head = os_racy_load(&ring->head);
 
 	do {
-		if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= ring->nr) {
+		if (head - atomic_load_explicit(&ring->tail, memory_order_acquire) >= nr) {
 			atomic_fetch_add_explicit(&ring->lost, 1, memory_order_relaxed);
 			return false;
 		}
@@ -46,13 +48,13 @@ static inline bool reserve(struct obs_ring *ring, uint64_t *n)
  * it first, and goes without its record when an earlier one has it still, or a later one has had it. NULL: it does;
  * the reader counts the number as lost.
  */
-static inline struct obs_record *take_place(const struct obs_region *r, uint64_t n)
+static inline struct obs_record *take_place(const struct obs_region *r, uint64_t nr, uint64_t n)
 {
-	struct obs_record *p = obs_record_at(r, n);
+	struct obs_record *p = obs_record_at(r, nr, n);
 	uint32_t now = __atomic_load_n(&p->sequence, __ATOMIC_ACQUIRE);
 
 	do {
-		if (!obs_place_is_free(now, n, r->ring.nr))
+		if (!obs_place_is_free(now, n, nr))
 			return NULL;
 	} while (!__atomic_compare_exchange_n(&p->sequence, &now, obs_sequence_taken(n), false,
 					      __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
@@ -74,16 +76,17 @@ static inline void publish(struct obs_record *place, uint64_t n)
 static inline void put_record(struct obs_region *r, const struct obs_told *t,
 			      const struct os_context *me, uint64_t time, uint64_t ticks)
 {
+	uint64_t nr = os_racy_load(&nr_places);
 	struct obs_record *p;
 	uint64_t n;
 
-	if (!reserve(&r->ring, &n))
+	if (!reserve(&r->ring, nr, &n))
 		return;
-	p = take_place(r, n);
+	p = take_place(r, nr, n);
 	if (!p)
 		return;
 	/* The ring is larger than caches: who comes next finds the place there. */
-	__builtin_prefetch(obs_record_at(r, n + PREFETCH), 1);
+	__builtin_prefetch(obs_record_at(r, nr, n + PREFETCH), 1);
 	p->thread = me->thread;
 	p->time = time;
 	p->ticks = obs_ticks_pack(ticks);
@@ -199,9 +202,11 @@ static void enlist(struct obs_region *r, const struct obs_self *self)
 bool obs_attach(void *region, uint64_t size, const struct obs_self *self)
 {
 	struct obs_region *r = region;
+	uint64_t nr = obs_region_check(r, size);
 
-	if (!obs_region_is_sound(r, size))
+	if (!nr)
 		return false;
+	os_racy_store(&nr_places, nr);
 	atomic_store_explicit(&obs_attached, r, memory_order_release);
 	enlist(r, self);
 	return true;
