@@ -23,6 +23,8 @@
                                                     \
 		if (!h)                             \
 			return real()->name args;   \
+		observe_call();                     \
+		observe_call();                     \
 		return (result)ours_end(h, answer); \
 	}
 
@@ -34,6 +36,7 @@
                                                           \
 		if (!h)                                   \
 			return (result)shim_return(call); \
+		observe_call();                           \
 		return (result)ours_end(h, answer);       \
 	}
 
@@ -129,6 +132,7 @@ SHIM_EXPORT int posix_fallocate(int fd, off_t at, off_t size)
 {
 	struct handle *h = ours_begin(fd);
 
+	observe_call();
 	return h ? posix_fallocate_ours(h, at, size) : real()->posix_fallocate(fd, at, size);
 }
 
@@ -136,6 +140,7 @@ SHIM_EXPORT int posix_fallocate64(int fd, off64_t at, off64_t size)
 {
 	struct handle *h = ours_begin(fd);
 
+	observe_call();
 	return h ? posix_fallocate_ours(h, at, size) : real()->posix_fallocate64(fd, at, size);
 }
 
