@@ -2,8 +2,10 @@
 /* The writing side of the region: a record in the ring, and the counters of the thread's lane. */
 #include "obs/tell.h"
 
-#include "obs/probes.h"
 #include "obs/region.h"
+
+/* With an observer this is much of what a short request costs: in one piece, with what is told in registers. */
+#define ALWAYS __attribute__((always_inline))
 
 _Atomic(struct obs_region *) obs_attached;
 
@@ -28,7 +30,7 @@ bool obs_looks_closer(void)
 #define PREFETCH 4
 
 /* The place is ours until we store its sequence. */
-static inline bool reserve(struct obs_ring *ring, uint64_t nr, uint64_t *n)
+static inline ALWAYS bool reserve(struct obs_ring *ring, uint64_t nr, uint64_t *n)
 {
 	uint64_t head = os_racy_load(&ring->head);
 
@@ -48,7 +50,8 @@ static inline bool reserve(struct obs_ring *ring, uint64_t nr, uint64_t *n)
  * it first, and goes without its record when an earlier one has it still, or a later one has had it. NULL: it does;
  * the reader counts the number as lost.
  */
-static inline struct obs_record *take_place(const struct obs_region *r, uint64_t nr, uint64_t n)
+static inline ALWAYS struct obs_record *take_place(const struct obs_region *r, uint64_t nr,
+						   uint64_t n)
 {
 	struct obs_record *p = obs_record_at(r, nr, n);
 	uint32_t now = __atomic_load_n(&p->sequence, __ATOMIC_ACQUIRE);
@@ -73,8 +76,8 @@ static inline void publish(struct obs_record *place, uint64_t n)
 	__atomic_store_n(&place->sequence, obs_sequence_filled(n), __ATOMIC_RELEASE);
 }
 
-static inline void put_record(struct obs_region *r, const struct obs_told *t,
-			      const struct os_context *me, uint64_t time, uint64_t ticks)
+static inline ALWAYS void put_record(struct obs_region *r, const struct obs_told *t,
+				     const struct os_context *me, uint64_t time, uint64_t ticks)
 {
 	uint64_t nr = os_racy_load(&nr_places);
 	struct obs_record *p;
@@ -115,7 +118,8 @@ static inline void add(_Atomic uint64_t *word, uint64_t value, bool is_shared)
 		os_racy_store(word, os_racy_load(word) + value);
 }
 
-static void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane, uint64_t ticks)
+static inline ALWAYS void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane,
+				 uint64_t ticks)
 {
 	struct obs_counter *c = &obs_lane_at(r, lane)->kinds[t->kind];
 	bool is_shared = lane == OBS_NR_LANES - 1;
@@ -147,33 +151,76 @@ static __attribute__((noinline)) void begin_thread(struct obs_region *r, struct 
 	me->lane = lane + 1;
 }
 
-void obs_tell(const struct obs_told *t)
+static inline ALWAYS void tell_observer(struct obs_region *r, const struct obs_told *t)
 {
-	struct obs_region *r = os_racy_load(&obs_attached);
 	struct os_context *me = os_context();
-	uint64_t now = t->only_counts ? 0 : os_tsc();
+	uint64_t now = os_tsc();
 	uint64_t ticks = t->start ? now - t->start : 0;
 
 	if (__builtin_expect(!me->lane, 0))
 		begin_thread(r, me);
-	if (!t->only_counts)
-		me->told = now;
-	if (r->wants_records && !t->only_counts)
+	me->told = now;
+	if (r->wants_records)
 		put_record(r, t, me, t->start ? t->start : now, ticks);
 	add_up(r, t, me->lane - 1, ticks);
 }
 
+/* By value: what has an address is not in registers. */
+static __attribute__((noinline, cold)) void tell_others(struct obs_told t)
+{
+	obs_tell_others(&t);
+}
+
+static inline ALWAYS void tell(const struct obs_told *t)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+
+	if (__builtin_expect(os_racy_load(&os_wanted) != OS_WANTED_BY_OBSERVER, 0))
+		tell_others(*t);
+	if (r)
+		tell_observer(r, t);
+}
+
+void obs_more_span(enum obs_event event, uint16_t file, uint64_t start, long result, uint64_t a,
+		   uint64_t b, uint64_t c)
+{
+	tell(&(struct obs_told){ .kind = event,
+				 .file = file,
+				 .start = start,
+				 .result = result,
+				 .a = a,
+				 .b = b,
+				 .c = c });
+}
+
+void obs_more_of(enum obs_event event, uint16_t file, uint64_t a, uint64_t b, uint64_t c)
+{
+	obs_more_span(event, file, 0, 0, a, b, c);
+}
+
+void obs_more(enum obs_event event)
+{
+	struct obs_told t = { .kind = event };
+	struct obs_region *r = os_racy_load(&obs_attached);
+	struct os_context *me = os_context();
+
+	obs_tell_others(&t);
+	if (!r)
+		return;
+	if (!me->lane)
+		begin_thread(r, me);
+	add_up(r, &t, me->lane - 1, 0);
+}
+
 void obs_refused(int err, uint16_t rule)
 {
-	struct obs_told told = { .kind = OBS_REFUSAL, .rule = rule, .result = err, .a = rule };
 	struct os_context *me = os_context();
 
 	me->rule = rule;
 	me->result = error_of(err);
-	if (__builtin_expect(obs_probes_wanted, 0))
-		obs_probe(&told);
-	if (obs_on())
-		obs_tell(&told);
+	if (obs_watched())
+		tell(&(struct obs_told){
+			.kind = OBS_REFUSAL, .rule = rule, .result = err, .a = rule });
 }
 
 /* ---- processes ------------------------------------------------------------------------------ */
@@ -208,6 +255,7 @@ bool obs_attach(void *region, uint64_t size, const struct obs_self *self)
 		return false;
 	os_racy_store(&nr_places, nr);
 	atomic_store_explicit(&obs_attached, r, memory_order_release);
+	atomic_fetch_or(&os_wanted, OS_WANTED_BY_OBSERVER);
 	enlist(r, self);
 	return true;
 }
@@ -238,6 +286,7 @@ void obs_end(void)
 
 void obs_detach(void)
 {
+	atomic_fetch_and(&os_wanted, ~OS_WANTED_BY_OBSERVER);
 	atomic_store(&obs_attached, NULL);
 	*os_context() = (struct os_context){ 0 };
 	obs_forget_code();

@@ -105,7 +105,7 @@ long calls_madvise(uint64_t addr, uint64_t size, int advice)
 		ret = advise_ours(addr, size, advice);
 	else if (ret == 0)
 		ret = os_sys3(SYS_madvise, addr, size, advice);
-	if (obs_on() && !ret && (c.cookie ? discards(advice) : advice == MADV_REMOVE))
+	if (obs_watched() && !ret && (c.cookie ? discards(advice) : advice == MADV_REMOVE))
 		observe_discard(OBS_DISCARD_MADVISE, addr, size);
 	told_map_call(&c, SYS_madvise, (uint32_t)advice, start, ret, addr, size);
 	return change_end(&c, ret);

@@ -109,7 +109,7 @@ BY_FD_RAW(int, ftruncate64, (int fd, off64_t size), os_sys2(SYS_ftruncate, fd, s
 		if (h)                                                            \
 			return (int)ours_end(h, op_fallocate(h, mode, at, size)); \
 		ret = real()->name(fd, mode, at, size);                           \
-		if (obs_on() && !ret)                                             \
+		if (obs_watched() && !ret)                                        \
 			observe_punch(fd, mode, (uint64_t)at, (uint64_t)size);    \
 		return ret;                                                       \
 	}

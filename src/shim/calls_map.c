@@ -86,7 +86,7 @@ static long map_over(uint64_t addr, uint64_t size, int prot, int flags, int fd, 
 
 	long ret = err ? err : map_other(&c, addr, size, prot, flags, fd, offset);
 
-	if (obs_on() && c.cookie && !os_sys_failed(ret))
+	if (obs_watched() && c.cookie && !os_sys_failed(ret))
 		observe_discard(OBS_DISCARD_MMAP, addr, size);
 	return change_end(&c, ret);
 }
@@ -150,7 +150,7 @@ static __attribute__((noinline)) long munmap_told(uint64_t addr, uint64_t size)
 		ret = host_map_munmap(kvm_host_map(), addr, os_page_up(size));
 	else if (ret == 0)
 		ret = os_sys2(SYS_munmap, addr, size);
-	if (obs_on() && c.cookie && !ret)
+	if (obs_watched() && c.cookie && !ret)
 		observe_discard(OBS_DISCARD_MUNMAP, addr, size);
 	told_map_call(&c, SYS_munmap, 0, start, ret, addr, size);
 	return change_end(&c, ret);
