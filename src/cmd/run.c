@@ -57,7 +57,7 @@ static const struct opt opts[] = {
 	  .values = &stack.wrappers },
 	{ "observe", NULL, "stay and let others look at the program", .flag = &observe },
 	{ "inject", "RULES|FILE",
-	  "make calls fail and guests exit on purpose: a file of rules, or rules: gmem-inject(5)",
+	  "make calls fail and guests exit on purpose: rules, or a file of them: gmem-inject(5)",
 	  .value = &inject },
 	{ "seed", "NUMBER", "which events a rule with chance= picks; 1 if not given",
 	  .value = &seed },

@@ -188,7 +188,7 @@ static int until_it_ends(struct watch *w)
 	int status = EXIT_FAILED;
 
 	for (;;) {
-		bool is_busy = drain(w, false) > w->region.r->ring.nr / 16;
+		bool is_busy = drain(w, false) > w->drain.nr / 16;
 
 		now = now_ns();
 		if (now - last >= SNAPSHOT_NS) {

@@ -230,6 +230,13 @@ void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 	st->mtime_ns = st->ctime_ns = changed > g->atime_ns ? changed : g->atime_ns;
 }
 
+uint16_t kvm_gmem_number(struct kvm_object *o)
+{
+	const struct gmem_file *f = gmem_of(o)->file;
+
+	return f ? gmem_file_number(f) : 0;
+}
+
 struct host_file *kvm_gmem_host_file(struct kvm_object *o)
 {
 	return gmem_of(o)->host;

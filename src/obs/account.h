@@ -152,7 +152,7 @@ struct account_area {
 #define ACCOUNT_NR_AREAS (OBS_SNAPSHOT_SIZE / sizeof(struct account_area))
 static inline struct account_area *account_area_at(const struct obs_region *r, uint32_t i)
 {
-	return (struct account_area *)obs_region_at(r, r->snapshot) + i;
+	return (struct account_area *)obs_region_at(r, OBS_AT_SNAPSHOT) + i;
 }
 /* That of a process, by its place in the table; the writer takes one if it has none. NULL: there is none (left). */
 struct account_area *obs_account_take(struct obs_region *r, uint32_t process);

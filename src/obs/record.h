@@ -50,7 +50,9 @@
 	KIND(ASKED, "conversion asked", "address", "size", "attributes") \
 	KIND(GUEST_ASKED, "guest asked", "gpa", "pages", "flags")        \
 	KIND(CLOSED, "closed", "type", "number", "vm")                   \
-	KIND(LEFT, "left behind", "gpa", "size", "state")
+	KIND(LEFT, "left behind", "gpa", "size", "state")                \
+	KIND(CALL, "call", "call", "at", "size")                         \
+	KIND(MAPPED, "mapped", "address", "size", "offset")
 
 enum obs_event {
 #define OBS_KIND_ID(id, name, a, b, c) OBS_##id,
@@ -74,6 +76,14 @@ enum obs_event {
 /* RUN_ENTER: what KVM_RUN answers the guest on entry, a hypercall: bit 0; the answer is not 0: bit 1. */
 #define OBS_ANSWERS_CALL 1u
 #define OBS_ANSWERS_NO 2u
+
+/*
+ * CALL: a system call on a guest_memfd, at an offset, or on memory where one is mapped (munmap, mremap, mprotect,
+ * pkey_mprotect, madvise, mlock), at an address. Its number as x86-64 has it; above it mode, advice or protection, of
+ * mmap protection and, from bit 8 on, flags. What is mapped by mmap is told by MAPPED behind it.
+ */
+#define OBS_CALL_SHIFT 16
+#define OBS_CALL_NUMBER(call) ((call)&0xffff)
 
 /* DISCARD: which call of the program it was. */
 enum obs_discard { OBS_DISCARD_MADVISE, OBS_DISCARD_MUNMAP, OBS_DISCARD_MMAP, OBS_DISCARD_PUNCH };

@@ -8,8 +8,10 @@
  *
  * The observer makes it (obs_region_init()) and writes the header's constants, the words marked (o), and the
  * injection, code and chains; all else is written by the observed. Everything begins at the offset that the header says; a reader of
- * another version must not go on. The observed trust nothing they read here more than they must: it is as writable to
- * the program as any memory of its own.
+ * another version must not go on. All of it is as writable to the program as any memory of its own, at any time. So nobody
+ * goes by the header's offsets, which are for debuggers and other languages: where the parts are is known beforehand,
+ * but for the ring's size, which each side copies once when it has found the region sound. It is a memfd with seals: it
+ * keeps its size, else a program could end its observer by SIGBUS.
  *
  * Lanes are counters that one thread alone adds to, by plain loads and stores; the last is for all who came too late,
  * who add atomically.
@@ -37,6 +39,9 @@
 
 #define OBS_REGION_MAGIC 0x676572736d656d67ull /* "gmemsreg" */
 #define OBS_REGION_VERSION 2u
+
+/* What its memfd has, and F_SEAL_SEAL. */
+#define OBS_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 #define OBS_MAX_PROCESSES 1024u
 #define OBS_MAX_MODULES 1024u
@@ -164,13 +169,13 @@ struct obs_region {
 	uint64_t size;
 	/* To make a time of a time stamp: both were read together. */
 	uint64_t tsc_khz, tsc, clock_ns, wallclock_ns;
-	uint64_t processes, modules, lanes, snapshot, injection; /* offsets */
-	uint32_t nr_kinds, nr_lanes, nr_buckets, record_size;	 /* as the observer was built */
+	uint64_t processes, modules, lanes, snapshot, injection, codes, chains,
+		stacks;					      /* offsets */
+	uint32_t nr_kinds, nr_lanes, nr_buckets, record_size; /* as the observer was built */
 	uint32_t wants_records; /* 0: nobody reads the ring; there are counters, and the snapshot */
 	uint32_t injects;	/* the injection has rules */
 	uint32_t looks_closer;	/* what costs more is told, too (record.h) */
 	uint32_t wants_stacks;
-	uint64_t codes, chains, stacks; /* offsets */
 	_Alignas(64) _Atomic uint32_t next_stack;
 	_Atomic uint64_t stacks_lost;
 	_Alignas(64) _Atomic uint32_t nr_processes;
@@ -181,6 +186,20 @@ struct obs_region {
 	struct obs_ring ring;
 };
 
+/* ---- where things are ------------------------------------------------------------------------- */
+
+#define OBS_PAGE_UP(size) (((uint64_t)(size) + 4095) & ~4095ull)
+#define OBS_AT_PROCESSES OBS_PAGE_UP(sizeof(struct obs_region))
+#define OBS_AT_MODULES \
+	OBS_PAGE_UP(OBS_AT_PROCESSES + OBS_MAX_PROCESSES * sizeof(struct obs_process))
+#define OBS_AT_LANES OBS_PAGE_UP(OBS_AT_MODULES + OBS_MAX_MODULES * sizeof(struct obs_module))
+#define OBS_AT_SNAPSHOT OBS_PAGE_UP(OBS_AT_LANES + OBS_NR_LANES * sizeof(struct obs_lane))
+#define OBS_AT_INJECTION (OBS_AT_SNAPSHOT + OBS_SNAPSHOT_SIZE)
+#define OBS_AT_CODES OBS_PAGE_UP(OBS_AT_INJECTION + OBS_INJECT_SIZE)
+#define OBS_AT_CHAINS (OBS_AT_CODES + OBS_NR_CODES * sizeof(struct obs_frame_code))
+#define OBS_AT_STACKS (OBS_AT_CHAINS + OBS_NR_CHAINS * sizeof(uint64_t))
+#define OBS_AT_RING (OBS_AT_STACKS + OBS_NR_STACKS * sizeof(struct obs_stack))
+
 static inline void *obs_region_at(const struct obs_region *r, uint64_t offset)
 {
 	return (char *)(uintptr_t)r + offset;
@@ -188,37 +207,38 @@ static inline void *obs_region_at(const struct obs_region *r, uint64_t offset)
 
 static inline struct obs_process *obs_process_at(const struct obs_region *r, uint32_t i)
 {
-	return (struct obs_process *)obs_region_at(r, r->processes) + i;
+	return (struct obs_process *)obs_region_at(r, OBS_AT_PROCESSES) + i;
 }
 
 static inline struct obs_module *obs_module_at(const struct obs_region *r, uint32_t i)
 {
-	return (struct obs_module *)obs_region_at(r, r->modules) + i;
+	return (struct obs_module *)obs_region_at(r, OBS_AT_MODULES) + i;
 }
 
 static inline struct obs_lane *obs_lane_at(const struct obs_region *r, uint32_t i)
 {
-	return (struct obs_lane *)obs_region_at(r, r->lanes) + i;
+	return (struct obs_lane *)obs_region_at(r, OBS_AT_LANES) + i;
 }
 
-static inline struct obs_record *obs_record_at(const struct obs_region *r, uint64_t n)
+/* nr: of the ring's places, as it was when the region was found sound. */
+static inline struct obs_record *obs_record_at(const struct obs_region *r, uint64_t nr, uint64_t n)
 {
-	return (struct obs_record *)obs_region_at(r, r->ring.offset) + (n & (r->ring.nr - 1));
+	return (struct obs_record *)obs_region_at(r, OBS_AT_RING) + (n & (nr - 1));
 }
 
 static inline struct obs_frame_code *obs_code_at(const struct obs_region *r, uint32_t n)
 {
-	return (struct obs_frame_code *)obs_region_at(r, r->codes) + (n & (OBS_NR_CODES - 1));
+	return (struct obs_frame_code *)obs_region_at(r, OBS_AT_CODES) + (n & (OBS_NR_CODES - 1));
 }
 
 static inline _Atomic uint64_t *obs_chain_at(const struct obs_region *r, uint32_t n)
 {
-	return (_Atomic uint64_t *)obs_region_at(r, r->chains) + (n & (OBS_NR_CHAINS - 1));
+	return (_Atomic uint64_t *)obs_region_at(r, OBS_AT_CHAINS) + (n & (OBS_NR_CHAINS - 1));
 }
 
 static inline struct obs_stack *obs_stack_at(const struct obs_region *r, uint32_t n)
 {
-	return (struct obs_stack *)obs_region_at(r, r->stacks) + (n & (OBS_NR_STACKS - 1));
+	return (struct obs_stack *)obs_region_at(r, OBS_AT_STACKS) + (n & (OBS_NR_STACKS - 1));
 }
 
 /* What a place's sequence is while it is written for number n, and then. */
@@ -252,7 +272,7 @@ static inline bool obs_place_is_stuck(uint32_t sequence, uint64_t n, uint64_t nr
 uint64_t obs_region_size(uint32_t nr_records);
 /* Zeroed memory of that size becomes a region; the clock's words are the caller's to fill in. */
 void obs_region_init(struct obs_region *r, uint32_t nr_records);
-/* Is it one of this version that fits into size bytes? */
-bool obs_region_is_sound(const struct obs_region *r, uint64_t size);
+/* How many places its ring has, if it is one of this version that has just size bytes; else 0. */
+uint64_t obs_region_check(const struct obs_region *r, uint64_t size);
 
 #endif

@@ -6,11 +6,11 @@
 #include "os/fault.h"
 #include "os/os.h"
 
-bool obs_wants_place(const struct obs_told *t)
+bool obs_wants_place(enum obs_event kind, long result)
 {
-	switch (t->kind) {
+	switch (kind) {
 	case OBS_REQUEST:
-		return t->result < 0;
+		return result < 0;
 	case OBS_RUN_ENTER:
 	case OBS_RUN_EXIT:
 	case OBS_CONVERT:

@@ -7,12 +7,12 @@
 #ifndef GMEM_OBS_STACK_H
 #define GMEM_OBS_STACK_H
 
+#include "obs/record.h"
 #include "obs/region.h"
-#include "obs/tell.h"
 #include "os/context.h"
 
 /* Events at which it matters who called. */
-bool obs_wants_place(const struct obs_told *t);
+bool obs_wants_place(enum obs_event kind, long result);
 /* me->frame, of the exported function, is where the program's frame pointer and the address it goes on at are. For all
  * that is told until its next call me->caller becomes the place, its chain or a stack (region.h); it stays as it is when
  * there is no room for the stack. */

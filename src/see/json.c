@@ -52,6 +52,16 @@ static void add_argument(struct json_object *o, const char *name, uint64_t value
 	add_number(o, key, value);
 }
 
+static void add_call(struct json_object *o, uint64_t call)
+{
+	char how[128];
+
+	see_call_how(call, how, sizeof(how));
+	add_text(o, "call_name", see_call(call));
+	if (*how)
+		add_text(o, "how", how);
+}
+
 static void add_meaning(struct json_object *o, const struct obs_record *r)
 {
 	if (r->kind == OBS_REQUEST)
@@ -60,6 +70,8 @@ static void add_meaning(struct json_object *o, const struct obs_record *r)
 		add_text(o, "reason_name", see_exit(r->a));
 	else if (r->kind == OBS_DISCARD)
 		add_text(o, "call_name", see_discard(r->c));
+	else if (r->kind == OBS_CALL)
+		add_call(o, r->a);
 	else if (r->kind == OBS_CONVERT || r->kind == OBS_VM_CONVERT)
 		add_text(o, "to", r->c & KVM_MEMORY_ATTRIBUTE_PRIVATE ? "private" : "shared");
 }

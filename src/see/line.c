@@ -2,6 +2,7 @@
 /* One line for each record: time, thread, whose, what, with which result, how long, from where. */
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "gmem/uapi.h"
 #include "see/inject.h"
@@ -88,6 +89,22 @@ static void put_range(struct line *l, const struct obs_record *r)
 	put(l, "0x%llx + 0x%llx", (u64)r->a, (u64)r->b);
 }
 
+static void put_call(struct line *l, const struct obs_record *r)
+{
+	const char *name = see_call(r->a);
+	char how[128];
+
+	see_call_how(r->a, how, sizeof(how));
+	if (name)
+		put(l, "%s", name);
+	else
+		put(l, "%llu", (u64)OBS_CALL_NUMBER(r->a));
+	if (OBS_CALL_NUMBER(r->a) == SYS_ftruncate)
+		put(l, " to 0x%llx", (u64)r->c);
+	else
+		put(l, " 0x%llx + 0x%llx%s%s", (u64)r->b, (u64)r->c, *how ? " " : "", how);
+}
+
 static void put_plain(struct line *l, const struct obs_record *r)
 {
 	const struct see_kind *k = see_kind(r->kind);
@@ -127,6 +144,9 @@ void see_details(const struct obs_record *r, char *text, size_t size)
 	case OBS_DISCARD:
 		put_range(&l, r);
 		put(&l, " by %s", see_discard(r->c) ? see_discard(r->c) : "?");
+		break;
+	case OBS_CALL:
+		put_call(&l, r);
 		break;
 	case OBS_PUNCH:
 	case OBS_ALLOCATE:

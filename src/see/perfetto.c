@@ -220,6 +220,8 @@ static const char *name_of(const struct obs_record *r)
 		name = see_request(r->a);
 	if (r->kind == OBS_RUN_EXIT)
 		name = "KVM_RUN";
+	if (r->kind == OBS_CALL)
+		name = see_call(r->a);
 	return name ? name : k ? k->name : "?";
 }
 

@@ -287,12 +287,19 @@ uint64_t report_nr_refused(const struct report *rep, unsigned int rule)
 	return nr;
 }
 
-uint64_t report_nr_found(const struct report *rep, const char *code)
+uint64_t report_nr_found(const struct report *rep, const char *code, uint64_t *times)
 {
-	uint64_t nr = 0;
+	uint64_t nr = 0, all = 0;
 
-	for (size_t i = 0; i < rep->nr_findings; i++)
-		if (!rep->findings[i].suppressed && (!code || !strcmp(code, rep->findings[i].code)))
-			nr += rep->findings[i].nr;
+	for (size_t i = 0; i < rep->nr_findings; i++) {
+		const struct report_finding *f = &rep->findings[i];
+
+		if (f->suppressed || (code && strcmp(code, f->code)))
+			continue;
+		nr++;
+		all += f->nr;
+	}
+	if (times)
+		*times = all;
 	return nr;
 }

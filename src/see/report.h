@@ -99,8 +99,9 @@ struct account_snapshot *report_account(const struct report *rep, uint32_t proce
 uint64_t report_peak_twice(const struct report *rep);
 /* How many refusals there were by that rule; 0: by any but those that were made on purpose. */
 uint64_t report_nr_refused(const struct report *rep, unsigned int rule);
-/* How many findings of that code count; NULL: of any. */
-uint64_t report_nr_found(const struct report *rep, const char *code);
+/* How many findings of that code count; NULL: of any. One place is one, however often it was met; times, if not NULL,
+ * is how often all of them were. */
+uint64_t report_nr_found(const struct report *rep, const char *code, uint64_t *times);
 
 /* ---- formats ---------------------------------------------------------------------------------- */
 

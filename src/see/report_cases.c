@@ -63,14 +63,15 @@ static struct report_case lint_case(const struct report *rep, const struct expla
 	struct report_case c = {
 		.suite = "lint", .name = e->id, .code = e->id, .what = e->sentence
 	};
-	uint64_t nr = report_nr_found(rep, e->id);
+	uint64_t times, nr = report_nr_found(rep, e->id, &times);
 
 	if (!rep->run.has_lint) {
 		c.verdict = REPORT_SKIPPED;
 		snprintf(c.message, sizeof(c.message), "lint was not asked for");
 	} else if (nr) {
 		c.verdict = REPORT_FAILED;
-		snprintf(c.message, sizeof(c.message), "%" PRIu64 " time%s", nr, nr > 1 ? "s" : "");
+		snprintf(c.message, sizeof(c.message), "%" PRIu64 " place%s, %" PRIu64 " time%s",
+			 nr, nr > 1 ? "s" : "", times, times > 1 ? "s" : "");
 	}
 	return c;
 }

@@ -330,7 +330,7 @@ static void add_policies(struct json_object *o, const struct report *rep, const 
 		bool broken = policy_is_broken(&p->items[i], rep, message, sizeof(message));
 
 		add_text(item, "policy", p->items[i].name);
-		if (p->items[i].kind == POLICY_TWICE)
+		if (p->items[i].kind == POLICY_TWICE || p->items[i].limit)
 			add_number(item, "limit", p->items[i].limit);
 		add_truth(item, "broken", broken);
 		add_text(item, "message", message);

@@ -3,10 +3,12 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
 #include <linux/falloc.h>
+#include <linux/memfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -53,11 +55,10 @@ static int map_region(const char *path, void **region, uint64_t *size)
 }
 
 /* A fault for each page of the ring is more than all else that a record costs. */
-static void fill_ring(const struct obs_region *r)
+static void fill_ring(const struct obs_region *r, uint64_t size)
 {
 	if (r->wants_records)
-		os_populate(obs_region_at(r, r->ring.offset),
-			    r->ring.nr * sizeof(struct obs_record), true);
+		os_populate(obs_region_at(r, OBS_AT_RING), size - OBS_AT_RING, true);
 }
 
 static void learn_all(const struct obs_region *r);
@@ -85,7 +86,7 @@ void observe_init(void)
 		os_unmap(region, size);
 	} else {
 		obs_inject_begin(region);
-		fill_ring(region);
+		fill_ring(region, size);
 		learn_all(region);
 	}
 }
@@ -94,6 +95,30 @@ void observe_init(void)
 
 _Atomic bool observe_is_wanted;
 
+/* Observers map no file that could become shorter. */
+static int make_file(uint64_t size, int *fd)
+{
+	long ret = -EMFILE;
+	int err;
+
+	if (os_jail_hold()) {
+		ret = os_sys2(SYS_memfd_create, ATTACH_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		os_jail_let();
+	}
+	if (ret < 0)
+		return (int)ret;
+	*fd = (int)ret;
+	err = os_fd_adopt(fd);
+	if (err)
+		return err;
+	err = os_file_resize(*fd, size);
+	if (!err)
+		err = (int)os_sys3(SYS_fcntl, *fd, F_ADD_SEALS, OBS_SEALS | F_SEAL_SEAL);
+	if (err)
+		os_fd_close(*fd);
+	return err;
+}
+
 /* The memfd is kept open: that is where observers find it. */
 static int make_region(void **region, uint64_t *size)
 {
@@ -101,7 +126,7 @@ static int make_region(void **region, uint64_t *size)
 	int fd, err;
 
 	*size = obs_region_size(ATTACH_RING);
-	err = os_memfd_create(ATTACH_NAME, *size, &fd);
+	err = make_file(*size, &fd);
 	if (err)
 		return err;
 	err = os_map_file(fd, 0, *size, 0, OS_MAP_READ | OS_MAP_WRITE, region);

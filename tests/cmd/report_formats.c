@@ -115,11 +115,12 @@ static void test_texts_are_escaped(void **state)
 	finish(0);
 	text = written(&none, REPORT_JUNIT);
 	has(text, "<property name=\"program\" value=\"&lt;&amp;&quot;&gt;'\"/>");
-	has(text, "<failure message=\"2 times\">vmm.c:7 &lt;end&gt;, 2 times\n</failure>");
+	has(text, "<failure message=\"1 place, 2 times\">vmm.c:7 &lt;end&gt;, 2 times\n</failure>");
 	has(text, "failures=\"1\"");
 	text = written(&none, REPORT_TAP);
 	has(text, "- lint L7: ");
-	has(text, "  message: '2 times'\n  places:\n    - 'vmm.c:7 <end>, 2 times'\n  ...\n");
+	has(text,
+	    "  message: '1 place, 2 times'\n  places:\n    - 'vmm.c:7 <end>, 2 times'\n  ...\n");
 	has(text, "\nok 6 - lint L1: ");
 	text = written(&none, REPORT_JSON);
 	has(text, "\"suppressed\": \"it is so\"");
@@ -151,6 +152,33 @@ static void test_policies_of_findings(void **state)
 	/* Suppressed. */
 	assert_false(broken("L1"));
 	assert_false(broken("refused,lost,twice"));
+}
+
+/* One that a loop commits 2048 times is one. */
+static void test_findings_count_by_place(void **state)
+{
+	struct report_finding loop = leak, other = leak;
+	struct policy p = { 0 };
+	char said[256];
+
+	loop.nr = 2048;
+	other.place = "vmm.c:8";
+	other.line = 8;
+	report_add_finding(&rep, &loop);
+	report_add_finding(&rep, &other);
+	report_add_finding(&rep, &wanted);
+	finish(0);
+	assert_true(broken("lint:1"));
+	assert_false(broken("lint:2"));
+	assert_true(broken("L7:1"));
+	assert_false(broken("l7:2,leak:2,L1:0"));
+	assert_non_null(policy_parse(&p, "refused:1"));
+	assert_non_null(policy_parse(&p, "MEMSLOT_FLAGS:1"));
+	assert_non_null(policy_parse(&p, "lint:"));
+	p.nr = 0;
+	assert_null(policy_parse(&p, "lint:1"));
+	assert_true(policy_is_broken(&p.items[0], &rep, said, sizeof(said)));
+	assert_string_equal(said, "found at 2 places, 2050 times in all");
 }
 
 static void test_refusals(void **state)
@@ -249,6 +277,7 @@ int main(void)
 		TEST(test_texts_are_escaped),
 		TEST(test_annotations),
 		TEST(test_policies_of_findings),
+		TEST(test_findings_count_by_place),
 		TEST(test_refusals),
 		TEST(test_requests_of_threads),
 		TEST(test_more_refusals_than_there_is_room_for),

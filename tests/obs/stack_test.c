@@ -72,7 +72,7 @@ static uint64_t caller_at(uint64_t *frame, uint64_t place)
 	me->is_placed = 0;
 	obs_count(OBS_PUNCH, 0, 0, 0);
 	assert_int_equal(region->ring.head, n + 1);
-	return obs_record_caller(obs_record_at(region, n));
+	return obs_record_caller(obs_record_at(region, NR_PLACES, n));
 }
 
 static uint64_t caller_of(uint64_t place)
@@ -190,8 +190,8 @@ static void all_that_a_call_does_has_its_place(void **state)
 
 	obs_count(OBS_VM_CONVERT, 0, 0, 0);
 	obs_count(OBS_INVALIDATE, 0, 0, 0);
-	assert_int_equal(obs_record_caller(obs_record_at(region, n)), first);
-	assert_int_equal(obs_record_caller(obs_record_at(region, n + 1)), first);
+	assert_int_equal(obs_record_caller(obs_record_at(region, NR_PLACES, n)), first);
+	assert_int_equal(obs_record_caller(obs_record_at(region, NR_PLACES, n + 1)), first);
 }
 
 static void without_room_for_stacks_there_is_the_wrapper(void **state)

@@ -6,7 +6,7 @@
 
 #include "os/sim/sim_private.h"
 
-_Atomic bool os_log_everything;
+_Atomic uint32_t os_wanted;
 
 void os_log_set_level(enum os_log_level level)
 {
