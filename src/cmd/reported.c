@@ -101,27 +101,21 @@ int reported_check(const struct cmd *cmd, struct report_options *o, struct lint_
 
 /* ---- a run ----------------------------------------------------------------------------------------- */
 
-static void close_files(struct reported *t)
+static void drop_files(struct reported *t)
 {
-	for (size_t i = 0; i < t->options->paths.nr; i++) {
-		if (t->files[i])
-			fclose(t->files[i]);
-		t->files[i] = NULL;
-	}
+	for (size_t i = 0; i < t->options->paths.nr; i++)
+		outfile_drop(&t->files[i]);
 }
 
 static int open_files(struct reported *t)
 {
-	for (size_t i = 0; i < t->options->paths.nr; i++) {
-		t->files[i] = fopen(t->options->paths.values[i], "we");
-		if (!t->files[i]) {
-			cmd_complain(t->cmd, "%s cannot be written: %s",
-				     t->options->paths.values[i], strerror(errno));
-			close_files(t);
-			return EXIT_FAILED;
-		}
-	}
-	return EXIT_OK;
+	int ret = EXIT_OK;
+
+	for (size_t i = 0; ret == EXIT_OK && i < t->options->paths.nr; i++)
+		ret = outfile_open(t->cmd, t->options->paths.values[i], &t->files[i]);
+	if (ret != EXIT_OK)
+		drop_files(t);
+	return ret;
 }
 
 int reported_begin(struct reported *t, struct watch *w, const struct report_options *o,
@@ -134,7 +128,7 @@ int reported_begin(struct reported *t, struct watch *w, const struct report_opti
 	if (ret != EXIT_OK)
 		return ret;
 	if (report_begin(w->region.r, run, &t->report)) {
-		close_files(t);
+		drop_files(t);
 		cmd_complain(t->cmd, "no memory for the report");
 		return EXIT_FAILED;
 	}
@@ -147,16 +141,9 @@ static bool write_files(struct reported *t)
 	bool ok = true;
 
 	for (size_t i = 0; i < t->options->paths.nr; i++) {
-		FILE *f = t->files[i];
-		bool failed;
-
-		report_write(&t->report, &t->options->policy, t->options->formats[i], f);
-		failed = ferror(f);
-		failed |= fclose(f) != 0;
-		t->files[i] = NULL;
-		if (failed)
-			cmd_complain(t->cmd, "%s is not complete", t->options->paths.values[i]);
-		ok &= !failed;
+		report_write(&t->report, &t->options->policy, t->options->formats[i],
+			     t->files[i].f);
+		ok &= outfile_finish(t->cmd, &t->files[i]);
 	}
 	return ok;
 }
@@ -226,7 +213,7 @@ int reported_end(struct reported *t, const struct lint_rows *rows, int status)
 		if (t->options->annotates)
 			annotate(t);
 	}
-	close_files(t);
+	drop_files(t);
 	report_end(&t->report);
 	return status_of(t, broken, written, status);
 }

@@ -9,6 +9,7 @@
 #define GMEM_CMD_REPORTED_H
 
 #include "cmd/opts.h"
+#include "cmd/outfile.h"
 #include "cmd/watch.h"
 #include "see/policy.h"
 #include "see/report.h"
@@ -31,7 +32,7 @@ struct lint_rows;
 struct reported {
 	const struct cmd *cmd;
 	const struct report_options *options;
-	FILE *files[OPT_MAX_VALUES];
+	struct outfile files[OPT_MAX_VALUES];
 	struct report report;
 };
 

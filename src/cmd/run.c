@@ -4,6 +4,7 @@
 #include "cmd/launch.h"
 #include "cmd/linted.h"
 #include "cmd/opts.h"
+#include "cmd/outfile.h"
 #include "cmd/reported.h"
 #include "cmd/stacked.h"
 #include "cmd/summary.h"
@@ -64,10 +65,21 @@ static const struct opt opts[] = {
 	{ 0 },
 };
 
+static int claim_files(const struct cmd *cmd)
+{
+	int ret = trace ? outfile_claim(cmd, trace) : EXIT_OK;
+
+	if (ret == EXIT_OK && summary_path)
+		ret = outfile_claim(cmd, summary_path);
+	for (size_t i = 0; ret == EXIT_OK && i < report.paths.nr; i++)
+		ret = outfile_claim(cmd, report.paths.values[i]);
+	return ret;
+}
+
 /* Whoever wants to know something of the program is added here. */
 static int run_watched(const struct cmd *cmd, char **argv)
 {
-	struct summary summary;
+	struct summary summary = { 0 };
 	struct linted linted;
 	struct reported reported;
 	const struct report_run about = { .gmem = GMEM_VERSION,
@@ -76,8 +88,12 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	struct traced traced = { 0 };
 	struct stacked stacked;
 	struct watch w;
-	int ret = watch_begin(cmd, 0, &w);
+	int ret = claim_files(cmd);
 
+	if (ret == EXIT_OK)
+		ret = launch_look(cmd, argv[0]);
+	if (ret == EXIT_OK)
+		ret = watch_begin(cmd, 0, &w);
 	if (ret != EXIT_OK)
 		return ret;
 	ret = stacked_begin(&stacked, &w, &stack);
@@ -97,10 +113,11 @@ static int run_watched(const struct cmd *cmd, char **argv)
 			ret = reported_end(&reported, lint.wanted ? &linted.rows : NULL, ret);
 		injected_end(&w, launch.quiet);
 		if (wants_summary)
-			summary_end(&summary);
+			ret = summary_end(&summary, ret);
 		ret = linted_end(&linted, ret);
 	}
-	traced_end(&traced, launch.quiet);
+	outfile_drop(&summary.file);
+	ret = traced_end(&traced, launch.quiet, ret);
 	stacked_end(&stacked, launch.quiet);
 	watch_end(&w);
 	return ret;

@@ -86,26 +86,28 @@ static int tell(void *own, const struct obs_region *r, int status)
 
 int summary_begin(struct summary *s, struct watch *w, const char *path)
 {
-	*s = (struct summary){ .cmd = w->cmd, .path = path, .to = stderr };
-	if (path) {
-		s->to = fopen(path, "we");
-		if (!s->to) {
-			cmd_complain(s->cmd, "%s cannot be written: %s", path, strerror(errno));
-			return EXIT_FAILED;
-		}
-	}
+	int ret = EXIT_OK;
+
+	*s = (struct summary){ .cmd = w->cmd, .to = stderr };
+	if (path)
+		ret = outfile_open(s->cmd, path, &s->file);
+	if (ret != EXIT_OK)
+		return ret;
+	if (path)
+		s->to = s->file.f;
 	s->sink = (struct see_sink){ .name = "summary", .own = s, .end = tell };
 	watch_add(w, &s->sink);
 	return EXIT_OK;
 }
 
-int summary_end(struct summary *s)
+int summary_end(struct summary *s, int status)
 {
-	bool failed = ferror(s->to);
+	bool ok = !s->sink.failed;
 
-	if (s->path && fclose(s->to))
-		failed = true;
-	if (failed || s->sink.failed)
-		cmd_complain(s->cmd, "%s is not complete", s->path ? s->path : "the summary");
-	return failed || s->sink.failed ? EXIT_FAILED : EXIT_OK;
+	if (!ok)
+		cmd_complain(s->cmd, "no memory for the summary");
+	if (ok && s->file.path)
+		ok = outfile_finish(s->cmd, &s->file);
+	outfile_drop(&s->file);
+	return !ok && status == EXIT_OK ? EXIT_FAILED : status;
 }

@@ -68,14 +68,16 @@ static int record_program(const struct cmd *cmd, char **argv)
 
 	if (!ring_size())
 		return cmd_usage_error(cmd, "--ring %s: a number up to 67108864", ring);
-	ret = watch_begin(cmd, ring_size(), &w);
+	ret = launch_look(cmd, argv[0]);
+	if (ret == EXIT_OK)
+		ret = watch_begin(cmd, ring_size(), &w);
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, output ? output : DEFAULT_FILE);
 	w.region.r->looks_closer = for_lint;
 	if (ret == EXIT_OK)
 		ret = watch_run(&w, &launch, argv);
-	traced_end(&traced, launch.quiet);
+	ret = traced_end(&traced, launch.quiet, ret);
 	watch_end(&w);
 	return ret;
 }

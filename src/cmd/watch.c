@@ -77,17 +77,18 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 {
 	int parent = (int)getpid();
 	void (*on_child)(int);
-	sigset_t ours, old;
+	sigset_t ours;
 
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGCHLD);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaddset(&ours, forwarded[i]);
-	sigprocmask(SIG_BLOCK, &ours, &old);
+	sigprocmask(SIG_BLOCK, &ours, &w->before);
 	/* Ignored it would not be told at all. */
 	on_child = signal(SIGCHLD, SIG_DFL);
 	w->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	fflush(NULL);
+	bystander_begin(&w->bystander);
 	w->pid = w->signals < 0 ? -1 : (int)fork();
 	if (w->pid < 0) {
 		cmd_complain(w->cmd, "cannot start a process: %s", strerror(errno));
@@ -95,7 +96,7 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 	}
 	if (!w->pid) {
 		signal(SIGCHLD, on_child);
-		sigprocmask(SIG_SETMASK, &old, NULL);
+		sigprocmask(SIG_SETMASK, &w->before, NULL);
 		set_environment(w, parent);
 		_exit(launch_exec(w->cmd, l, argv));
 	}
@@ -104,19 +105,38 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 	return EXIT_OK;
 }
 
-/* Who sits at the terminal means the whole foreground group, and the program is in it. */
+/* Who sits at the terminal means the whole foreground group, and the program is in it. So do some who send. */
 static void forward(struct watch *w)
 {
 	struct signalfd_siginfo info;
 
 	while (read(w->signals, &info, sizeof(info)) == sizeof(info)) {
-		bool sent = info.ssi_code <= 0 && (int)info.ssi_pid != w->pid;
+		int signo = (int)info.ssi_signo;
+		bool sent;
 
-		if (info.ssi_signo == SIGTSTP && !sent)
+		if (signo == SIGCHLD)
+			continue;
+		sent = !bystander_heard(&w->bystander, signo) && info.ssi_code <= 0 &&
+		       (int)info.ssi_pid != w->pid;
+		if (signo == SIGTSTP && !sent)
 			w->is_to_stop = true;
-		if ((int)info.ssi_signo != SIGCHLD && sent)
-			kill(w->pid, (int)info.ssi_signo);
+		if (sent)
+			kill(w->pid, signo);
 	}
+}
+
+/* What came while it ran was for it. What comes while we write, which may take long, is for us. */
+static void take_signals_back(struct watch *w)
+{
+	struct signalfd_siginfo info;
+
+	if (w->signals >= 0) {
+		while (read(w->signals, &info, sizeof(info)) == sizeof(info))
+			;
+		close(w->signals);
+	}
+	bystander_end(&w->bystander);
+	sigprocmask(SIG_SETMASK, &w->before, NULL);
 }
 
 /*
@@ -239,17 +259,27 @@ static void tell_left(const struct watch *w)
 			     left == 1 ? "es" : "");
 }
 
+static void tell_damage(const struct watch *w)
+{
+	if (w->drain.is_damaged)
+		cmd_complain(w->cmd,
+			     "the program has written into memory that is gmem's, where it is "
+			     "observed: what was seen is not complete, and may be wrong");
+}
+
 int watch_run(struct watch *w, const struct launch *l, char **argv)
 {
 	int status = start(w, l, argv);
+	bool has_started = status == EXIT_OK;
 
-	if (status == EXIT_OK) {
+	if (has_started)
 		status = until_it_ends(w);
+	take_signals_back(w);
+	if (has_started) {
 		drain(w, true);
 		tell_left(w);
+		tell_damage(w);
 	}
-	if (w->signals >= 0)
-		close(w->signals);
 	each_end(w, status);
 	return status;
 }

@@ -41,7 +41,7 @@ void obs_probe(const struct obs_told *t)
 	case OBS_##id:                                         \
 		PROBE(#id, t->result, t->a, t->b, t->c, file); \
 		break;
-		OBS_KINDS(PROBE_OF)
+		OBS_KINDS_TOLD(PROBE_OF)
 #undef PROBE_OF
 	default:
 		break;

@@ -15,8 +15,9 @@
  * KIND(id, name, a, b, c): what it is called where it is printed, and what its three numbers are; "" is nothing.
  * What took a time has ticks.
  */
-#define OBS_KINDS(KIND)                                                  \
-	KIND(NONE, "none", "", "", "")                                   \
+#define OBS_KINDS(KIND) KIND(NONE, "none", "", "", "") OBS_KINDS_TOLD(KIND)
+
+#define OBS_KINDS_TOLD(KIND)                                             \
 	KIND(CONVERT, "convert", "offset", "size", "attributes")         \
 	KIND(PUNCH, "punch", "offset", "size", "")                       \
 	KIND(ALLOCATE, "allocate", "offset", "size", "")                 \
@@ -26,7 +27,7 @@
 	KIND(INVALIDATE, "invalidate", "gfn", "pages", "")               \
 	KIND(SHOOTDOWN, "shootdown", "vcpus", "", "")                    \
 	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")        \
-	KIND(EXIT, "exit", "reason", "b", "c")                           \
+	KIND(EXIT, "exit", "", "", "")                                   \
 	KIND(REQUEST, "request", "request", "argument", "value")         \
 	KIND(RUN_ENTER, "run enter", "immediate exit", "answers", "")    \
 	KIND(RUN_EXIT, "run exit", "reason", "gpa", "detail")            \

@@ -183,6 +183,7 @@ struct obs_region {
 	_Atomic uint32_t next_lane;
 	_Atomic uint32_t processes_lost, modules_lost; /* did not find a place */
 	_Atomic uint32_t wants_snapshot; /* (o) + 1 for each that is wanted at once; a futex */
+	_Atomic uint32_t is_left; /* the observer was not there any more, which has been told */
 	struct obs_ring ring;
 };
 

@@ -45,9 +45,10 @@ uint64_t lint_nr_left_out(const struct lint *l);
 /* Was there a VM in a process that was not looked at closer? */
 bool lint_saw_little(const struct lint *l);
 
-/* "L3", and one line of what it is. */
+/* "L3"; what it is; and what to do about it, in a few words. */
 const char *lint_code_name(unsigned int code);
 const char *lint_code_text(unsigned int code);
+const char *lint_code_fix(unsigned int code);
 /* 0: there is none of that name. */
 unsigned int lint_code_by_name(const char *name, size_t size);
 

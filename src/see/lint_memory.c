@@ -93,7 +93,8 @@ static void note_allocation(struct lint *l, const struct lint_part *p, void *arg
 	lint_calls_add(&p->vm->allocations, &(struct lint_call){ .span = p->span,
 								 .at = l->nr,
 								 .caller = obs_record_caller(r),
-								 .thread = r->thread });
+								 .thread = r->thread,
+								 .file = r->file });
 }
 
 void lint_memory_allocate(struct lint *l, const struct obs_record *r)
@@ -271,22 +272,41 @@ void lint_memory_left(struct lint *l, const struct obs_record *r)
 		judge_now(l, &f);
 }
 
+/* What was allocated there was another slot's. What a page is outlives its slot; of a new file it is as the file says. */
+void lint_memory_slot(struct lint *l, const struct lint_part *p)
+{
+	const struct lint_file *f =
+		p->slot->file ? lint_file(l, p->vm->process, p->slot->file) : NULL;
+
+	ranges_set(&p->vm->held, p->span.start, p->span.end, false);
+	if (f && f->is_private)
+		ranges_set(&p->vm->is_private, p->span.start, p->span.end, true);
+}
+
+static void judge_allocation(struct lint *l, struct lint_vm *vm, const struct lint_call *c)
+{
+	struct left f = { .vm = vm, .side = LINT_IN_FILE };
+	struct ranges rest = { 0 };
+
+	add_common(&rest, &vm->held, c->span);
+	take_off(&rest, &vm->is_private);
+	take_off(&rest, &vm->told[LINT_IN_FILE]);
+	for (size_t i = 0; i < rest.nr; i++) {
+		f.span = (struct lint_span){ rest.list[i].start, rest.list[i].end };
+		tell(l, &f, 1, c->caller);
+	}
+	ranges_free(&rest);
+}
+
 /* Memory that was allocated and never touched cannot be seen from outside. */
-void lint_memory_ends(struct lint *l, struct lint_vm *vm)
+void lint_memory_ends(struct lint *l, struct lint_vm *vm, uint16_t file)
 {
 	const struct lint_call *c;
 
 	for (uint64_t i = 0; vm->last_enter && (c = lint_calls_at(&vm->allocations, i)); i++) {
-		struct left f = { .vm = vm, .side = LINT_IN_FILE };
-		struct ranges rest = { 0 };
-
-		add_common(&rest, &vm->held, c->span);
-		take_off(&rest, &vm->is_private);
-		take_off(&rest, &vm->told[LINT_IN_FILE]);
-		for (size_t j = 0; j < rest.nr; j++) {
-			f.span = (struct lint_span){ rest.list[j].start, rest.list[j].end };
-			tell(l, &f, 1, c->caller);
-		}
-		ranges_free(&rest);
+		if (file && c->file != file)
+			continue;
+		judge_allocation(l, vm, c);
+		ranges_set(&vm->held, c->span.start, c->span.end, false);
 	}
 }

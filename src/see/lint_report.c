@@ -99,9 +99,10 @@ void lint_rows_print(const struct lint_rows *rows, bool with_excused, FILE *to)
 
 		if (r->excuse && !with_excused)
 			continue;
-		fprintf(to, "%s %s %s (%llu time%s%s%s)", lint_code_name(r->code), r->place,
-			lint_code_text(r->code), (unsigned long long)r->nr, r->nr == 1 ? "" : "s",
-			r->bytes ? ", " : "", r->bytes ? text_size(r->bytes, TEXT_AUTO, size) : "");
+		fprintf(to, "%s %s %s: %s (%llu time%s%s%s)", lint_code_name(r->code), r->place,
+			lint_code_text(r->code), lint_code_fix(r->code), (unsigned long long)r->nr,
+			r->nr == 1 ? "" : "s", r->bytes ? ", " : "",
+			r->bytes ? text_size(r->bytes, TEXT_AUTO, size) : "");
 		fprintf(to, r->excuse ? " [excused: %s]\n" : "\n", r->excuse);
 	}
 }

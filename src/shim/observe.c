@@ -63,6 +63,10 @@ static void fill_ring(const struct obs_region *r, uint64_t size)
 
 static void learn_all(const struct obs_region *r);
 
+/* GMEM_OBS, while it can be used. */
+static char observer[64];
+static bool had_observer;
+
 void observe_init(void)
 {
 	const char *path = getenv("GMEM_OBS");
@@ -73,6 +77,7 @@ void observe_init(void)
 
 	if (!path || !*path)
 		return;
+	had_observer = true;
 	me = self();
 	if (os_sys4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program, sizeof(program) - 1) < 0)
 		strcpy(program, "?");
@@ -88,7 +93,28 @@ void observe_init(void)
 		obs_inject_begin(region);
 		fill_ring(region, size);
 		learn_all(region);
+		if (strlen(path) < sizeof(observer))
+			strcpy(observer, path);
 	}
+}
+
+/* Threads may do this at the same time, and children of vfork(): nothing is written but the region. */
+bool observe_may_pass_on(void)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+	long fd;
+
+	if (!had_observer || (observer[0] && os_jailed()))
+		return true;
+	fd = observer[0] ? os_sys4(SYS_openat, AT_FDCWD, observer, O_PATH | O_CLOEXEC, 0) : -1;
+	if (fd >= 0)
+		os_sys1(SYS_close, fd);
+	else if (observer[0] && r && !atomic_exchange(&r->is_left, 1))
+		os_log(OS_LOG_WARN,
+		       "the observer is out of reach (%d): programs that are started "
+		       "from now on are not observed",
+		       (int)-fd);
+	return fd >= 0;
 }
 
 /* ---- who was not observed from the start -------------------------------------------------------- */

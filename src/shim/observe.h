@@ -11,6 +11,9 @@
 
 /* Once, before the program runs. */
 void observe_init(void);
+/* Before a program is started: can it reach who observes us? When it no longer can, that is told once for all that are
+ * observed together, and programs are not to try. */
+bool observe_may_pass_on(void);
 /* In the child; parent: the number of the process that forked. */
 void observe_after_fork(long parent);
 
