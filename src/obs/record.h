@@ -15,7 +15,9 @@
  * KIND(id, name, a, b, c): what it is called where it is printed, and what its three numbers are; "" is nothing.
  * What took a time has ticks.
  */
-#define OBS_KINDS(KIND) KIND(NONE, "none", "", "", "") OBS_KINDS_TOLD(KIND)
+/* What nobody tells by itself is not in the list below, and so no probe (obs/probes.h); what comes new goes behind GAP. */
+#define OBS_KINDS(KIND) \
+	KIND(NONE, "none", "", "", "") OBS_KINDS_TOLD(KIND) KIND(GAP, "gap", "events", "", "")
 
 #define OBS_KINDS_TOLD(KIND)                                             \
 	KIND(CONVERT, "convert", "offset", "size", "attributes")         \
@@ -84,6 +86,11 @@ enum obs_event {
  * mmap protection and, from bit 8 on, flags. What is mapped by mmap is told by MAPPED behind it.
  */
 #define OBS_CALL_SHIFT 16
+/*
+ * GAP: so many events of this thread did not find room in the ring, between its record before this one and its next;
+ * from the first to the last of them it took ticks. Those of threads that tell nothing afterwards are in the ring's
+ * count of lost events alone.
+ */
 #define OBS_CALL_NUMBER(call) ((call)&0xffff)
 
 /* DISCARD: which call of the program it was. */

@@ -146,6 +146,17 @@ static void put_number(const char *kind, const char *key, uint64_t value, FILE *
 	put_line(o, to);
 }
 
+static void put_end(const struct see_view *v, const struct trace_end *end, FILE *to)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_text(o, "kind", "end");
+	add_number(o, "status", (uint64_t)(uint32_t)end->status);
+	add_number(o, "lost", end->nr_lost);
+	add_number(o, "lost_in_gaps", v->nr_in_gaps);
+	put_line(o, to);
+}
+
 void see_json(struct see_view *v, const struct trace_item *item, FILE *to)
 {
 	switch (item->kind) {
@@ -159,7 +170,7 @@ void see_json(struct see_view *v, const struct trace_item *item, FILE *to)
 		put_process(&item->process, to);
 		break;
 	case TRACE_END:
-		put_number("end", "status", (uint64_t)(uint32_t)item->end.status, to);
+		put_end(v, &item->end, to);
 		break;
 	default:
 		break;
