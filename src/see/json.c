@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* JSON lines: each has a "kind", the first is of the trace itself. Keys are never renamed. */
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gmem/uapi.h"
 #include "see/names.h"
+#include "see/utf8.h"
 #include "see/view.h"
 
 #define SCHEMA 1
@@ -19,8 +21,11 @@ static void put_line(struct json_object *o, FILE *to)
 
 static void add_text(struct json_object *o, const char *key, const char *text)
 {
-	if (text)
-		json_object_object_add(o, key, json_object_new_string(text));
+	char *whole = text ? utf8_repair(text) : NULL;
+
+	if (whole)
+		json_object_object_add(o, key, json_object_new_string(whole));
+	free(whole);
 }
 
 static void add_number(struct json_object *o, const char *key, uint64_t value)
