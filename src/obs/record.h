@@ -72,10 +72,12 @@ enum obs_event {
  *	CLOSED		the process has no descriptor of this one any more; type: enum kvm_object_type
  *	LEFT		pages that have memory where their attribute does not look for it. state: 4: private, and memory is
  *			in the program's mapping; 0: shared, and it is in the guest_memfd; OBS_LEFT_AT_END: before the
- *			VM, the file or the process ends; else: a vCPU is entered after a conversion
+ *			VM, the file or the process ends; else: a vCPU is entered after a conversion. OBS_LEFT_UNSEEN: nobody
+ *			can look, from here on: the program filters its system calls; once in a process
  */
 #define OBS_LEFT_PRIVATE 4u
 #define OBS_LEFT_AT_END 0x100u
+#define OBS_LEFT_UNSEEN 0x200u
 /* RUN_ENTER: what KVM_RUN answers the guest on entry, a hypercall: bit 0; the answer is not 0: bit 1. */
 #define OBS_ANSWERS_CALL 1u
 #define OBS_ANSWERS_NO 2u
