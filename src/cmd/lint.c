@@ -8,7 +8,7 @@
 #define DEFAULT_FILE "gmem.trace"
 
 static struct lint_options options = { .wanted = true };
-static bool is_error;
+static bool is_error, is_unseen;
 
 static const struct opt opts[] = {
 	{ "error", NULL, "exit status 1 when something is found", .flag = &is_error },
@@ -22,7 +22,9 @@ static const struct opt opts[] = {
 
 static void take(struct lint *l, const struct trace_item *item)
 {
-	if (item->kind == TRACE_RECORDS)
+	if (item->kind == TRACE_RECORDS && linted_is_unseen(&item->record))
+		is_unseen = true;
+	else if (item->kind == TRACE_RECORDS)
 		lint_record(l, &item->record);
 	else if (item->kind == TRACE_LOST)
 		lint_lost(l, item->lost.nr);
@@ -53,6 +55,8 @@ static int tell(const struct cmd *cmd, struct see_view *v, struct lint *l,
 		return EXIT_FAILED;
 	}
 	linted_tell(cmd, &options, l, excuses, &rows, stdout);
+	if (is_unseen)
+		linted_tell_unseen(cmd);
 	if (fflush(stdout) || (is_error && rows.nr_counting))
 		ret = EXIT_FAILED;
 	lint_rows_free(&rows);

@@ -32,13 +32,30 @@ struct see_places *linted_places(const struct obs_region *r)
 	return places;
 }
 
+bool linted_is_unseen(const struct obs_record *r)
+{
+	return r->kind == OBS_LEFT && r->c & OBS_LEFT_UNSEEN;
+}
+
+void linted_tell_unseen(const struct cmd *cmd)
+{
+	fprintf(stderr,
+		"gmem %s: lint: L1, L2 not judged: the program filters its system calls, so that "
+		"gmem does not look at its memory from then on\n",
+		cmd->name);
+}
+
 static int take_records(void *own, const struct obs_region *r, const struct obs_record *records,
 			size_t nr)
 {
 	struct linted *t = own;
 
-	for (size_t i = 0; i < nr; i++)
-		lint_record(t->lint, &records[i]);
+	for (size_t i = 0; i < nr; i++) {
+		if (linted_is_unseen(&records[i]))
+			t->is_unseen = true;
+		else
+			lint_record(t->lint, &records[i]);
+	}
 	return 0;
 }
 
@@ -77,6 +94,8 @@ static int tell(void *own, const struct obs_region *r, int status)
 		cmd_complain(t->cmd, "no memory to tell what was found");
 	else
 		linted_tell(t->cmd, t->options, t->lint, t->excuses, &t->rows, stderr);
+	if (t->is_unseen)
+		linted_tell_unseen(t->cmd);
 	see_places_free(places);
 	return err;
 }

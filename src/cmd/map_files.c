@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/mapped.h"
+#include "see/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -131,15 +132,17 @@ static void print_json(const struct mapped *m)
 {
 	struct json_object *all = json_object_new_object();
 	struct json_object *files = json_object_new_array();
+	char *command = utf8_repair(m->comm);
 
 	for (size_t i = 0; i < m->nr_files; i++)
 		json_object_array_add(files, json_file(&m->files[i]));
 	json_object_object_add(all, "pid", json_object_new_int(m->pid));
-	json_object_object_add(all, "command", json_object_new_string(m->comm));
+	json_object_object_add(all, "command", json_object_new_string(command ? command : "?"));
 	json_object_object_add(all, "files", files);
 	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
 							 JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(all);
+	free(command);
 }
 
 /* ---- both -------------------------------------------------------------------------------------- */

@@ -182,8 +182,11 @@ static void annotate(const struct reported *t)
 	report_annotate(&t->report, &t->options->policy, root, stderr);
 }
 
-static void add_findings(struct reported *t, const struct lint_rows *rows)
+static void add_findings(struct reported *t, const struct linted *linted)
 {
+	const struct lint_rows *rows = linted ? &linted->rows : NULL;
+
+	t->report.run.is_unseen = linted && linted->is_unseen;
 	t->report.run.has_lint = rows != NULL;
 	for (size_t i = 0; rows && i < rows->nr; i++) {
 		const struct lint_row *r = &rows->rows[i];
@@ -200,13 +203,13 @@ static void add_findings(struct reported *t, const struct lint_rows *rows)
 	}
 }
 
-int reported_end(struct reported *t, const struct lint_rows *rows, int status)
+int reported_end(struct reported *t, const struct linted *linted, int status)
 {
 	bool broken = false, written = true;
 
 	/* Else it did not start, which is told already. */
 	if (t->report.has_ended) {
-		add_findings(t, rows);
+		add_findings(t, linted);
 		report_finish(&t->report);
 		written = write_files(t);
 		broken = tell_policy(t);

@@ -110,7 +110,7 @@ static int run_watched(const struct cmd *cmd, char **argv)
 	if (ret == EXIT_OK) {
 		ret = watch_run(&w, &launch, argv);
 		if (report.wanted)
-			ret = reported_end(&reported, lint.wanted ? &linted.rows : NULL, ret);
+			ret = reported_end(&reported, lint.wanted ? &linted : NULL, ret);
 		injected_end(&w, launch.quiet);
 		if (wants_summary)
 			ret = summary_end(&summary, ret);

@@ -190,6 +190,8 @@ static void show_item(struct shown *s, const struct trace_item *item)
 		see_text(&s->view, &item->record, s->to);
 	else if (item->kind == TRACE_LOST)
 		see_text_lost(item->lost.nr, s->to);
+	else if (item->kind == TRACE_END)
+		see_text_end(&s->view, &item->end, s->to);
 }
 
 #define PROGRESS_EVERY 1024

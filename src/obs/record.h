@@ -15,7 +15,9 @@
  * KIND(id, name, a, b, c): what it is called where it is printed, and what its three numbers are; "" is nothing.
  * What took a time has ticks.
  */
-#define OBS_KINDS(KIND) KIND(NONE, "none", "", "", "") OBS_KINDS_TOLD(KIND)
+/* What nobody tells by itself is not in the list below, and so no probe (obs/probes.h); what comes new goes behind GAP. */
+#define OBS_KINDS(KIND) \
+	KIND(NONE, "none", "", "", "") OBS_KINDS_TOLD(KIND) KIND(GAP, "gap", "events", "", "")
 
 #define OBS_KINDS_TOLD(KIND)                                             \
 	KIND(CONVERT, "convert", "offset", "size", "attributes")         \
@@ -70,10 +72,12 @@ enum obs_event {
  *	CLOSED		the process has no descriptor of this one any more; type: enum kvm_object_type
  *	LEFT		pages that have memory where their attribute does not look for it. state: 4: private, and memory is
  *			in the program's mapping; 0: shared, and it is in the guest_memfd; OBS_LEFT_AT_END: before the
- *			VM, the file or the process ends; else: a vCPU is entered after a conversion
+ *			VM, the file or the process ends; else: a vCPU is entered after a conversion. OBS_LEFT_UNSEEN: nobody
+ *			can look, from here on: the program filters its system calls; once in a process
  */
 #define OBS_LEFT_PRIVATE 4u
 #define OBS_LEFT_AT_END 0x100u
+#define OBS_LEFT_UNSEEN 0x200u
 /* RUN_ENTER: what KVM_RUN answers the guest on entry, a hypercall: bit 0; the answer is not 0: bit 1. */
 #define OBS_ANSWERS_CALL 1u
 #define OBS_ANSWERS_NO 2u
@@ -84,6 +88,11 @@ enum obs_event {
  * mmap protection and, from bit 8 on, flags. What is mapped by mmap is told by MAPPED behind it.
  */
 #define OBS_CALL_SHIFT 16
+/*
+ * GAP: so many events of this thread did not find room in the ring, between its record before this one and its next;
+ * from the first to the last of them it took ticks. Those of threads that tell nothing afterwards are in the ring's
+ * count of lost events alone.
+ */
 #define OBS_CALL_NUMBER(call) ((call)&0xffff)
 
 /* DISCARD: which call of the program it was. */

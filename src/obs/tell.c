@@ -30,6 +30,15 @@ bool obs_looks_closer(void)
 
 #define PREFETCH 4
 
+/*
+ * The ring is larger than caches, and the reader has had each line: who comes next finds the place there, and as his own.
+ * The compiler's own prefetch asks for it as one that is only read, unless it is told of a younger processor.
+ */
+static inline ALWAYS void prefetch(const struct obs_record *place)
+{
+	__asm__ volatile("prefetchw %0" : : "m"(*place));
+}
+
 /* The place is ours until we store its sequence. */
 static inline ALWAYS bool reserve(struct obs_ring *ring, uint64_t nr, uint64_t *n)
 {
@@ -77,20 +86,63 @@ static inline void publish(struct obs_record *place, uint64_t n)
 	__atomic_store_n(&place->sequence, obs_sequence_filled(n), __ATOMIC_RELEASE);
 }
 
+/* The event has no record. */
+static __attribute__((noinline, cold)) void note_lost(struct os_context *me)
+{
+	uint64_t now = os_tsc();
+
+	if (!me->lost++)
+		me->lost_since = now;
+	me->lost_until = now;
+}
+
+/* The thread's records go on: how many are missing comes first. False: there is no room even for that. */
+static __attribute__((noinline, cold)) bool tell_gap(struct obs_region *r, uint64_t nr,
+						     struct os_context *me)
+{
+	struct obs_record *p;
+	uint64_t n;
+
+	if (!reserve(&r->ring, nr, &n))
+		return false;
+	p = take_place(r, nr, n);
+	if (!p)
+		return true;
+	p->thread = me->thread;
+	p->time = me->lost_since;
+	p->ticks = obs_ticks_pack(me->lost_until - me->lost_since);
+	p->caller_low = 0;
+	p->caller_high = 0;
+	p->result = 0;
+	p->kind = OBS_GAP;
+	p->rule = 0;
+	p->process = (uint16_t)os_racy_load(&own_process);
+	p->vm = me->vm;
+	p->vcpu = me->vcpu;
+	p->file = 0;
+	p->a = me->lost;
+	p->b = 0;
+	p->c = 0;
+	publish(p, n);
+	me->lost = 0;
+	return true;
+}
+
 static inline ALWAYS void put_record(struct obs_region *r, const struct obs_told *t,
-				     const struct os_context *me, uint64_t time, uint64_t ticks)
+				     struct os_context *me, uint64_t time, uint64_t ticks)
 {
 	uint64_t nr = os_racy_load(&nr_places);
 	struct obs_record *p;
 	uint64_t n;
 
-	if (!reserve(&r->ring, nr, &n))
+	if ((__builtin_expect(me->lost, 0) && !tell_gap(r, nr, me)) || !reserve(&r->ring, nr, &n)) {
+		note_lost(me);
 		return;
+	}
 	p = take_place(r, nr, n);
 	if (!p)
 		return;
-	/* The ring is larger than caches: who comes next finds the place there. */
-	__builtin_prefetch(obs_record_at(r, nr, n + PREFETCH), 1);
+	prefetch(obs_record_at(r, nr, n + PREFETCH));
 	p->thread = me->thread;
 	p->time = time;
 	p->ticks = obs_ticks_pack(ticks);
@@ -271,6 +323,7 @@ void obs_after_fork(const struct obs_self *self)
 
 	me->lane = 0;
 	me->thread = 0;
+	me->lost = 0;
 	if (!r)
 		return;
 	obs_forget_code();

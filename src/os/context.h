@@ -21,6 +21,9 @@ struct os_context {
 	int16_t result;	    /* and the -errno it gave; 0: there was none */
 	uint16_t request;   /* obs: which request of the program is on; 0: none */
 	uint16_t is_placed; /* obs: caller is what obs/stack.h made of it for this call */
+	uint32_t
+		lost; /* obs: events that found no room since it told one; when the first and the last were: */
+	uint64_t lost_since, lost_until;
 };
 
 extern __attribute__((visibility("hidden"),

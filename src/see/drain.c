@@ -156,7 +156,7 @@ static void leave_spoilt(struct see_drain *d)
 				    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-/* What is complete from the tail on, up to the first that is not. */
+/* What is complete from the tail on, up to the first that is not; or is spoilt, which is behind the tail then. */
 static void take(struct see_drain *d, uint64_t head)
 {
 	for (d->nr_copy = 0; d->nr_copy < NR_COPY && d->tail != head; d->tail++) {
@@ -164,10 +164,12 @@ static void take(struct see_drain *d, uint64_t head)
 
 		if (seen == NOT_YET)
 			break;
-		if (seen == SPOILT)
+		if (seen == SPOILT) {
 			leave_spoilt(d);
-		else
-			d->nr_copy++;
+			d->tail++;
+			break;
+		}
+		d->nr_copy++;
 	}
 }
 
@@ -213,6 +215,8 @@ size_t see_drain(struct see_drain *d, struct see_sink **sinks, size_t nr_sinks, 
 		if (d->nr_copy)
 			each_records(d, sinks, nr_sinks);
 		nr += d->nr_copy;
+		/* Just here; whose events found no room is told by their threads (OBS_GAP). */
+		tell_lost(d, sinks, nr_sinks);
 	}
 	count_lost(d);
 	tell_lost(d, sinks, nr_sinks);

@@ -162,6 +162,9 @@ void see_details(const struct obs_record *r, char *text, size_t size)
 	case OBS_GUEST_FAULT:
 		put_fault(&l, r);
 		break;
+	case OBS_GAP:
+		put(&l, "of this thread: %llu event%s lost", (u64)r->a, r->a == 1 ? "" : "s");
+		break;
 	case OBS_INJECT:
 		put_inject(&l, r);
 		break;
@@ -224,5 +227,18 @@ void see_text(struct see_view *v, const struct obs_record *r, FILE *to)
 
 void see_text_lost(uint64_t nr, FILE *to)
 {
-	fprintf(to, "             -- %llu events lost --\n", (u64)nr);
+	fprintf(to, "             -- %llu events lost by now --\n", (u64)nr);
+}
+
+void see_text_end(const struct see_view *v, const struct trace_end *end, FILE *to)
+{
+	uint64_t told = v->nr_in_gaps < end->nr_lost ? v->nr_in_gaps : end->nr_lost;
+
+	if (!end->nr_lost)
+		return;
+	fprintf(to, "             -- %llu events lost in all: %llu in the gaps of threads",
+		(u64)end->nr_lost, (u64)told);
+	if (told < end->nr_lost)
+		fprintf(to, ", %llu at the end of threads or damaged", (u64)(end->nr_lost - told));
+	fputs(" --\n", to);
 }

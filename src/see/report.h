@@ -60,7 +60,8 @@ struct report_finding {
 struct report_run {
 	const char *gmem, *profile;
 	char *const *argv;
-	bool has_lint; /* somebody looks for mistakes */
+	bool has_lint;	/* somebody looks for mistakes */
+	bool is_unseen; /* but the program's memory could not be looked at: OBS_LEFT_UNSEEN */
 };
 
 struct report {
@@ -131,6 +132,12 @@ struct report_case {
 	char message[256]; /* why it is so; may be empty */
 	const char *code;  /* of lint, whose findings belong to it; else NULL */
 };
+
+/* Is it of L1 and L2, which cannot be judged without a look at the program's memory? */
+static inline bool report_needs_memory(const char *code)
+{
+	return code[0] == 'L' && (code[1] == '1' || code[1] == '2') && !code[2];
+}
 
 /* Calls for each, in order, until it returns false. */
 void report_cases(const struct report *rep, const struct policy *p,

@@ -9,11 +9,15 @@
 #include "see/names.h"
 #include "see/policy.h"
 #include "see/report.h"
+#include "see/utf8.h"
 
 static void add_text(struct json_object *o, const char *key, const char *text)
 {
-	if (text)
-		json_object_object_add(o, key, json_object_new_string(text));
+	char *whole = text ? utf8_repair(text) : NULL;
+
+	if (whole)
+		json_object_object_add(o, key, json_object_new_string(whole));
+	free(whole);
 }
 
 static void add_number(struct json_object *o, const char *key, uint64_t value)
@@ -339,22 +343,38 @@ static void add_policies(struct json_object *o, const struct report *rep, const 
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
 
+static void add_words(struct json_object *list, char *const *words)
+{
+	for (; words && *words; words++) {
+		char *whole = utf8_repair(*words);
+
+		json_object_array_add(list, json_object_new_string(whole ? whole : "?"));
+		free(whole);
+	}
+}
+
 static void add_head(struct json_object *o, const struct report *rep)
 {
-	struct json_object *program;
-
 	add_number(o, "schema", REPORT_SCHEMA);
 	add_text(o, "kind", "gmem report");
 	add_truth(o, "simulated", true);
 	add_text(o, "gmem", rep->run.gmem);
 	add_text(o, "profile", rep->run.profile);
-	program = add_list(o, "program");
-	for (char *const *word = rep->run.argv; word && *word; word++)
-		json_object_array_add(program, json_object_new_string(*word));
+	add_words(add_list(o, "program"), rep->run.argv);
 	json_object_object_add(o, "status", json_object_new_int(rep->status));
 	add_number(o, "start_ns", rep->clock.wallclock_ns);
 	add_number(o, "duration_ns",
 		   rep->end_ns > rep->clock.clock_ns ? rep->end_ns - rep->clock.clock_ns : 0);
+}
+
+static void add_not_judged(struct json_object *o, const struct report *rep)
+{
+	struct json_object *list = add_list(o, "lint_not_judged");
+
+	if (!rep->run.is_unseen)
+		return;
+	json_object_array_add(list, json_object_new_string("L1"));
+	json_object_array_add(list, json_object_new_string("L2"));
 }
 
 void report_json(const struct report *rep, const struct policy *p, FILE *to)
@@ -367,6 +387,7 @@ void report_json(const struct report *rep, const struct policy *p, FILE *to)
 	add_number(o, "recorded", rep->nr_records);
 	add_number(o, "lost", rep->nr_lost);
 	add_truth(o, "lint", rep->run.has_lint);
+	add_not_judged(o, rep);
 	add_findings(o, rep, p);
 	add_refusals(o, rep, p);
 	add_number(o, "refusals_left_out", rep->refusals_left);

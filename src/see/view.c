@@ -60,6 +60,8 @@ int see_view_next(struct see_view *v, struct trace_item *item)
 		add_process(v, &item->process);
 	if (ret == 1 && item->kind == TRACE_MODULE)
 		see_places_add(v->places, &item->module);
+	if (ret == 1 && item->kind == TRACE_RECORDS && item->record.kind == OBS_GAP)
+		v->nr_in_gaps += item->record.a;
 	return ret;
 }
 
@@ -99,6 +101,8 @@ static bool is(int64_t wanted, int64_t value)
 bool see_filter_takes(const struct see_filter *f, const struct see_view *v,
 		      const struct obs_record *r)
 {
+	if (r->kind == OBS_GAP)
+		return is(f->pid, see_view_pid(v, r)) && is(f->thread, r->thread);
 	if (f->any_kind && (r->kind >= OBS_NR_EVENTS || !f->kinds[r->kind]))
 		return false;
 	if (f->result && !has_result(f->result, r->result))

@@ -161,6 +161,28 @@ static void nobody_wants_events_until_somebody_does(void **state)
 	assert_false(obs_wanted());
 }
 
+/* Longer than any test takes, so that what it takes itself changes no bucket. */
+static void a_length_is_in_the_bucket_of_its_highest_bit(void **state)
+{
+	for (unsigned int log = 40; log < 48; log++) {
+		uint64_t ticks = 1ull << log, slack = 1ull << 38;
+		unsigned int bucket = log < OBS_NR_BUCKETS ? log : OBS_NR_BUCKETS - 1;
+
+		observed_begin();
+		obs_span(OBS_PUNCH, os_tsc() - ticks, 0, 1, 2, 3);
+		obs_span(OBS_PUNCH, os_tsc() - (2 * ticks - slack), -EIO, 1, 2, 3);
+		/* What has no length is in none. */
+		obs_count(OBS_PUNCH, 1, 2, 3);
+		for (unsigned int i = 0; i < OBS_NR_BUCKETS; i++)
+			assert_int_equal(observed_counter(OBS_PUNCH)->buckets[i],
+					 i == bucket ? 2 : 0);
+		assert_int_equal(observed_counter(OBS_PUNCH)->nr, 3);
+		assert_int_equal(observed_counter(OBS_PUNCH)->failed, 1);
+		assert_in_range(observed_counter(OBS_PUNCH)->ticks, 3 * ticks - slack, 3 * ticks);
+		observed_end();
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, listen_to_messages, stop_listening)
 
 int main(void)
@@ -173,6 +195,7 @@ int main(void)
 		TEST(the_last_refusal_is_the_threads_own),
 		TEST(events_are_counted_each_by_itself),
 		TEST(nobody_wants_events_until_somebody_does),
+		TEST(a_length_is_in_the_bucket_of_its_highest_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,8 @@ static struct see_drain drain;
 /* What came out. */
 static struct {
 	uint64_t nr, lost;
+	uint64_t nr_gaps, in_gaps;
+	uint64_t gap_behind; /* the last gap: how many punches were before it */
 	struct obs_record last;
 	uint64_t next[NR_THREADS]; /* of each thread: the number that is still to come */
 	bool disorder;
@@ -43,6 +45,11 @@ static int on_records(void *own, const struct obs_region *r, const struct obs_re
 {
 	for (size_t i = 0; i < nr; i++) {
 		got.last = records[i];
+		if (records[i].kind == OBS_GAP) {
+			got.nr_gaps++;
+			got.in_gaps += records[i].a;
+			got.gap_behind = got.nr;
+		}
 		if (records[i].kind != OBS_PUNCH)
 			continue;
 		got.nr++;
@@ -174,6 +181,10 @@ static void what_does_not_fit_is_lost_and_counted(void **state)
 	drain_all(0, false);
 	assert_int_equal(got.nr, NR_PLACES + 1);
 	assert_int_equal(got.lost, 10);
+	/* Just where they are missing. */
+	assert_int_equal(got.nr_gaps, 1);
+	assert_int_equal(got.in_gaps, 10);
+	assert_int_equal(got.gap_behind, NR_PLACES);
 }
 
 static void the_ring_goes_round(void **state)
