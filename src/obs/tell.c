@@ -274,6 +274,7 @@ void obs_refused(int err, uint16_t rule)
 
 	me->rule = rule;
 	me->result = error_of(err);
+	me->refusals++;
 	if (obs_watched())
 		tell(&(struct obs_told){
 			.kind = OBS_REFUSAL, .rule = rule, .result = err, .a = rule });

@@ -173,8 +173,13 @@ void os_log_set(const char *wanted);
 /* Whether refused calls name the rule that refused them (GMEM_LOG=why; implied by DEBUG). */
 void os_log_set_why(bool why);
 bool os_log_why(void);
-/* "gmem: EINVAL: REQUEST: RULE [ID]". request: NULL: not known. */
+/* "gmem: EINVAL: REQUEST: RULE [ID]". request: NULL: not known. The same again and again is said once, and how often it
+ * came again before another, or in os_log_end(); not with OS_LOG_DEBUG. */
 void os_log_refusal(int err, const char *request, const char *rule, const char *id);
+/* The process ends, or becomes another program. Any thread; from signal handlers. */
+void os_log_end(void);
+/* In the child: what is still to be said is the parent's. */
+void os_log_after_fork(void);
 /* Where lines go; 2 at first. */
 void os_log_set_fd(int fd);
 /* One line on stderr, "gmem: " in front. */

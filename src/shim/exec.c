@@ -158,6 +158,7 @@ long exec_run(int dirfd, const char *path, char *const argv[], char *const envp[
 	long failed;
 	int ret = exec_judge(dirfd, path, flags);
 
+	os_log_end();
 	if (ret)
 		return ret;
 	pointers = __builtin_alloca(exec_nr_pointers(envp) * sizeof(*pointers));

@@ -231,7 +231,7 @@ void observe_host_fault(uint64_t addr, int code, uint64_t instruction)
 {
 	struct os_context *me = os_context();
 	uint64_t before = me->caller, frame = me->frame;
-	uint16_t is_placed = me->is_placed;
+	uint32_t is_placed = me->is_placed;
 
 	observe_note_caller(instruction, 0);
 	obs_count(OBS_HOST_FAULT, addr, (uint64_t)code, 0);

@@ -67,7 +67,8 @@ def check_uses(rules):
             used.setdefault(name, set()).add(path.name)
         for call, name in re.findall(r"\b(obs_refuse\w*)\(\s*RULE_([A-Z0-9_]+)", text):
             rule = rules.get(name)
-            check(rule and (call == "obs_refuse_as") != rule.fixed, f"{path.name}: {call}({name})")
+            told_why = call in ("obs_refuse_as", "obs_refuse_unless_told")
+            check(rule and told_why != rule.fixed, f"{path.name}: {call}({name})")
     for name in rules:
         if name in BY_TEXT:
             check(f'"{name}"' in (ROOT / BY_TEXT[name]).read_text(), f"{name} is not told")

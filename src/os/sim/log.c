@@ -52,6 +52,14 @@ void os_log_refusal(int err, const char *request, const char *rule, const char *
 	sim_note("refused, %d: %s", err, id);
 }
 
+void os_log_end(void)
+{
+}
+
+void os_log_after_fork(void)
+{
+}
+
 /* The folders before ours are the builder's. */
 static const char *source(const char *file)
 {
