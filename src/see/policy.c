@@ -142,15 +142,19 @@ static bool say(char *message, size_t size, uint64_t nr, const char *one, const 
 static bool judge_twice(const struct policy_item *item, const struct report *rep, char *message,
 			size_t size)
 {
+	uint32_t unknown = atomic_load(&rep->region->accounts_lost);
 	uint64_t most = report_peak_twice(rep);
 	char text[TEXT_NUMBER_MAX];
 
-	if (most)
+	if (most > item->limit || (most && !unknown))
 		snprintf(message, size, "a VM held %s twice at its peak",
 			 text_size(most, TEXT_AUTO, text));
+	else if (unknown)
+		snprintf(message, size, "of %" PRIu32 " processes with a VM it is not known",
+			 unknown);
 	else
 		snprintf(message, size, "no memory was held twice");
-	return most > item->limit;
+	return most > item->limit || unknown;
 }
 
 /* A mistake in a loop is one mistake. "2 places, 4097 times" */

@@ -154,6 +154,15 @@ static void test_policies_of_findings(void **state)
 	assert_false(broken("refused,lost,twice"));
 }
 
+/* Whose memory nobody has seen may hold anything twice. */
+static void test_what_is_not_known_is_not_right(void **state)
+{
+	finish(0);
+	assert_false(broken("twice"));
+	atomic_store(&region.r->accounts_lost, 1);
+	assert_true(broken("twice:1G"));
+}
+
 /* One that a loop commits 2048 times is one. */
 static void test_findings_count_by_place(void **state)
 {
@@ -278,6 +287,7 @@ int main(void)
 		TEST(test_annotations),
 		TEST(test_policies_of_findings),
 		TEST(test_findings_count_by_place),
+		TEST(test_what_is_not_known_is_not_right),
 		TEST(test_refusals),
 		TEST(test_requests_of_threads),
 		TEST(test_more_refusals_than_there_is_room_for),
