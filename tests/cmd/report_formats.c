@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "obs/account.h"
 #include "obs/rules.h"
 
 static struct see_region region;
@@ -154,12 +155,27 @@ static void test_policies_of_findings(void **state)
 	assert_false(broken("refused,lost,twice"));
 }
 
+static void leave_account(uint32_t flags)
+{
+	struct account_area *area = obs_account_take(region.r, 0);
+	struct account_snapshot *before, *s = obs_account_begin(area, &before);
+
+	s->flags = flags;
+	obs_account_finish(area, s);
+}
+
 /* Whose memory nobody has seen may hold anything twice. */
 static void test_what_is_not_known_is_not_right(void **state)
 {
 	finish(0);
 	assert_false(broken("twice"));
 	atomic_store(&region.r->accounts_lost, 1);
+	assert_true(broken("twice:1G"));
+	atomic_store(&region.r->accounts_lost, 0);
+	atomic_store(&region.r->nr_processes, 1);
+	leave_account(0);
+	assert_false(broken("twice"));
+	leave_account(ACCOUNT_BLIND);
 	assert_true(broken("twice:1G"));
 }
 
