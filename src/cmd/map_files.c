@@ -71,12 +71,30 @@ static void print_file(const struct mapped_file *f)
 	print_total(f, "shared", &f->shared);
 }
 
+/* What private means depends on who says it. */
+static void print_legend(const struct mapped *m)
+{
+	bool any[2] = { false };
+
+	for (size_t i = 0; i < m->nr_files; i++)
+		any[m->files[i].converts] = true;
+	if (any[true])
+		puts("private, shared (converts in place): what the file itself says of each page; a guest\n"
+		     "finds it so, and the program can touch what is shared.");
+	if (any[false])
+		puts("private, shared (no conversion in place): one for the whole file, by how it was made:\n"
+		     "the program can never touch it, or always. Which guest addresses are private is not\n"
+		     "the file's to say but the VM's, by its attributes.");
+	printf("With the VM's attributes, and where there is memory: gmem map --text %d\n", m->pid);
+}
+
 static void print_all(const struct mapped *m)
 {
 	printf("process %d (%s): %zu guest_memfd%s\n", m->pid, m->comm, m->nr_files,
 	       m->nr_files == 1 ? "" : "s");
 	for (size_t i = 0; i < m->nr_files; i++)
 		print_file(&m->files[i]);
+	print_legend(m);
 }
 
 /* ---- for programs ------------------------------------------------------------------------------ */

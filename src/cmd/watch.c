@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -259,6 +260,23 @@ static void tell_left(const struct watch *w)
 			     left == 1 ? "es" : "");
 }
 
+static void tell_crowd(const struct watch *w)
+{
+	uint32_t processes = atomic_load(&w->region.r->processes_lost);
+	uint32_t accounts = atomic_load(&w->region.r->accounts_lost);
+
+	if (processes)
+		cmd_complain(w->cmd,
+			     "%" PRIu32 " processes came after the first %u: whose events are "
+			     "theirs is not known",
+			     processes, OBS_MAX_PROCESSES);
+	if (accounts)
+		cmd_complain(w->cmd,
+			     "there was no room for the memory of %" PRIu32
+			     " processes with a VM: it is in no report",
+			     accounts);
+}
+
 static void tell_damage(const struct watch *w)
 {
 	if (w->drain.is_damaged)
@@ -278,6 +296,7 @@ int watch_run(struct watch *w, const struct launch *l, char **argv)
 	if (has_started) {
 		drain(w, true);
 		tell_left(w);
+		tell_crowd(w);
 		tell_damage(w);
 	}
 	each_end(w, status);

@@ -23,6 +23,7 @@ static struct {
 	/* What the thread works with; stays from when there is a thread. */
 	struct obs_region *region;
 	struct account_area *area;
+	bool has_no_room;     /* in the region, which has been told */
 	_Atomic bool looks;   /* there is a thread, in this process */
 	_Atomic bool is_last; /* what is made now is what the process leaves */
 	_Atomic uint32_t waiting;
@@ -74,14 +75,18 @@ static void look_for_ever(void *arg)
 
 static void start_locked(struct obs_region *region)
 {
-	if (account.thread || obs_own_process() >= OBS_MAX_PROCESSES)
+	if (account.thread || account.has_no_room)
 		return;
 	account.region = region;
-	if (!account.area)
+	if (!account.area && obs_own_process() < OBS_MAX_PROCESSES)
 		account.area = obs_account_take(region, obs_own_process());
+	if (!account.area) {
+		account.has_no_room = true;
+		atomic_fetch_add(&region->accounts_lost, 1);
+	}
+	leftover_get_ready();
 	if (!account.area || (!account.walker && account_walker_create(&account.walker)))
 		return;
-	leftover_get_ready();
 	if (os_thread_create(look_for_ever, NULL, "gmem-account", &account.thread))
 		os_log(OS_LOG_WARN, "no thread for the account of memory");
 	else
@@ -266,6 +271,7 @@ void account_after_fork_in_child(void)
 	account.walker = NULL;
 	account.thread = NULL;
 	account.area = NULL;
+	account.has_no_room = false;
 	account.blind = false;
 	atomic_store(&account.looks, false);
 	atomic_store(&account.waiting, 0);

@@ -25,7 +25,12 @@ const struct account_area *obs_account_find(const struct obs_region *r, uint32_t
 	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
 		const struct account_area *a = account_area_at(r, i);
 
-		if (atomic_load_explicit(&a->owner, memory_order_acquire) == process + 1)
+		uint32_t owner = atomic_load_explicit(&a->owner, memory_order_acquire);
+
+		/* They are taken in order, and for good. */
+		if (!owner)
+			return NULL;
+		if (owner == process + 1)
 			return a;
 	}
 	return NULL;

@@ -43,11 +43,12 @@
 /* What its memfd has, and F_SEAL_SEAL. */
 #define OBS_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
-#define OBS_MAX_PROCESSES 1024u
-#define OBS_MAX_MODULES 1024u
+/* A run of tests is thousands of processes, and none gives its place back. What nobody uses takes no memory. */
+#define OBS_MAX_PROCESSES 32768u
+#define OBS_MAX_MODULES 8192u
 #define OBS_NR_LANES 256u
 #define OBS_NR_BUCKETS 44u /* of 2^n to 2^(n+1) - 1 ticks; the first has 0, too */
-#define OBS_SNAPSHOT_SIZE (16ull << 20)
+#define OBS_SNAPSHOT_SIZE (256ull << 20)
 #define OBS_INJECT_SIZE (64ull << 10)
 #define OBS_DEFAULT_RING ((uint32_t)1 << 18) /* records */
 
@@ -182,6 +183,8 @@ struct obs_region {
 	_Atomic uint32_t nr_modules;
 	_Atomic uint32_t next_lane;
 	_Atomic uint32_t processes_lost, modules_lost; /* did not find a place */
+	_Atomic uint32_t
+		accounts_lost; /* processes with a VM, for whose account there was no room */
 	_Atomic uint32_t wants_snapshot; /* (o) + 1 for each that is wanted at once; a futex */
 	_Atomic uint32_t is_left; /* the observer was not there any more, which has been told */
 	struct obs_ring ring;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "obs/account.h"
 #include "obs/rules.h"
 #include "see/explain.h"
 #include "see/names.h"
@@ -139,18 +140,37 @@ static bool say(char *message, size_t size, uint64_t nr, const char *one, const 
 	return nr;
 }
 
+/* Processes whose memory nobody has looked at, or not at all of it. */
+static uint32_t nr_not_seen(const struct report *rep)
+{
+	uint32_t nr = atomic_load(&rep->region->accounts_lost);
+	uint32_t end = atomic_load(&rep->region->nr_processes);
+
+	for (uint32_t i = 0; i < end && i < OBS_MAX_PROCESSES; i++) {
+		struct account_snapshot *s = report_account(rep, i);
+
+		nr += s && ((s->flags & (ACCOUNT_BLIND | ACCOUNT_NO_PROGRAM)) || s->left_vms);
+		free(s);
+	}
+	return nr;
+}
+
 static bool judge_twice(const struct policy_item *item, const struct report *rep, char *message,
 			size_t size)
 {
+	uint32_t unknown = nr_not_seen(rep);
 	uint64_t most = report_peak_twice(rep);
 	char text[TEXT_NUMBER_MAX];
 
-	if (most)
+	if (most > item->limit || (most && !unknown))
 		snprintf(message, size, "a VM held %s twice at its peak",
 			 text_size(most, TEXT_AUTO, text));
+	else if (unknown)
+		snprintf(message, size, "of %" PRIu32 " process%s with a VM it is not known",
+			 unknown, unknown == 1 ? "" : "es");
 	else
 		snprintf(message, size, "no memory was held twice");
-	return most > item->limit;
+	return most > item->limit || unknown;
 }
 
 /* A mistake in a loop is one mistake. "2 places, 4097 times" */

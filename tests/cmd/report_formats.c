@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "obs/account.h"
 #include "obs/rules.h"
 
 static struct see_region region;
@@ -154,6 +155,30 @@ static void test_policies_of_findings(void **state)
 	assert_false(broken("refused,lost,twice"));
 }
 
+static void leave_account(uint32_t flags)
+{
+	struct account_area *area = obs_account_take(region.r, 0);
+	struct account_snapshot *before, *s = obs_account_begin(area, &before);
+
+	s->flags = flags;
+	obs_account_finish(area, s);
+}
+
+/* Whose memory nobody has seen may hold anything twice. */
+static void test_what_is_not_known_is_not_right(void **state)
+{
+	finish(0);
+	assert_false(broken("twice"));
+	atomic_store(&region.r->accounts_lost, 1);
+	assert_true(broken("twice:1G"));
+	atomic_store(&region.r->accounts_lost, 0);
+	atomic_store(&region.r->nr_processes, 1);
+	leave_account(0);
+	assert_false(broken("twice"));
+	leave_account(ACCOUNT_BLIND);
+	assert_true(broken("twice:1G"));
+}
+
 /* One that a loop commits 2048 times is one. */
 static void test_findings_count_by_place(void **state)
 {
@@ -278,6 +303,7 @@ int main(void)
 		TEST(test_annotations),
 		TEST(test_policies_of_findings),
 		TEST(test_findings_count_by_place),
+		TEST(test_what_is_not_known_is_not_right),
 		TEST(test_refusals),
 		TEST(test_requests_of_threads),
 		TEST(test_more_refusals_than_there_is_room_for),
