@@ -151,9 +151,9 @@ const struct cmd cmd_run = {
 	.details =
 		"The exit status is the program's; 127: not found, 126: cannot be run, or is out\n"
 		"of reach (static, set-user-ID, 32-bit, Go or built for another C library), which\n"
-		"is also refused when a program under gmem starts one. With --trace or --observe\n"
-		"gmem stays as the program's parent, and 128 + n is the status of a program that\n"
-		"signal n has ended.\n"
+		"is also refused when a program under gmem starts one. Where it is\n"
+		"to see what happens (--trace, --summary, --lint, --report, ...) gmem stays as the\n"
+		"program's parent, and 128 + n is the status of one that signal n has ended.\n"
 		"--lint tells in a line each what the program does wrong, where, and how often:\n"
 		"`gmem explain L3` tells of a code, gmem-lint(1) of all.\n",
 	.opts = opts,

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define DEFAULT_FILE "gmem.trace"
+#define MAX_ERRNO 4096
 
 /* ---- record ------------------------------------------------------------------------------------- */
 
@@ -127,6 +128,8 @@ static int take_kinds(const struct cmd *cmd, struct see_filter *f)
 
 	if (!kinds)
 		return EXIT_OK;
+	if (!*kinds)
+		return cmd_usage_error(cmd, "--kind: no event is named");
 	snprintf(text, sizeof(text), "%s", kinds);
 	for (name = strtok_r(text, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
 		unsigned int kind = see_kind_by_name(name);
@@ -152,11 +155,25 @@ static int take_number(const struct cmd *cmd, const char *option, const char *te
 	return EXIT_OK;
 }
 
+static int take_result(const struct cmd *cmd, struct see_filter *f)
+{
+	bool is_known = !result || !strcmp(result, "ok") || !strcmp(result, "error");
+
+	for (int err = 1; err < MAX_ERRNO && !is_known; err++)
+		is_known = see_errno(-err) && !strcmp(see_errno(-err), result);
+	if (!is_known)
+		return cmd_usage_error(cmd, "--result %s: ok, error, or an errno such as EAGAIN",
+				       result);
+	f->result = result;
+	return EXIT_OK;
+}
+
 static int take_filter(const struct cmd *cmd, struct see_filter *f)
 {
 	int ret = take_kinds(cmd, f);
 
-	f->result = result;
+	if (!ret)
+		ret = take_result(cmd, f);
 	if (!ret)
 		ret = take_number(cmd, "vm", vm, &f->vm);
 	if (!ret)
