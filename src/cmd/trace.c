@@ -97,6 +97,7 @@ static int record(const struct cmd *cmd, int argc, char **argv)
 /* ---- show and export ------------------------------------------------------------------------------ */
 
 static const char *kinds, *vm, *vcpu, *file, *pid, *thread, *result;
+static const char *format_name;
 static bool json, perfetto;
 
 #define FILTERS                                                                      \
@@ -114,8 +115,11 @@ static bool json, perfetto;
 static const struct opt show_opts[] = { FILTERS, { 0 } };
 
 static const struct opt export_opts[] = {
-	{ "json", NULL, "JSON, a line for each event (the default)", .flag = &json },
-	{ "perfetto", NULL, "a trace for https://ui.perfetto.dev", .flag = &perfetto },
+	{ "format", "FORMAT", "json (the default), perfetto, or text, as `gmem trace show`",
+	  .value = &format_name, .words = "json perfetto text" },
+	{ "json", NULL, "JSON, a line for each event: --format json", .flag = &json },
+	{ "perfetto", NULL, "a trace for https://ui.perfetto.dev: --format perfetto",
+	  .flag = &perfetto },
 	{ "output", "FILE", "where to write it (default: standard output); -o FILE",
 	  .value = &output, .letter = 'o' },
 	FILTERS,
@@ -185,7 +189,26 @@ static int take_filter(const struct cmd *cmd, struct see_filter *f)
 	return ret ? ret : take_number(cmd, "thread", thread, &f->thread);
 }
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PERFETTO };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PERFETTO, NR_FORMATS };
+
+/* What is asked for by name, or by an option of its own; NR_FORMATS: not just one that there is, which has been told. */
+static enum format take_format(const struct cmd *cmd, enum format format)
+{
+	static const char *const names[NR_FORMATS] = { "text", "json", "perfetto" };
+	int named = 0;
+
+	if ((format_name != NULL) + json + perfetto > 1) {
+		cmd_usage_error(cmd, "one of --format, --json and --perfetto, not several");
+		return NR_FORMATS;
+	}
+	if (!format_name)
+		return json ? FORMAT_JSON : perfetto ? FORMAT_PERFETTO : format;
+	while (named < NR_FORMATS && strcmp(names[named], format_name))
+		named++;
+	if (named == NR_FORMATS)
+		cmd_usage_error(cmd, "--format %s: there are json, perfetto and text", format_name);
+	return (enum format)named;
+}
 
 struct shown {
 	enum format format;
@@ -294,12 +317,9 @@ static int with_file(const struct cmd *cmd, int argc, char **argv, enum format f
 		return EXIT_USAGE;
 	if (first + 1 < argc)
 		return cmd_usage_error(cmd, "one file only; options stand before it");
-	if (json)
-		format = FORMAT_JSON;
-	if (perfetto)
-		format = FORMAT_PERFETTO;
-	if (json && perfetto)
-		return cmd_usage_error(cmd, "--json or --perfetto, not both");
+	format = take_format(cmd, format);
+	if (format == NR_FORMATS)
+		return EXIT_USAGE;
 	return show_file(cmd, format, first < argc ? argv[first] : DEFAULT_FILE);
 }
 
@@ -367,7 +387,7 @@ const struct cmd cmd_trace = {
 	.summary = "record what happens under gmem, and look at it",
 	.details = "gmem trace record [-o FILE] [--] PROGRAM [ARGUMENT...]\n"
 		   "gmem trace show [OPTION...] [FILE]\n"
-		   "gmem trace export [--json|--perfetto] [OPTION...] [FILE]\n"
+		   "gmem trace export [--format json|perfetto|text] [OPTION...] [FILE]\n"
 		   "Each has a --help of its own; gmem-trace(5) describes the file.\n",
 	.parts = parts,
 	.run = run,
