@@ -108,6 +108,7 @@ static bool is_known(struct own_stack *s, struct os_context *me)
 
 #define NR_WORDS 32u
 #define NR_RECENT 256u
+#define BEFORE 256ull /* bytes */
 
 /* Stacks that were copied: the upper half of what they look like, and their number. A 0 is none. */
 static _Atomic uint64_t recent[NR_RECENT];
@@ -115,7 +116,7 @@ static _Atomic uint64_t recent[NR_RECENT];
 /* Frame pointers that a walk may use point into the stack, or to a bit before it. */
 static bool is_near(uint64_t word, uint64_t frame)
 {
-	return word - frame + NR_WORDS * 8 < OBS_STACK_BYTES + 2ull * NR_WORDS * 8;
+	return word - frame + BEFORE < OBS_STACK_BYTES + 2 * BEFORE;
 }
 
 static uint64_t add_words(uint64_t h, const uint64_t *words, uint64_t nr, uint64_t at,
