@@ -178,7 +178,7 @@ static uint64_t bytes_of(const struct ranges *r, struct lint_span span)
 /* Some of it is not what the guest asked for. */
 static bool is_wanting(const struct lint_vm *vm, const struct lint_vcpu *v, struct lint_span part)
 {
-	uint64_t is_private = bytes_of(&vm->is_private, part);
+	uint64_t is_private = page_set_bytes(&vm->is_private, part.start, part.end);
 
 	return v->flags & KVM_MAP_GPA_RANGE_ENCRYPTED ? is_private < part.end - part.start
 						      : is_private;

@@ -188,10 +188,10 @@ void lint_vm_forget(struct lint_vm *vm)
 	free_calls(&vm->conversions);
 	free_calls(&vm->discards);
 	free_calls(&vm->allocations);
-	ranges_free(&vm->is_private);
-	ranges_free(&vm->held);
-	ranges_free(&vm->told[0]);
-	ranges_free(&vm->told[1]);
+	page_set_free(&vm->is_private);
+	page_set_free(&vm->held);
+	page_set_free(&vm->told[0]);
+	page_set_free(&vm->told[1]);
 	free(vm->slots);
 	free(vm->vcpus);
 	vm->slots = NULL;

@@ -4,6 +4,7 @@
 #define GMEM_SEE_LINT_STATE_H
 
 #include "see/lint.h"
+#include "see/page_set.h"
 #include "see/ranges.h"
 
 #define LINT_PAGE 4096ull
@@ -85,9 +86,10 @@ struct lint_vm {
 	struct lint_vcpu *vcpus;
 	size_t nr_vcpus, max_vcpus;
 	struct lint_calls conversions, discards, allocations;
-	struct ranges is_private;
-	struct ranges held; /* allocated, and no hole punched since; where there are two memories */
-	struct ranges told[2]; /* by lint_side: pages left behind that were told already */
+	struct page_set is_private;
+	struct page_set
+		held; /* allocated, and no hole punched since; where there are two memories */
+	struct page_set told[2]; /* by lint_side: pages left behind that were told already */
 };
 
 struct lint_file {
