@@ -2,7 +2,7 @@
 #include "cmd/linted.h"
 
 #include "cmd/cmd.h"
-#include "see/trace.h"
+#include "see/listed.h"
 #include "see/where.h"
 
 #include <errno.h>
@@ -18,31 +18,15 @@ int linted_check(const struct cmd *cmd, const struct lint_options *o)
 	return EXIT_OK;
 }
 
-static void add_module(struct see_places *places, const struct obs_module *from)
-{
-	struct trace_module m = { .process = atomic_load(&from->process) - 1,
-				  .build_id_size = from->build_id_size,
-				  .start = from->start,
-				  .end = from->end,
-				  .base = from->base };
-
-	if (m.process == UINT32_MAX)
-		return;
-	memcpy(m.build_id, from->build_id, sizeof(m.build_id));
-	if (m.build_id_size > sizeof(m.build_id))
-		m.build_id_size = 0;
-	memcpy(m.path, from->path, sizeof(m.path));
-	m.path[sizeof(m.path) - 1] = 0;
-	see_places_add(places, &m);
-}
-
 struct see_places *linted_places(const struct obs_region *r)
 {
 	struct see_places *places = see_places_new();
-	uint32_t nr = atomic_load(&r->nr_modules);
+	uint32_t nr = see_nr_modules(r);
+	struct trace_module m;
 
-	for (uint32_t i = 0; places && i < nr && i < OBS_MAX_MODULES; i++)
-		add_module(places, obs_module_at(r, i));
+	for (uint32_t i = 0; places && i < nr; i++)
+		if (see_module_read(r, i, &m))
+			see_places_add(places, &m);
 	return places;
 }
 
