@@ -2,7 +2,7 @@
 #include "cmd/linted.h"
 
 #include "cmd/cmd.h"
-#include "see/trace.h"
+#include "see/listed.h"
 #include "see/where.h"
 
 #include <errno.h>
@@ -21,14 +21,12 @@ int linted_check(const struct cmd *cmd, const struct lint_options *o)
 struct see_places *linted_places(const struct obs_region *r)
 {
 	struct see_places *places = see_places_new();
-	uint32_t nr = atomic_load(&r->nr_modules);
+	uint32_t nr = see_nr_modules(r);
+	struct trace_module m;
 
-	for (uint32_t i = 0; places && i < nr && i < OBS_MAX_MODULES; i++) {
-		struct trace_module m;
-
-		if (trace_module_of(obs_module_at(r, i), &m))
+	for (uint32_t i = 0; places && i < nr; i++)
+		if (see_module_read(r, i, &m))
 			see_places_add(places, &m);
-	}
 	return places;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "see/accounts.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,12 +34,12 @@ static void add_age(struct text *t, const struct account_snapshot *s)
 			 text_time(now_ns() - s->time_ns, age));
 }
 
-static void add_process(struct text *t, const struct obs_process *p,
+static void add_process(struct text *t, const struct trace_process *p,
 			const struct account_snapshot *s)
 {
 	const struct account_pair pair = { .now = s };
 
-	text_add(t, TEXT_TITLE, "process %u: %.*s", p->pid, (int)sizeof(p->name), p->name);
+	text_add(t, TEXT_TITLE, "process %u: %s", p->pid, p->name);
 	account_text_notes(t, s, &style);
 	add_age(t, s);
 	account_text(t, &pair, &style);
@@ -48,17 +49,18 @@ static void add_process(struct text *t, const struct obs_process *p,
 
 static void add_processes(struct text *t, const struct obs_region *r)
 {
-	uint32_t nr = atomic_load(&r->nr_processes);
+	uint32_t nr = see_nr_processes(r);
 	struct account_snapshot *s = malloc(sizeof(*s));
+	struct trace_process p;
 	bool any = false;
 
-	for (uint32_t i = 0; s && i < nr && i < OBS_MAX_PROCESSES; i++) {
+	for (uint32_t i = 0; s && i < nr; i++) {
 		const struct account_area *a = obs_account_find(r, i);
 
-		if (!a || !obs_account_read(a, s))
+		if (!a || !obs_account_read(a, s) || !see_process_read(r, i, &p))
 			continue;
 		any = true;
-		add_process(t, obs_process_at(r, i), s);
+		add_process(t, &p, s);
 	}
 	free(s);
 	if (!any)

@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -226,7 +227,7 @@ static int until_it_ends(struct watch *w)
 /* One that became another program has another place after this one. */
 static bool is_last_place(const struct obs_region *r, uint32_t i, uint32_t nr)
 {
-	for (uint32_t next = i + 1; next < nr && next < OBS_MAX_PROCESSES; next++)
+	for (uint32_t next = i + 1; next < nr; next++)
 		if (obs_process_at(r, next)->pid == obs_process_at(r, i)->pid)
 			return false;
 	return true;
@@ -236,10 +237,10 @@ static bool is_last_place(const struct obs_region *r, uint32_t i, uint32_t nr)
 static unsigned int nr_left(const struct watch *w)
 {
 	const struct obs_region *r = w->region.r;
-	uint32_t nr = atomic_load(&r->nr_processes);
+	uint32_t nr = see_nr_processes(r);
 	unsigned int left = 0;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
+	for (uint32_t i = 0; i < nr; i++) {
 		const struct obs_process *p = obs_process_at(r, i);
 
 		left += atomic_load(&p->state) == OBS_STATE_LIVES && (int)p->pid != w->pid &&

@@ -11,7 +11,7 @@
  * longer than this (stopped, swapped out) is taken for one; its event is lost, and it harms no other (region.h). */
 #define GIVE_UP_NS 2000000000ull
 /* So many are not lost between two looks. */
-#define LEAP (1ull << 40)
+#define LEAP (1ull << 36)
 
 int see_drain_begin(struct obs_region *r, struct see_drain *d)
 {

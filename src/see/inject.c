@@ -228,9 +228,11 @@ void see_inject_tell(const struct inject_table *table, FILE *to)
 {
 	for (uint32_t i = 0; i < table->nr && i < INJECT_MAX_RULES; i++) {
 		const struct inject_rule *r = &table->rules[i];
+		const char *name = see_inject_point(r->point);
 
-		fprintf(to, "%s:%u: %s: %llu of %llu\n", table->source, r->line,
-			see_inject_point(r->point), (unsigned long long)atomic_load(&r->made),
+		fprintf(to, "%.*s:%u: %s: %llu of %llu\n", (int)sizeof(table->source),
+			table->source, r->line, name ? name : "?",
+			(unsigned long long)atomic_load(&r->made),
 			(unsigned long long)atomic_load(&r->met));
 	}
 }

@@ -8,7 +8,7 @@
 
 #include "obs/account.h"
 #include "obs/rules.h"
-#include "see/trace.h"
+#include "see/listed.h"
 
 /* ---- while it runs ------------------------------------------------------------------------------- */
 
@@ -169,15 +169,12 @@ void report_end(struct report *rep)
 
 static void learn_modules(struct report *rep)
 {
-	const struct obs_region *r = rep->region;
-	uint32_t nr = atomic_load(&r->nr_modules);
+	uint32_t nr = see_nr_modules(rep->region);
+	struct trace_module m;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_MODULES; i++) {
-		struct trace_module m;
-
-		if (trace_module_of(obs_module_at(r, i), &m))
+	for (uint32_t i = 0; i < nr; i++)
+		if (see_module_read(rep->region, i, &m))
 			see_places_add(rep->places, &m);
-	}
 }
 
 static int compare_text(const char *a, const char *b)
@@ -264,10 +261,10 @@ struct account_snapshot *report_account(const struct report *rep, uint32_t proce
 
 uint64_t report_peak_twice(const struct report *rep)
 {
-	uint32_t nr = atomic_load(&rep->region->nr_processes);
+	uint32_t nr = see_nr_processes(rep->region);
 	uint64_t most = 0;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
+	for (uint32_t i = 0; i < nr; i++) {
 		struct account_snapshot *s = report_account(rep, i);
 
 		for (uint32_t v = 0; s && v < s->nr_vms; v++)

@@ -6,6 +6,7 @@
 
 #include "obs/account.h"
 #include "see/inject.h"
+#include "see/listed.h"
 #include "see/names.h"
 #include "see/policy.h"
 #include "see/report.h"
@@ -190,25 +191,28 @@ static void add_memory(struct json_object *process, const struct account_snapsho
 	add_vcpus(memory, s);
 }
 
+static void add_process(struct json_object *process, const struct report *rep,
+			const struct trace_process *p)
+{
+	struct account_snapshot *s = report_account(rep, p->place);
+
+	add_number(process, "pid", p->pid);
+	add_number(process, "parent", p->parent);
+	add_text(process, "program", p->name);
+	if (s)
+		add_memory(process, s);
+	free(s);
+}
+
 static void add_processes(struct json_object *o, const struct report *rep)
 {
 	struct json_object *list = add_list(o, "processes");
-	uint32_t nr = atomic_load(&rep->region->nr_processes);
+	uint32_t nr = see_nr_processes(rep->region);
+	struct trace_process p;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
-		const struct obs_process *p = obs_process_at(rep->region, i);
-		struct account_snapshot *s = report_account(rep, i);
-		struct json_object *process = next_of(list);
-		char name[sizeof(p->name) + 1];
-
-		snprintf(name, sizeof(name), "%.*s", (int)sizeof(p->name), p->name);
-		add_number(process, "pid", p->pid);
-		add_number(process, "parent", p->parent);
-		add_text(process, "program", name);
-		if (s)
-			add_memory(process, s);
-		free(s);
-	}
+	for (uint32_t i = 0; i < nr; i++)
+		if (see_process_read(rep->region, i, &p))
+			add_process(next_of(list), rep, &p);
 }
 
 /* ---- counters ------------------------------------------------------------------------------------- */

@@ -94,9 +94,6 @@ struct trace_snapshot {
 /* FNV-1a of 64 bit words: kind and size (in the upper half), then the data, the last word filled up with zeros. */
 uint64_t trace_checksum(uint32_t kind, const void *data, uint32_t size);
 
-/* What the region says of a file of code; false: it says it only now. */
-bool trace_module_of(const struct obs_module *from, struct trace_module *to);
-
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 struct trace_writer;

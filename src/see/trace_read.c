@@ -3,7 +3,7 @@
  * A trace that somebody gives us may be anything: nothing of it is believed before it was compared with what is
  * there.
  */
-#include "see/trace.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,25 +146,13 @@ static int next_record(struct trace_reader *t, struct trace_item *item)
 	return 1;
 }
 
-static void clean(char *text, size_t size)
-{
-	text[size - 1] = 0;
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-	}
-}
-
 /* Texts of the file end with 0, and have nothing that moves the cursor, only if its writer was honest. */
 static void end_texts(struct trace_item *item)
 {
 	if (item->kind == TRACE_PROCESS)
-		clean(item->process.name, sizeof(item->process.name));
-	if (item->kind == TRACE_MODULE) {
-		clean(item->module.path, sizeof(item->module.path));
-		if (item->module.build_id_size > sizeof(item->module.build_id))
-			item->module.build_id_size = sizeof(item->module.build_id);
-	}
+		see_process_clean(&item->process);
+	if (item->kind == TRACE_MODULE)
+		see_module_clean(&item->module);
 }
 
 static size_t size_of(uint32_t kind)

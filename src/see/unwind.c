@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "obs/walk.h"
-#include "see/trace.h"
+#include "see/listed.h"
 #include "see/where.h"
 
 #define NR_CODES 4096u
@@ -34,7 +34,8 @@ struct only {
 
 struct see_stacks {
 	struct see_places *places;
-	uint32_t nr_modules;
+	uint32_t nr_modules; /* those below are all known */
+	bool has_module[OBS_MAX_MODULES];
 	uint32_t done; /* of the region's next_stack: all before are read */
 	struct code codes[NR_CODES];
 	struct resolved resolved[OBS_STACKS_GOOD * 2];
@@ -83,17 +84,20 @@ static void forget_code(struct obs_region *r, const struct trace_module *m)
 	}
 }
 
+/* A row stays empty when who took it was killed. */
 static void learn_modules(struct see_stacks *s, struct obs_region *r)
 {
-	uint32_t nr = atomic_load(&r->nr_modules);
+	uint32_t nr = see_nr_modules(r);
 	struct trace_module m;
 
-	while (s->nr_modules < nr && s->nr_modules < OBS_MAX_MODULES &&
-	       trace_module_of(obs_module_at(r, s->nr_modules), &m)) {
-		see_places_add(s->places, &m);
-		s->nr_modules++;
-		memset(s->codes, 0, sizeof(s->codes));
-		forget_code(r, &m);
+	for (uint32_t i = s->nr_modules; i < nr; i++) {
+		if (!s->has_module[i] && see_module_read(r, i, &m)) {
+			s->has_module[i] = true;
+			see_places_add(s->places, &m);
+			memset(s->codes, 0, sizeof(s->codes));
+			forget_code(r, &m);
+		}
+		s->nr_modules += s->has_module[i] && i == s->nr_modules;
 	}
 }
 

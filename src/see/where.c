@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "see/trace.h"
 #include "see/wrappers.h"
@@ -85,7 +86,12 @@ static bool is_what_it_was(const struct module *m)
 
 static void open_module(struct module *m)
 {
+	struct stat st;
+
 	m->asked = true;
+	/* A pipe would be waited for. */
+	if (stat(m->is.path, &st) || !S_ISREG(st.st_mode))
+		return;
 	m->dwfl = dwfl_begin(&callbacks);
 	if (!m->dwfl)
 		return;
