@@ -388,7 +388,7 @@ static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint
 static void note(uint64_t caller)
 {
 	if (caller && obs_on())
-		observe_note_caller(caller);
+		obs_note_caller(caller);
 }
 
 static __attribute__((noinline)) long ioctl_ours(int fd, unsigned int cmd, uint64_t arg,

@@ -112,7 +112,7 @@ static __attribute__((noinline)) void *mmap_noted(uint64_t addr, uint64_t size, 
 						  int fd, uint64_t offset, uint64_t caller)
 {
 	if (obs_on())
-		observe_note_caller(caller);
+		obs_note_caller(caller);
 	return (void *)shim_return(calls_mmap(addr, size, prot, flags, fd, offset));
 }
 
@@ -164,7 +164,7 @@ long calls_munmap(uint64_t addr, uint64_t size)
 static __attribute__((noinline)) int munmap_noted(uint64_t addr, uint64_t size, uint64_t caller)
 {
 	if (obs_on())
-		observe_note_caller(caller);
+		obs_note_caller(caller);
 	return (int)shim_return(munmap_told(addr, size));
 }
 

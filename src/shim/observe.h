@@ -7,7 +7,7 @@
 #ifndef GMEM_SHIM_OBSERVE_H
 #define GMEM_SHIM_OBSERVE_H
 
-#include "obs/obs.h"
+#include "obs/join.h"
 
 /* Once, before the program runs. */
 void observe_init(void);
@@ -27,9 +27,6 @@ static inline void observe_if_wanted(void)
 		observe_late();
 }
 
-/* The address is in the program, or in a library that called for it. */
-void observe_note_caller(uint64_t address);
-
 /* In exported functions only, and not in what is inlined into several. */
 /* The program has let go of memory, which may be behind a slot. */
 void observe_discard(enum obs_discard call, uint64_t addr, uint64_t size);
@@ -38,10 +35,10 @@ void observe_punch(int fd, int mode, uint64_t offset, uint64_t size);
 /* A signal for an access to a private page, at this instruction. */
 void observe_host_fault(uint64_t addr, int code, uint64_t instruction);
 
-#define observe_call()                                                               \
-	do {                                                                         \
-		if (obs_on())                                                        \
-			observe_note_caller((uintptr_t)__builtin_return_address(0)); \
+#define observe_call()                                                           \
+	do {                                                                     \
+		if (obs_on())                                                    \
+			obs_note_caller((uintptr_t)__builtin_return_address(0)); \
 	} while (0)
 
 #endif
