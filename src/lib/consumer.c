@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 #include "os/process.h"
@@ -85,8 +86,8 @@ static int take_callbacks(struct consumer *c, const struct gmem_consumer_callbac
 	return 0;
 }
 
-int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
-		      struct gmem_consumer **out)
+int lib_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
+		     struct gmem_consumer **out)
 {
 	struct consumer *c;
 	int err;
@@ -164,8 +165,7 @@ bool gmem_change_wants_every_part(const struct gmem_change *change)
 
 /* ---- bindings ---------------------------------------------------------------------------------- */
 
-int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
-	      struct gmem_binding **out)
+int lib_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner, struct gmem_binding **out)
 {
 	int err;
 
@@ -179,14 +179,14 @@ int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
 	return gmem_file_bind(lib_home_file(g), offset, size, owner, out);
 }
 
-void gmem_unbind(struct gmem *g, struct gmem_binding *binding)
+void lib_unbind(struct gmem *g, struct gmem_binding *binding)
 {
 	if (binding && lib_home_file(g))
 		gmem_file_unbind(lib_home_file(g), binding);
 }
 
-int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
-		      void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size), void *arg)
+int lib_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
+		     void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size), void *arg)
 {
 	if (!g || !fn)
 		return obs_refuse(RULE_LIB_NO_FUNCTION);

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 
 #define STATS_MIN ((uint32_t)sizeof(struct gmem_stats))
 #define NR_RUNS 64
 
-int gmem_fault_begin(struct gmem *g)
+int lib_fault_begin(struct gmem *g)
 {
 	if (!g)
 		return obs_refuse(RULE_LIB_NO_FILE);
@@ -48,7 +49,7 @@ static uint64_t bytes_of_level(struct gmem *g, uint64_t offset, int level)
 	return (end < g->file->size ? end : g->file->size) - offset;
 }
 
-int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
+int lib_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
 {
 	uint64_t page = offset & ~(uint64_t)(OS_PAGE_SIZE - 1);
 	void *at;
@@ -110,7 +111,7 @@ static int account_elsewhere(struct gmem *g, struct gmem_stats *s)
 	return count_private(g, s);
 }
 
-int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
+int lib_get_stats(struct gmem *g, struct gmem_stats *stats)
 {
 	struct gmem_stats s = { 0 };
 	int err = 0;

@@ -65,6 +65,12 @@ enum obs_event {
 };
 
 /*
+ * REQUEST: an ioctl's number; or OBS_REQUEST_LIBRARY + the place in functions.def, from 1, of a function of libgmem(3),
+ * with offset or address and size as argument and value.
+ */
+#define OBS_REQUEST_LIBRARY (1ull << 32)
+
+/*
  * Those that are told only to who looks closer (obs_looks_closer()):
  *	ASKED		each conversion as the program has asked for it, with its result; address: gpa, or with a file its
  *			offset. One that failed is told to anybody.

@@ -64,6 +64,9 @@ struct obs_process {
 	char name[40];	/* of its program, the end of the path; ends with 0 */
 };
 
+/* Behind the name of a process: what it does by libgmem(3), which has a place of its own beside the process. */
+#define OBS_LIBRARY_SUFFIX " [libgmem]"
+
 /* A file of code that gmem was called from. */
 struct obs_module {
 	_Atomic uint32_t process; /* place + 1, stored last */

@@ -31,10 +31,21 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *l, const char
 
 /* ---- details ------------------------------------------------------------------------------------- */
 
+static void put_if_any(struct line *l, uint64_t at, uint64_t size)
+{
+	if (at || size)
+		put(l, " 0x%llx + 0x%llx", (u64)at, (u64)size);
+}
+
 static void put_request(struct line *l, const struct obs_record *r)
 {
 	const char *name = see_request(r->a);
 
+	if (name && r->a > OBS_REQUEST_LIBRARY) {
+		put(l, "%s", name);
+		put_if_any(l, r->b, r->c);
+		return;
+	}
 	if (name)
 		put(l, "%s 0x%llx", name, (u64)r->b);
 	else

@@ -7,7 +7,7 @@
 #ifndef GMEM_SHIM_OBSERVE_H
 #define GMEM_SHIM_OBSERVE_H
 
-#include "obs/obs.h"
+#include "obs/join.h"
 
 /* Once, before the program runs. */
 void observe_init(void);
@@ -27,9 +27,6 @@ static inline void observe_if_wanted(void)
 		observe_late();
 }
 
-/* The address is in the program, or in a library that called for it. frame: of the exported function, or 0. */
-void observe_note_caller(uint64_t address, uint64_t frame);
-
 /* In exported functions only, and not in what is inlined into several. */
 /* The program has let go of memory, which may be behind a slot. */
 void observe_discard(enum obs_discard call, uint64_t addr, uint64_t size);
@@ -48,7 +45,7 @@ static inline __attribute__((always_inline)) uint64_t observe_frame(uint64_t cal
 	return frame[1] == caller ? (uintptr_t)frame : 0;
 }
 
-#define observe_note(caller) observe_note_caller(caller, observe_frame(caller))
+#define observe_note(caller) obs_note_call(caller, observe_frame(caller))
 
 #define observe_call()                                                        \
 	do {                                                                  \
