@@ -148,12 +148,15 @@ static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 
 static void tell_enter(struct vcpu *vcpu)
 {
+	bool at_once_out = immediate_exit(vcpu);
 	uint64_t answers = 0;
 
 	if (vcpu->pending == PENDING_HYPERCALL)
 		answers = OBS_ANSWERS_CALL | (vcpu->run->hypercall.ret ? OBS_ANSWERS_NO : 0);
-	leftover_look(vcpu);
-	obs_count(OBS_RUN_ENTER, immediate_exit(vcpu), answers, 0);
+	/* The guest does not run: who completes an exit may let go of memory afterwards. */
+	if (!at_once_out)
+		leftover_look(vcpu);
+	obs_count(OBS_RUN_ENTER, at_once_out, answers, 0);
 }
 
 long vcpu_run(struct vcpu *vcpu)

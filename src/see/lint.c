@@ -178,12 +178,15 @@ static void entered(struct lint *l, const struct obs_record *r)
 	if (t) {
 		lint_loop_ends(l, t);
 		t->again.nr = 0;
-		t->last_enter = l->nr;
+		t->at_once_out = r->a != 0;
+		if (!t->at_once_out)
+			t->last_enter = l->nr;
 	}
 	if (!vm)
 		return;
 	lint_exits_enter(l, vm, r);
-	vm->last_enter = l->nr;
+	if (!r->a)
+		vm->last_enter = l->nr;
 }
 
 static void left(struct lint *l, const struct obs_record *r)
@@ -191,7 +194,7 @@ static void left(struct lint *l, const struct obs_record *r)
 	struct lint_vm *vm = lint_vm(l, r->process, r->vm);
 	struct lint_thread *t = lint_thread(l, r);
 
-	if (t)
+	if (t && !t->at_once_out)
 		t->last_exit = l->nr;
 	if (vm)
 		lint_exits_exit(l, vm, r);

@@ -105,6 +105,7 @@ struct lint_thread {
 	unsigned int process;
 	uint32_t number;
 	uint64_t last_enter, last_exit; /* of vCPUs: how many records there were before; 0: none */
+	bool at_once_out;		/* its last call of KVM_RUN did not run the guest */
 	/* L8: pages that follow each other. */
 	struct {
 		uint64_t caller, nr, up, down, nr_asked;

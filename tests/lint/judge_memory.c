@@ -44,6 +44,43 @@ static void somebody_let_go(void **state)
 	assert_silent();
 }
 
+/* The exit is completed first, without the guest: what comes then still belongs to the conversion. */
+static void let_go_after_an_entry_that_was_none(void **state)
+{
+	begin(RAM, 4 * PAGE, true);
+	convert(1, RAM, 4 * PAGE, true, HERE);
+	enter_at_once_out(1, 0);
+	leave(1, 0, KVM_EXIT_INTR);
+	discard(HVA, 2 * PAGE, 78);
+	left(1, RAM, 4 * PAGE, true, NOW);
+	enter(1, 0);
+	assert_only(2, 78, 1, 4 * PAGE);
+}
+
+/* The other order, with the same in between. */
+static void let_go_before_an_entry_that_was_none(void **state)
+{
+	begin(RAM, 4 * PAGE, true);
+	discard(HVA, 2 * PAGE, 78);
+	enter_at_once_out(1, 0);
+	leave(1, 0, KVM_EXIT_INTR);
+	convert(1, RAM, 4 * PAGE, true, HERE);
+	left(1, RAM, 4 * PAGE, true, NOW);
+	enter(1, 0);
+	assert_only(2, 78, 1, 4 * PAGE);
+}
+
+/* At the end somebody may still be about to. */
+static void nothing_is_settled_by_an_entry_that_was_none(void **state)
+{
+	begin(RAM, 4 * PAGE, true);
+	convert(1, RAM, 4 * PAGE, true, HERE);
+	enter_at_once_out(1, 0);
+	leave(1, 0, KVM_EXIT_INTR);
+	left(1, RAM, 4 * PAGE, true, AT_END);
+	assert_silent();
+}
+
 static void it_is_told_once(void **state)
 {
 	begin(RAM, 4 * PAGE, true);
@@ -386,6 +423,9 @@ int main(void)
 		TEST(nobody_let_go),
 		TEST(nobody_punched),
 		TEST(somebody_let_go),
+		TEST(let_go_after_an_entry_that_was_none),
+		TEST(let_go_before_an_entry_that_was_none),
+		TEST(nothing_is_settled_by_an_entry_that_was_none),
 		TEST(it_is_told_once),
 		TEST(another_range_was_let_go),
 		TEST(the_wrong_side_was_let_go),
