@@ -79,10 +79,22 @@ static int check_annotations(const struct cmd *cmd, struct report_options *o)
 static void join_lint(struct report_options *o, struct lint_options *lint)
 {
 	lint->wanted |= policy_wants_lint(&o->policy);
-	o->wanted =
-		o->paths.nr || o->policy.nr || (o->annotates && (o->annotations || lint->wanted));
+	o->wanted = o->paths.nr || o->policy.nr || (lint->error && (o->status || o->wins)) ||
+		    (o->annotates && (o->annotations || lint->wanted));
 	if (o->wanted && lint->error && !policy_find(&o->policy, POLICY_LINT))
 		policy_parse(&o->policy, "lint");
+}
+
+/* Who has forgotten the other half has a run that is always green. */
+static int check_halves(const struct cmd *cmd, const struct report_options *o)
+{
+	if (o->format && !o->paths.nr)
+		return cmd_usage_error(cmd, "--report-format goes with --report");
+	if (o->status && !o->policy.nr)
+		return cmd_usage_error(cmd, "--fail-status goes with --fail-on or --lint=error");
+	if (o->wins && !o->policy.nr)
+		return cmd_usage_error(cmd, "--fail-wins goes with --fail-on or --lint=error");
+	return EXIT_OK;
 }
 
 int reported_check(const struct cmd *cmd, struct report_options *o, struct lint_options *lint)
@@ -96,7 +108,7 @@ int reported_check(const struct cmd *cmd, struct report_options *o, struct lint_
 	if (ret == EXIT_OK)
 		ret = check_annotations(cmd, o);
 	join_lint(o, lint);
-	return ret;
+	return ret == EXIT_OK ? check_halves(cmd, o) : ret;
 }
 
 /* ---- a run ----------------------------------------------------------------------------------------- */
