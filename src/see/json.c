@@ -51,8 +51,8 @@ static void add_argument(struct json_object *o, const char *name, uint64_t value
 	char key[32];
 	size_t i = 0;
 
-	for (; name[i] && i < sizeof(key) - 1; i++)
-		key[i] = name[i] == ' ' ? '_' : name[i];
+	for (; i < sizeof(key) - 1 && name[i]; i++)
+		key[i] = (char)(name[i] == ' ' ? '_' : name[i]);
 	key[i] = 0;
 	add_number(o, key, value);
 }

@@ -111,7 +111,7 @@ int lint_excuses_of(const char *name, FILE *from, struct lint_excuses **out, cha
 	if (e && e->name)
 		err = read_all(&r, e, from);
 	if (err && !problem[0])
-		snprintf(problem, size, "%s: %s", name, strerror(-err));
+		snprintf(problem, size, "%s: %s", name, strerrordesc_np(-err));
 	if (err) {
 		lint_excuses_free(e);
 		return err;
@@ -126,7 +126,7 @@ int lint_excuses_read(const char *path, struct lint_excuses **out, char *problem
 	int err = -errno;
 
 	if (!from) {
-		snprintf(problem, size, "%s: %s", path, strerror(-err));
+		snprintf(problem, size, "%s: %s", path, strerrordesc_np(-err));
 		return err;
 	}
 	err = lint_excuses_of(path, from, out, problem, size);

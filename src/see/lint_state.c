@@ -104,19 +104,23 @@ struct lint_file *lint_file(struct lint *l, unsigned int process, uint16_t numbe
 	return f;
 }
 
+static bool is_of(const struct lint_thread *t, const struct obs_record *r)
+{
+	return t->number == r->thread && t->process == r->process;
+}
+
 /* Most records are of the thread that the one before was of. Of very many threads some share a place. */
 struct lint_thread *lint_thread(struct lint *l, const struct obs_record *r)
 {
-	struct lint_thread *t = l->nr_threads ? &l->threads[l->last_thread] : NULL;
+	struct lint_thread *t;
 
-	if (t && t->number == r->thread && t->process == r->process)
-		return t;
+	if (l->nr_threads && is_of(&l->threads[l->last_thread], r))
+		return &l->threads[l->last_thread];
 	for (size_t i = 0; i < l->nr_threads; i++) {
-		t = &l->threads[i];
-		if (t->number != r->thread || t->process != r->process)
+		if (!is_of(&l->threads[i], r))
 			continue;
 		l->last_thread = i;
-		return t;
+		return &l->threads[i];
 	}
 	if (l->nr_threads >= MAX_THREADS)
 		return &l->threads[r->thread % MAX_THREADS];

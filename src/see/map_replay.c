@@ -26,6 +26,12 @@ struct replay {
 
 /* ---- who ----------------------------------------------------------------------------------------- */
 
+static bool is_same(const struct map_who *a, const struct map_who *b)
+{
+	return a->kind == b->kind && a->process == b->process && a->vcpu == b->vcpu &&
+	       a->thread == b->thread && a->caller == b->caller;
+}
+
 /* Few places make most changes, and the last ones come again soonest. */
 static uint32_t who_of(struct map *m, const struct obs_record *r)
 {
@@ -39,7 +45,7 @@ static uint32_t who_of(struct map *m, const struct obs_record *r)
 	uint32_t back = m->nr_who < 64 ? m->nr_who : 64;
 
 	for (uint32_t i = m->nr_who; i-- > m->nr_who - back && i;)
-		if (!memcmp(&m->who[i], &who, sizeof(who)))
+		if (is_same(&m->who[i], &who))
 			return i;
 	if (m->nr_who >= m->room_who) {
 		uint32_t room = m->room_who ? 2 * m->room_who : 64;
@@ -341,7 +347,7 @@ static int replay_once(const char *path, const struct map_wish *wish, uint64_t l
 		snprintf(problem, size, "%s", trace_reader_problem(v->reader));
 	trace_reader_close(p.ahead);
 	if (m->err) {
-		snprintf(problem, size, "%s", strerror(-m->err));
+		snprintf(problem, size, "%s", strerrordesc_np(-m->err));
 		err = m->err;
 		see_view_close(v);
 		map_free(m);

@@ -27,7 +27,7 @@ static struct report_refusal *entry_of(struct report *rep, const struct obs_reco
 	for (;; h++) {
 		struct report_refusal *e = &rep->refusals[h & (REPORT_MAX_REFUSALS - 1)];
 
-		if (!e->nr && rep->nr_refusals >= REPORT_MAX_REFUSALS / 4 * 3)
+		if (!e->nr && rep->nr_refusals >= REPORT_MAX_REFUSALS - REPORT_MAX_REFUSALS / 4)
 			return NULL;
 		if (!e->nr || is_same(e, r))
 			return e;
@@ -262,7 +262,7 @@ struct account_snapshot *report_account(const struct report *rep, uint32_t proce
 uint64_t report_peak_twice(const struct report *rep)
 {
 	uint32_t nr = see_nr_processes(rep->region);
-	uint64_t most = 0;
+	uint64_t most = atomic_load(&rep->region->most_twice);
 
 	for (uint32_t i = 0; i < nr; i++) {
 		struct account_snapshot *s = report_account(rep, i);

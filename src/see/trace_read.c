@@ -57,10 +57,10 @@ const struct see_clock *trace_reader_clock(const struct trace_reader *t)
 
 static int read_header(struct trace_reader *t)
 {
+	const uint64_t magic = TRACE_MAGIC;
 	struct trace_header h;
 
-	if (t->size < sizeof(h.magic) ||
-	    memcmp(t->data, &(uint64_t){ TRACE_MAGIC }, sizeof(h.magic)))
+	if (t->size < sizeof(magic) || memcmp(t->data, &magic, sizeof(magic)))
 		return bad(t, "it is no trace of gmem's");
 	if (t->size < sizeof(h))
 		return bad(t, "the file ends in the header");
@@ -108,7 +108,7 @@ int trace_reader_open(const char *path, struct trace_reader **out)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
 	uint64_t size = 0;
-	void *data;
+	void *data = NULL;
 
 	*out = NULL;
 	if (fd < 0)
