@@ -194,7 +194,7 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 /* At home. The VM outlives the call: the count that the file has of it is given back last. */
 static void release_file(struct gmem *g)
 {
-	account_before_end();
+	account_before_end(g->vm, g->file);
 	leftover_end(g->vm, g->file);
 	os_mutex_lock(&g->vm->slots_lock);
 	gmem_file_release(g->file);

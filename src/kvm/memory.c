@@ -222,6 +222,8 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 		return obs_refuse(RULE_MEMSLOT_ID);
 	if (r->userspace_addr < USER_END && r->memory_size < USER_END)
 		hva_note(vm, r->userspace_addr, r->memory_size);
+	if (!r->memory_size)
+		account_before_end(vm, NULL);
 	os_mutex_lock(&vm->slots_lock);
 	err = check_flags(vm, &g);
 	if (!err)

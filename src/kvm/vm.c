@@ -50,6 +50,7 @@ static void delete_slots(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
+	account_before_end(vm, NULL);
 	leftover_end(vm, NULL);
 	account_remove(vm);
 	hva_forget(vm);

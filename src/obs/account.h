@@ -53,8 +53,9 @@ struct account_bytes {
 	uint64_t pinned;
 };
 
-/* The most that was seen, each by itself: sampled every 100 ms, and after changes and before a file or VM ends if the
- * last look is older than 10 ms. What came and went between two looks is not seen; of both, as much as was punched
+/* The most that was seen, each by itself: sampled every 100 ms, after changes if the last look is older than 10 ms, and
+ * each time before a file, slot or VM ends that can have two memories, or the program unmaps all behind a slot: so what
+ * is held twice until then is seen. What came and went between two looks is not; of both, as much as was punched
  * while a look lasted is left out, since that look may have seen it in the file, and later in the program. */
 struct account_peak {
 	uint64_t backed_private, backed_shared, both;

@@ -188,6 +188,8 @@ struct obs_region {
 	_Atomic uint32_t processes_lost, modules_lost; /* did not find a place */
 	_Atomic uint32_t
 		accounts_lost; /* processes with a VM, for whose account there was no room */
+	_Atomic uint32_t accounts_left_out; /* of ended ones, whose room others have had since */
+	_Atomic uint64_t most_twice;	 /* bytes that some VM held twice, of all that ever were */
 	_Atomic uint32_t wants_snapshot; /* (o) + 1 for each that is wanted at once; a futex */
 	_Atomic uint32_t is_left; /* the observer was not there any more, which has been told */
 	struct obs_ring ring;

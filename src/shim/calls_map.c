@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#include "kvm/account.h"
 #include "obs/rules.h"
 #include "os/os.h"
 #include "shim/calls.h"
@@ -144,8 +145,11 @@ static __attribute__((noinline)) long munmap_told(uint64_t addr, uint64_t size)
 {
 	uint64_t start = obs_start();
 	struct change c;
-	long ret = change_begin(&c, addr, size, true);
+	long ret;
 
+	if (obs_on())
+		account_before_unmap(addr, size);
+	ret = change_begin(&c, addr, size, true);
 	if (ret == 0 && c.meets && is_page_range(addr, size))
 		ret = host_map_munmap(kvm_host_map(), addr, os_page_up(size));
 	else if (ret == 0)
