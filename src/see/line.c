@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* One line for each record: time, thread, whose, what, with which result, how long, from where. */
+/* A line for each record: when it ended (so they are in order), thread, whose, what, result, how long, from where. */
 #include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -116,15 +116,29 @@ static void put_call(struct line *l, const struct obs_record *r)
 		put(l, " 0x%llx + 0x%llx%s%s", (u64)r->b, (u64)r->c, *how ? " " : "", how);
 }
 
+/* Counts and names are as people count, addresses as they are printed everywhere. */
+static bool is_hexadecimal(const char *argument)
+{
+	static const char *const words[] = { "offset", "size",	"gfn",	      "gpa", "address",
+					     "flags",  "state", "attributes", "" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(argument, words[i]))
+			return true;
+	return false;
+}
+
 static void put_plain(struct line *l, const struct obs_record *r)
 {
 	const struct see_kind *k = see_kind(r->kind);
 	const uint64_t values[] = { r->a, r->b, r->c };
 
 	for (int i = 0; i < 3; i++) {
-		if (!k || k->argument[i][0])
-			put(l, "%s%s 0x%llx", l->used ? ", " : "", k ? k->argument[i] : "",
-			    (u64)values[i]);
+		const char *name = k ? k->argument[i] : "";
+
+		if (!k || *name)
+			put(l, is_hexadecimal(name) ? "%s%s 0x%llx" : "%s%s %llu",
+			    l->used ? ", " : "", name, (u64)values[i]);
 	}
 }
 
@@ -216,7 +230,7 @@ static void put_length(struct line *l, const struct see_view *v, const struct ob
 void see_text(struct see_view *v, const struct obs_record *r, FILE *to)
 {
 	const struct see_kind *k = see_kind(r->kind);
-	int64_t ns = see_clock_ns(&v->clock, r->time);
+	int64_t ns = see_clock_ns(&v->clock, r->time + obs_record_ticks(r));
 	char text[800], details[256], where[256];
 	struct line l = { .text = text, .size = sizeof(text) };
 
