@@ -174,6 +174,7 @@ static bool is_place(const char *pattern, const struct see_where *w)
 	}
 	see_place_text(w, text, sizeof(text));
 	return matches(pattern, text) || matches(pattern, w->function) ||
+	       matches(pattern, w->mangled) ||
 	       (w->module && (matches(pattern, w->module) || matches(pattern, end_of(w->module))));
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "see/demangle.h"
 #include "see/trace.h"
 #include "see/wrappers.h"
 
@@ -44,6 +45,7 @@ void see_places_free(struct see_places *p)
 	for (size_t i = 0; i < p->max_places; i++) {
 		free(p->places[i].where.module);
 		free(p->places[i].where.function);
+		free(p->places[i].where.mangled);
 		free(p->places[i].where.file);
 	}
 	for (size_t i = 0; i < p->nr_modules; i++) {
@@ -212,8 +214,18 @@ static void leave_wrappers(const struct module *m, uint64_t address, struct see_
 		to_call(&nest[i], unit, w);
 	}
 	if (nr <= 0)
-		w->is_wrapper = see_is_wrapper(w->function, file_of(m, w));
+		w->is_wrapper = see_is_wrapper(w->function, file_of(m, w)) ||
+				(w->mangled && see_is_wrapper(w->mangled, NULL));
 	free(nest);
+}
+
+static void set_function(struct see_where *w, const char *symbol)
+{
+	w->function = see_demangle(symbol);
+	if (w->function)
+		w->mangled = copy(symbol);
+	else
+		w->function = copy(symbol);
 }
 
 static void ask_module(const struct module *m, uint64_t address, struct see_where *w)
@@ -230,9 +242,10 @@ static void ask_module(const struct module *m, uint64_t address, struct see_wher
 				    dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL));
 		w->line = (unsigned int)number;
 	}
-	w->function = copy(name);
-	if (name)
+	if (name) {
 		w->offset = offset;
+		set_function(w, name);
+	}
 	leave_wrappers(m, address, w);
 }
 

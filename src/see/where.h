@@ -11,7 +11,8 @@
 
 struct see_where {
 	char *module;	/* path; NULL: nothing is known of the address */
-	char *function; /* NULL: not known */
+	char *function; /* as it is written; NULL: not known */
+	char *mangled;	/* what the symbol is called, where that is something else; else NULL */
 	char *file;	/* NULL: no debug information */
 	unsigned int line;
 	uint64_t offset; /* of the address in the function; without one: in the module */

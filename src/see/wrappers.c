@@ -14,7 +14,7 @@ static const char *const known[] = {
 	"ioctl",     "xioctl",	    "__ioctl",	    "kvm_ioctl",	"__kvm_ioctl",
 	"vm_ioctl",  "__vm_ioctl",  "_vm_ioctl",    "kvm_vm_ioctl",	"vcpu_ioctl",
 	"fd_ioctl",  "__fd_ioctl",  "__vcpu_ioctl", "_vcpu_ioctl",	"kvm_vcpu_ioctl",
-	"ioctl_raw", "ioctl_retry", "ioctl_with_*", "kvm_device_ioctl", "_ZN*ioctl_with_*",
+	"ioctl_raw", "ioctl_retry", "ioctl_with_*", "kvm_device_ioctl",
 };
 
 static const char *added[MAX_ADDED];
@@ -28,17 +28,35 @@ int see_wrappers_add(const char *pattern)
 	return 0;
 }
 
+/* Of "crate::of<T::U>::function<V>" the last name. */
+static const char *without_scope(const char *function)
+{
+	const char *last = function;
+	int depth = 0;
+
+	for (const char *at = function; *at; at++) {
+		depth += (*at == '<') - (*at == '>');
+		if (!depth && at[0] == ':' && at[1] == ':')
+			last = at + 2;
+	}
+	return last;
+}
+
 /* The compiler's copies have a dot, Rust's and C++'s kinds of one function a bracket. */
-static bool matches_function(const char *pattern, const char *function)
+static bool matches_name(const char *pattern, const char *function)
 {
 	char name[256];
 
-	if (!function)
-		return false;
 	snprintf(name, sizeof(name), "%s", function);
 	if (name[0] != '.' && name[0] != '<')
 		name[strcspn(name, ".<")] = 0;
 	return fnmatch(pattern, name, 0) == 0;
+}
+
+static bool matches_function(const char *pattern, const char *function)
+{
+	return function &&
+	       (matches_name(pattern, function) || matches_name(pattern, without_scope(function)));
 }
 
 static bool matches_file(const char *pattern, const char *file)
