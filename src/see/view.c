@@ -21,7 +21,8 @@ int see_view_open(const char *path, struct see_view *v, char *problem, size_t si
 		err = -ENOMEM;
 	}
 	snprintf(problem, size, "%s",
-		 v->reader && err == -EPROTO ? trace_reader_problem(v->reader) : strerrordesc_np(-err));
+		 v->reader && err == -EPROTO ? trace_reader_problem(v->reader)
+					     : strerrordesc_np(-err));
 	see_view_close(v);
 	return err;
 }
