@@ -30,30 +30,13 @@ struct see_places *linted_places(const struct obs_region *r)
 	return places;
 }
 
-bool linted_is_unseen(const struct obs_record *r)
-{
-	return r->kind == OBS_LEFT && r->c & OBS_LEFT_UNSEEN;
-}
-
-void linted_tell_unseen(const struct cmd *cmd)
-{
-	fprintf(stderr,
-		"gmem %s: lint: L1, L2 not judged: the program filters its system calls, so that "
-		"gmem does not look at its memory from then on\n",
-		cmd->name);
-}
-
 static int take_records(void *own, const struct obs_region *r, const struct obs_record *records,
 			size_t nr)
 {
 	struct linted *t = own;
 
-	for (size_t i = 0; i < nr; i++) {
-		if (linted_is_unseen(&records[i]))
-			t->is_unseen = true;
-		else
-			lint_record(t->lint, &records[i]);
-	}
+	for (size_t i = 0; i < nr; i++)
+		lint_record(t->lint, &records[i]);
 	return 0;
 }
 
@@ -74,9 +57,11 @@ void linted_tell(const struct cmd *cmd, const struct lint_options *o, const stru
 	lint_rows_print(rows, o->show_excused, to);
 	if (!o->quiet)
 		lint_notes_print(l, excuses, prefix, stderr);
-	if (!o->quiet && !rows->nr_counting)
-		fprintf(stderr, "%snothing found%s\n", prefix,
-			rows->nr ? " that is not excused" : "");
+	lint_gaps_print(l, prefix, stderr);
+	if (!o->quiet && !rows->nr_counting && !(lint_gaps(l) & 1u << LINT_NO_EVENT))
+		fprintf(stderr, "%snothing found%s%s\n", prefix,
+			rows->nr ? " that is not excused" : "",
+			lint_not_judged(l) ? ", in what was judged" : "");
 }
 
 static int tell(void *own, const struct obs_region *r, int status)
@@ -92,8 +77,6 @@ static int tell(void *own, const struct obs_region *r, int status)
 		cmd_complain(t->cmd, "no memory to tell what was found");
 	else
 		linted_tell(t->cmd, t->options, t->lint, t->excuses, &t->rows, stderr);
-	if (t->is_unseen)
-		linted_tell_unseen(t->cmd);
 	see_places_free(places);
 	return err;
 }
@@ -128,10 +111,12 @@ int linted_begin(struct linted *t, struct watch *w, const struct lint_options *o
 
 int linted_end(struct linted *t, int status)
 {
-	bool is_error = t->options->error && (t->rows.nr_counting || t->sink.failed);
+	bool is_error;
 
 	if (!t->lint)
 		return status;
+	is_error = t->options->error &&
+		   (t->rows.nr_counting || t->sink.failed || lint_not_judged(t->lint));
 	lint_rows_free(&t->rows);
 	lint_excuses_free(t->excuses);
 	lint_free(t->lint);

@@ -18,22 +18,19 @@ struct linted {
 	struct lint *lint;
 	struct lint_excuses *excuses;
 	struct lint_rows rows; /* from watch_run() on */
-	bool is_unseen;	       /* likewise: L1 and L2 were not judged, or not to the end */
 	struct see_sink sink;
 };
 
 /* An exit status, having complained. */
 int linted_check(const struct cmd *cmd, const struct lint_options *o);
 int linted_begin(struct linted *t, struct watch *w, const struct lint_options *o);
-/* The exit status: of a program that ended well it is EXIT_FAILED when there are findings that are errors. */
+/* The exit status: of a program that ended well it is EXIT_FAILED when findings are errors and there
+ * are any, or not all was judged. */
 int linted_end(struct linted *t, int status);
 
 /* Rows and notes, as both ways print them. */
 void linted_tell(const struct cmd *cmd, const struct lint_options *o, const struct lint *l,
 		 const struct lint_excuses *excuses, const struct lint_rows *rows, FILE *to);
-/* Does it say that nobody looks at the program's memory from here on? Lint needs no such record. */
-bool linted_is_unseen(const struct obs_record *r);
-void linted_tell_unseen(const struct cmd *cmd);
 /* The modules of a region, so that places have names. NULL: no memory. */
 struct see_places;
 struct see_places *linted_places(const struct obs_region *r);

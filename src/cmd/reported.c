@@ -198,8 +198,9 @@ static void add_findings(struct reported *t, const struct linted *linted)
 {
 	const struct lint_rows *rows = linted ? &linted->rows : NULL;
 
-	t->report.run.is_unseen = linted && linted->is_unseen;
 	t->report.run.has_lint = rows != NULL;
+	for (unsigned int code = 1; linted && linted->lint && code <= LINT_NR_CODES; code++)
+		t->report.run.why_not[code - 1] = lint_why_not(linted->lint, code);
 	for (size_t i = 0; rows && i < rows->nr; i++) {
 		const struct lint_row *r = &rows->rows[i];
 		const struct report_finding f = { .code = lint_code_name(r->code),

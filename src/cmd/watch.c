@@ -265,12 +265,18 @@ static void tell_crowd(const struct watch *w)
 {
 	uint32_t processes = atomic_load(&w->region.r->processes_lost);
 	uint32_t accounts = atomic_load(&w->region.r->accounts_lost);
+	uint32_t modules = atomic_load(&w->region.r->modules_lost);
 
 	if (processes)
 		cmd_complain(w->cmd,
 			     "%" PRIu32 " processes came after the first %u: whose events are "
 			     "theirs is not known",
 			     processes, OBS_MAX_PROCESSES);
+	if (modules)
+		cmd_complain(w->cmd,
+			     "%" PRIu32
+			     " times a file of code had no room: its places have no name",
+			     modules);
 	if (accounts)
 		cmd_complain(w->cmd,
 			     "there was no room for the memory of %" PRIu32

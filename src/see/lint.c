@@ -308,9 +308,28 @@ static judge *const judges[OBS_NR_EVENTS] = {
 	[OBS_UNPIN] = lint_again_unpinned,
 };
 
+void lint_note_gap(struct lint *l, enum lint_gap gap)
+{
+	l->gaps |= 1u << gap;
+}
+
+uint32_t lint_gaps(const struct lint *l)
+{
+	return l->gaps;
+}
+
 void lint_record(struct lint *l, const struct obs_record *r)
 {
 	l->nr++;
+	if (r->kind == OBS_LEFT && r->c & OBS_LEFT_UNSEEN) {
+		lint_note_gap(l, LINT_UNSEEN);
+		return;
+	}
+	/* They have one place together, and VMs of the same numbers. */
+	if (r->process >= OBS_MAX_PROCESSES) {
+		lint_note_gap(l, LINT_UNPLACED);
+		return;
+	}
 	if (r->kind < OBS_NR_EVENTS && judges[r->kind])
 		judges[r->kind](l, r);
 }
@@ -323,6 +342,10 @@ void lint_lost(struct lint *l, uint64_t nr)
 
 void lint_end(struct lint *l)
 {
+	if (!l->nr)
+		lint_note_gap(l, LINT_NO_EVENT);
+	if (l->saw_little)
+		lint_note_gap(l, LINT_LITTLE);
 	for (size_t i = 0; i < l->nr_threads; i++)
 		lint_loop_ends(l, &l->threads[i]);
 	for (size_t i = 0; i < l->nr_vms; i++) {

@@ -3,6 +3,7 @@
 #ifndef GMEM_SEE_LINT_STATE_H
 #define GMEM_SEE_LINT_STATE_H
 
+#include "obs/region.h"
 #include "see/lint.h"
 #include "see/page_set.h"
 #include "see/ranges.h"
@@ -125,7 +126,8 @@ struct lint {
 	uint64_t nr; /* records */
 	uint64_t nr_lost, nr_left_out;
 	bool saw_little;
-	bool closer[1024]; /* by process: it was looked at closer */
+	uint32_t gaps;			/* 1 << enum lint_gap */
+	bool closer[OBS_MAX_PROCESSES]; /* by process: it was looked at closer */
 	struct lint_vm **vms;
 	size_t nr_vms, max_vms;
 	struct lint_file *files;

@@ -178,13 +178,16 @@ static bool judge_found(const struct policy_item *item, const struct report *rep
 			const char *none, char *message, size_t size)
 {
 	uint64_t times, nr = report_nr_found(rep, code, &times);
+	const char *why_not = report_why_not(rep, code);
 
 	if (nr)
 		snprintf(message, size, "found at %" PRIu64 " place%s, %" PRIu64 " time%s in all",
 			 nr, nr == 1 ? "" : "s", times, times == 1 ? "" : "s");
 	else
 		snprintf(message, size, "%s", none);
-	return nr > item->limit;
+	if (nr <= item->limit && why_not)
+		snprintf(message, size, "not all of it was judged: %s", why_not);
+	return nr > item->limit || why_not;
 }
 
 bool policy_is_broken(const struct policy_item *item, const struct report *rep, char *message,

@@ -60,8 +60,9 @@ struct report_finding {
 struct report_run {
 	const char *gmem, *profile;
 	char *const *argv;
-	bool has_lint;	/* somebody looks for mistakes */
-	bool is_unseen; /* but the program's memory could not be looked at: OBS_LEFT_UNSEEN */
+	bool has_lint; /* somebody looks for mistakes */
+	/* Of the code L(n + 1) why it could not be judged, or not to the end; NULL: it could. */
+	const char *why_not[10];
 };
 
 struct report {
@@ -133,11 +134,8 @@ struct report_case {
 	const char *code;  /* of lint, whose findings belong to it; else NULL */
 };
 
-/* Is it of L1 and L2, which cannot be judged without a look at the program's memory? */
-static inline bool report_needs_memory(const char *code)
-{
-	return code[0] == 'L' && (code[1] == '1' || code[1] == '2') && !code[2];
-}
+/* Why it could not be judged, or not to the end. code: of lint; NULL: any of them. NULL: it could. */
+const char *report_why_not(const struct report *rep, const char *code);
 
 /* Calls for each, in order, until it returns false. */
 void report_cases(const struct report *rep, const struct policy *p,

@@ -6,6 +6,7 @@
 
 #include "obs/account.h"
 #include "see/inject.h"
+#include "see/lint.h"
 #include "see/listed.h"
 #include "see/names.h"
 #include "see/policy.h"
@@ -375,10 +376,19 @@ static void add_not_judged(struct json_object *o, const struct report *rep)
 {
 	struct json_object *list = add_list(o, "lint_not_judged");
 
-	if (!rep->run.is_unseen)
-		return;
-	json_object_array_add(list, json_object_new_string("L1"));
-	json_object_array_add(list, json_object_new_string("L2"));
+	for (unsigned int code = 1; code <= LINT_NR_CODES; code++)
+		if (report_why_not(rep, lint_code_name(code)))
+			json_object_array_add(list, json_object_new_string(lint_code_name(code)));
+}
+
+static void add_left_out(struct json_object *o, const struct obs_region *r)
+{
+	struct json_object *left = add_object(o, "left_out");
+
+	add_number(left, "processes", atomic_load(&r->processes_lost));
+	add_number(left, "memory_not_seen", atomic_load(&r->accounts_lost));
+	add_number(left, "memory_of_ended", atomic_load(&r->accounts_left_out));
+	add_number(left, "modules", atomic_load(&r->modules_lost));
 }
 
 void report_json(const struct report *rep, const struct policy *p, FILE *to)
@@ -390,6 +400,7 @@ void report_json(const struct report *rep, const struct policy *p, FILE *to)
 	add_policies(o, rep, p);
 	add_number(o, "recorded", rep->nr_records);
 	add_number(o, "lost", rep->nr_lost);
+	add_left_out(o, rep->region);
 	add_truth(o, "lint", rep->run.has_lint);
 	add_not_judged(o, rep);
 	add_findings(o, rep, p);

@@ -206,6 +206,56 @@ static void test_findings_count_by_place(void **state)
 	assert_string_equal(said, "found at 2 places, 2050 times in all");
 }
 
+/* Nor is what lint could not judge; what it could stays as it is. */
+static void test_codes_that_are_not_judged(void **state)
+{
+	struct policy none = { 0 };
+	const char *text;
+
+	rep.run.why_not[2] = "nobody looked";
+	finish(0);
+	text = written(&none, REPORT_TAP);
+	has(text, "- lint L3: attribute changed, the other side never discarded before the next "
+		  "entry # SKIP not judged: nobody looked");
+	assert_true(broken("lint"));
+	assert_true(broken("L3"));
+	assert_false(broken("L4,leak"));
+	text = written(&none, REPORT_JSON);
+	has(text, "\"lint_not_judged\": [\n    \"L3\"\n  ]");
+	has(text, "\"memory_of_ended\": 0");
+}
+
+/* When there is no other room that of an ended process is taken; what is known of its worst is kept apart. */
+static void test_the_room_of_the_ended(void **state)
+{
+	const struct account_area *first = obs_account_take(region.r, 0);
+
+	for (uint32_t i = 1; i < ACCOUNT_NR_AREAS; i++)
+		assert_non_null(obs_account_take(region.r, i));
+	assert_null(obs_account_take(region.r, ACCOUNT_NR_AREAS));
+	atomic_store(&obs_process_at(region.r, 0)->state, OBS_STATE_GONE);
+	assert_ptr_equal(obs_account_take(region.r, ACCOUNT_NR_AREAS), first);
+	assert_null(obs_account_find(region.r, 0));
+	assert_ptr_equal(obs_account_find(region.r, ACCOUNT_NR_AREAS), first);
+	assert_int_equal(atomic_load(&region.r->accounts_left_out), 1);
+	finish(0);
+	assert_false(broken("twice"));
+	atomic_store(&region.r->most_twice, 4096);
+	assert_true(broken("twice"));
+}
+
+/* What is not known of one that made room is not forgotten. */
+static void test_the_room_of_one_that_nobody_saw(void **state)
+{
+	leave_account(ACCOUNT_BLIND);
+	for (uint32_t i = 1; i < ACCOUNT_NR_AREAS; i++)
+		obs_account_take(region.r, i);
+	atomic_store(&obs_process_at(region.r, 0)->state, OBS_STATE_GONE);
+	assert_non_null(obs_account_take(region.r, ACCOUNT_NR_AREAS));
+	finish(0);
+	assert_true(broken("twice:1G"));
+}
+
 static void test_refusals(void **state)
 {
 	const struct obs_record records[] = {
@@ -304,6 +354,9 @@ int main(void)
 		TEST(test_policies_of_findings),
 		TEST(test_findings_count_by_place),
 		TEST(test_what_is_not_known_is_not_right),
+		TEST(test_codes_that_are_not_judged),
+		TEST(test_the_room_of_the_ended),
+		TEST(test_the_room_of_one_that_nobody_saw),
 		TEST(test_refusals),
 		TEST(test_requests_of_threads),
 		TEST(test_more_refusals_than_there_is_room_for),

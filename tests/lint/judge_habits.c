@@ -7,6 +7,8 @@
  */
 #include "records.h"
 
+#include "obs/region.h"
+
 #define HERE 77
 #define TO_PRIVATE KVM_MAP_GPA_RANGE_ENCRYPTED
 #define SIZE_2M KVM_MAP_GPA_RANGE_PAGE_SZ_2M
@@ -418,6 +420,31 @@ static void many_of_whom_one_forgets(void **state)
 	assert_only(3, HERE + FORGETS, nr, nr * PAGE);
 }
 
+/* They have the same place in the table, and VMs and threads of the same numbers. */
+static void processes_without_a_place_are_not_one(void **state)
+{
+	struct lint *l = lint_new(1000000);
+
+	assert_non_null(l);
+	lint_record(l, &(struct obs_record){ .kind = OBS_RUN_ENTER,
+					     .vm = 1,
+					     .vcpu = 1,
+					     .process = OBS_MAX_PROCESSES });
+	lint_end(l);
+	assert_int_equal(lint_gaps(l), 1u << LINT_UNPLACED);
+	lint_free(l);
+}
+
+static void where_nothing_was_seen_nothing_is_judged(void **state)
+{
+	struct lint *l = lint_new(1000000);
+
+	assert_non_null(l);
+	lint_end(l);
+	assert_int_equal(lint_gaps(l), 1u << LINT_NO_EVENT);
+	lint_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +465,8 @@ int main(void)
 		TEST(one_file_for_all_addresses),
 		TEST(many_that_do_right_in_any_order),
 		TEST(many_of_whom_one_forgets),
+		TEST(processes_without_a_place_are_not_one),
+		TEST(where_nothing_was_seen_nothing_is_judged),
 	};
 
 	return cmocka_run_group_tests_name("lint of habits", tests, NULL, NULL);
