@@ -110,6 +110,8 @@ int summary_end(struct summary *s, int status)
 		cmd_complain(s->cmd, "no memory for the summary");
 	if (ok && s->file.path)
 		ok = outfile_finish(s->cmd, &s->file);
+	else if (ok && (fflush(s->to) || ferror(s->to)))
+		ok = false; /* there is nothing that it could be told on */
 	outfile_drop(&s->file);
 	return !ok && status == EXIT_OK ? EXIT_FAILED : status;
 }
