@@ -123,6 +123,28 @@ static int run_locked(struct vcpu *vcpu)
 	return err == EXIT_GO_ON ? run_guest(vcpu) : err;
 }
 
+static enum obs_detail detail_of(uint32_t reason, int r)
+{
+	if (r == -EINTR)
+		return OBS_EXIT_INTR;
+	if (r < 0 && reason != KVM_EXIT_MEMORY_FAULT)
+		return OBS_EXIT_ERROR;
+	switch (reason) {
+	case KVM_EXIT_IO:
+		return OBS_EXIT_IO;
+	case KVM_EXIT_MMIO:
+		return OBS_EXIT_MMIO;
+	case KVM_EXIT_HYPERCALL:
+		return OBS_EXIT_HYPERCALL;
+	case KVM_EXIT_HLT:
+		return OBS_EXIT_HLT;
+	case KVM_EXIT_MEMORY_FAULT:
+		return OBS_EXIT_MEMORY_FAULT;
+	default:
+		return OBS_EXIT_OTHER;
+	}
+}
+
 static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 {
 	uint64_t b = 0, c = 0;
@@ -144,6 +166,7 @@ static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 		c = run->io.size;
 	}
 	obs_span(OBS_RUN_EXIT, start, r, run->exit_reason, b, c);
+	obs_detail(detail_of(run->exit_reason, r), start, r);
 }
 
 static void tell_enter(struct vcpu *vcpu)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "obs/details.h"
 #include "obs/probes.h"
 #include "obs/record.h"
 #include "obs/rules.h"
@@ -104,6 +105,9 @@ static inline void obs_span(enum obs_event event, uint64_t start, long result, u
 {
 	obs_span_file(event, 0, start, result, a, b, c);
 }
+
+/* Of what obs_span() has just been told, with the same start, which is not 0, and result: what it is counted as, too. */
+void obs_detail(enum obs_detail detail, uint64_t start, long result);
 
 /* Numbers of a process's VMs and files, from 1; they stay at the highest there is. */
 enum obs_numbered { OBS_NUMBER_VM, OBS_NUMBER_FILE, OBS_NR_NUMBERED };

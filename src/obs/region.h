@@ -35,6 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "obs/details.h"
 #include "obs/record.h"
 
 #define OBS_REGION_MAGIC 0x676572736d656d67ull /* "gmemsreg" */
@@ -86,6 +87,7 @@ struct obs_counter {
 
 struct obs_lane {
 	_Alignas(64) struct obs_counter kinds[OBS_NR_EVENTS];
+	struct obs_counter details[OBS_NR_DETAILS];
 };
 
 /*

@@ -171,22 +171,26 @@ static inline void add(_Atomic uint64_t *word, uint64_t value, bool is_shared)
 		os_racy_store(word, os_racy_load(word) + value);
 }
 
-static inline ALWAYS void add_up(struct obs_region *r, const struct obs_told *t, uint32_t lane,
+static inline ALWAYS void add_up(struct obs_counter *c, bool is_shared, long result, bool is_timed,
 				 uint64_t ticks)
 {
-	struct obs_counter *c = &obs_lane_at(r, lane)->kinds[t->kind];
-	bool is_shared = lane == OBS_NR_LANES - 1;
-
 	add(&c->nr, 1, is_shared);
-	if (t->result < 0)
+	if (result < 0)
 		add(&c->failed, 1, is_shared);
-	if (t->start) {
+	if (is_timed) {
 		uint32_t log = 63u - (uint32_t)__builtin_clzll(ticks | 1);
 		uint32_t bucket = log < OBS_NR_BUCKETS ? log : OBS_NR_BUCKETS - 1;
 
 		add(&c->ticks, ticks, is_shared);
 		add(&c->buckets[bucket], 1, is_shared);
 	}
+}
+
+static inline ALWAYS void add_event(struct obs_region *r, const struct obs_told *t, uint32_t lane,
+				    uint64_t ticks)
+{
+	add_up(&obs_lane_at(r, lane)->kinds[t->kind], lane == OBS_NR_LANES - 1, t->result,
+	       t->start != 0, ticks);
 }
 
 /* ---- a thread's first event, and each -------------------------------------------------------- */
@@ -218,7 +222,7 @@ static inline ALWAYS void tell_observer(struct obs_region *r, const struct obs_t
 		obs_place_caller(r, me);
 	if (r->wants_records)
 		put_record(r, t, me, t->start ? t->start : now, ticks);
-	add_up(r, t, me->lane - 1, ticks);
+	add_event(r, t, me->lane - 1, ticks);
 }
 
 /* By value: what has an address is not in registers. */
@@ -265,7 +269,18 @@ void obs_more(enum obs_event event)
 		return;
 	if (!me->lane)
 		begin_thread(r, me);
-	add_up(r, &t, me->lane - 1, 0);
+	add_event(r, &t, me->lane - 1, 0);
+}
+
+void obs_detail(enum obs_detail detail, uint64_t start, long result)
+{
+	struct obs_region *r = os_racy_load(&obs_attached);
+	const struct os_context *me = os_context();
+	uint32_t lane = me->lane - 1;
+
+	if (r && me->lane)
+		add_up(&obs_lane_at(r, lane)->details[detail], lane == OBS_NR_LANES - 1, result,
+		       true, me->told - start);
 }
 
 void obs_refused(int err, uint16_t rule)

@@ -248,21 +248,42 @@ static void add_times(struct json_object *o, const struct report *rep, const str
 	add_buckets(o, rep, c);
 }
 
+static struct json_object *add_count(struct json_object *o, const char *name,
+				     const struct report *rep, const struct see_count *c)
+{
+	struct json_object *event = add_object(o, name);
+
+	add_number(event, "count", c->nr);
+	add_number(event, "failed", c->failed);
+	if (see_count_timed(c))
+		add_times(event, rep, c);
+	return event;
+}
+
+static void add_details(struct json_object *event, const struct report *rep, unsigned int kind)
+{
+	struct json_object *details = NULL;
+
+	for (unsigned int d = 0; d < OBS_NR_DETAILS; d++) {
+		const struct see_count *c = &rep->counts->details[d];
+
+		if (see_details_of_kinds[d].kind != kind || !c->nr)
+			continue;
+		if (!details)
+			details = add_object(event, "of_which");
+		add_count(details, see_details_of_kinds[d].name, rep, c);
+	}
+}
+
 static void add_counts(struct json_object *o, const struct report *rep)
 {
 	struct json_object *events = add_object(o, "events");
 
 	for (unsigned int kind = 1; kind < OBS_NR_EVENTS; kind++) {
 		const struct see_count *c = &rep->counts->kinds[kind];
-		struct json_object *event;
 
-		if (!c->nr)
-			continue;
-		event = add_object(events, see_kind(kind)->name);
-		add_number(event, "count", c->nr);
-		add_number(event, "failed", c->failed);
-		if (see_count_timed(c))
-			add_times(event, rep, c);
+		if (c->nr)
+			add_details(add_count(events, see_kind(kind)->name, rep, c), rep, kind);
 	}
 }
 
