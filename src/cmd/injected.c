@@ -99,6 +99,10 @@ void injected_end(const struct watch *w, bool quiet)
 {
 	if (!w->region.r->injects || quiet)
 		return;
+	if (!table_of(w)->nr) {
+		cmd_complain(w->cmd, "nothing was made on purpose: there is no rule");
+		return;
+	}
 	cmd_complain(w->cmd, "made on purpose, of the events that fitted (--seed %llu):",
 		     (unsigned long long)table_of(w)->seed);
 	see_inject_tell(table_of(w), stderr);

@@ -23,7 +23,7 @@ static const char *output, *ring;
 static bool for_lint;
 
 static const struct opt record_opts[] = {
-	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE "); -o FILE", .letter = 'o',
+	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE ")", .letter = 'o',
 	  .value = &output },
 	{ "ring", "EVENTS", "how many events wait at most to be written (default: 262144)",
 	  .value = &ring },
@@ -120,8 +120,8 @@ static const struct opt export_opts[] = {
 	{ "json", NULL, "JSON, a line for each event: --format json", .flag = &json },
 	{ "perfetto", NULL, "a trace for https://ui.perfetto.dev: --format perfetto",
 	  .flag = &perfetto },
-	{ "output", "FILE", "where to write it (default: standard output); -o FILE",
-	  .value = &output, .letter = 'o' },
+	{ "output", "FILE", "where to write it (default: standard output)", .value = &output,
+	  .letter = 'o' },
 	FILTERS,
 	{ 0 },
 };

@@ -241,10 +241,8 @@ void account_text_twice(struct text *t, const struct account_snapshot *s)
 
 		if (!slot->peak.both)
 			continue;
-		text_add(t, TEXT_ALARM,
-			 "held twice: %s%s in slot %u of VM %u (at most %siB, sampled)",
-			 text_size(account_both(&slot->now), TEXT_AUTO, now),
-			 account_both(&slot->now) ? "iB" : "", slot->id, slot->vm,
+		text_add(t, TEXT_ALARM, "held twice: %s in slot %u of VM %u (at most %s, sampled)",
+			 text_size(account_both(&slot->now), TEXT_AUTO, now), slot->id, slot->vm,
 			 text_size(slot->peak.both, TEXT_AUTO, peak));
 	}
 }

@@ -200,13 +200,16 @@ enum see_inject_source see_inject_source(const char *argument)
 static int read_all(FILE *f, char **text, size_t *size)
 {
 	char *room = malloc(MAX_TEXT);
+	int err;
 
 	if (!room)
 		return -ENOMEM;
+	errno = 0;
 	*size = fread(room, 1, MAX_TEXT, f);
+	err = !ferror(f) ? -EFBIG : errno ? -errno : -EIO;
 	if (ferror(f) || *size == MAX_TEXT) {
 		free(room);
-		return ferror(f) ? -EIO : -EFBIG;
+		return err;
 	}
 	*text = room;
 	return 0;

@@ -83,6 +83,7 @@ static int read_all(struct reader *r, struct lint_excuses *e, FILE *from)
 	char text[LINE_MAX_SIZE];
 	int err = 0;
 
+	errno = 0;
 	while (!err && fgets(text, sizeof(text), from)) {
 		size_t size = strlen(text);
 
@@ -94,7 +95,7 @@ static int read_all(struct reader *r, struct lint_excuses *e, FILE *from)
 		err = read_line(r, e, text);
 	}
 	if (!err && ferror(from))
-		err = -EIO;
+		err = errno ? -errno : -EIO;
 	return err;
 }
 

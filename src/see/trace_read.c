@@ -95,7 +95,7 @@ static int map_file(int fd, void **data, uint64_t *size)
 	if (fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	*size = (uint64_t)st.st_size;
 	*data = NULL;
 	if (!*size)
@@ -106,7 +106,7 @@ static int map_file(int fd, void **data, uint64_t *size)
 
 int trace_reader_open(const char *path, struct trace_reader **out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
 	uint64_t size = 0;
 	void *data = NULL;
 

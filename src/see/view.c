@@ -7,6 +7,13 @@
 
 #include "see/names.h"
 
+static const char *problem_of(const struct see_view *v, int err)
+{
+	if (v->reader && err == -EPROTO)
+		return trace_reader_problem(v->reader);
+	return err == -EINVAL ? "a trace is a file, no pipe and no device" : strerrordesc_np(-err);
+}
+
 int see_view_open(const char *path, struct see_view *v, char *problem, size_t size)
 {
 	int err;
@@ -20,9 +27,7 @@ int see_view_open(const char *path, struct see_view *v, char *problem, size_t si
 			return 0;
 		err = -ENOMEM;
 	}
-	snprintf(problem, size, "%s",
-		 v->reader && err == -EPROTO ? trace_reader_problem(v->reader)
-					     : strerrordesc_np(-err));
+	snprintf(problem, size, "%s", problem_of(v, err));
 	see_view_close(v);
 	return err;
 }
