@@ -37,7 +37,7 @@ static void join(const char *path)
 	/* Registered first: there is no way back from a region. */
 	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child))
 		return;
-	os_log_set(getenv("GMEM_LOG"));
+	os_log_set(secure_getenv("GMEM_LOG"));
 	own_pid = obs_join_self(OBS_LIBRARY_SUFFIX).pid;
 	obs_join(path, OBS_LIBRARY_SUFFIX);
 }
