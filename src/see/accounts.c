@@ -280,6 +280,13 @@ static void detail_lines(struct text *t, const struct see_clock *clock,
 	}
 }
 
+/* A second; -1: not known. */
+static double rate_of(const struct see_count *c, unsigned int kind, const struct see_counts *before,
+		      double seconds)
+{
+	return before && seconds > 0 ? (double)(c->nr - before->kinds[kind].nr) / seconds : -1;
+}
+
 void account_text_counts(struct text *t, const struct see_clock *clock,
 			 const struct see_counts *now, const struct see_counts *before,
 			 double seconds)
@@ -295,8 +302,7 @@ void account_text_counts(struct text *t, const struct see_clock *clock,
 			text_add(t, TEXT_HEAD, "%-16s %10s %8s %8s %10s %10s %10s", "EVENT",
 				 "COUNT", "FAILED", rates ? "PER SEC" : "", "P50", "P99", "MAX");
 		any = true;
-		count_line(t, clock, see_kind(k)->name, c,
-			   rates ? (double)(c->nr - before->kinds[k].nr) / seconds : -1);
+		count_line(t, clock, see_kind(k)->name, c, rate_of(c, k, before, seconds));
 		if (!before)
 			detail_lines(t, clock, now, k);
 	}

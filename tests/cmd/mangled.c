@@ -6,7 +6,7 @@
 
 #include <gmem/uapi.h>
 
-#define CALLED(name) __asm__(name) __attribute__((noinline, noclone))
+#define CALLED(name) __asm__(name) __attribute__((noinline))
 
 static int make_vm(int kvm) CALLED("_ZN9kvm_ioctl3Kvm9create_vm17h0123456789abcdefE");
 static int make_vcpu(int vm) CALLED("_ZNK2Fd4callIP14kvm_enable_capEEimT_");
