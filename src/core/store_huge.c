@@ -229,12 +229,12 @@ static bool note_punched(struct store *s, uint64_t offset, uint64_t size)
 	       value == PUNCHED;
 }
 
-/* A piece of one block. */
+/* A piece of one block, which may be none, behind the last window. */
 static int punch_piece(struct store *s, uint64_t offset, uint64_t size)
 {
-	struct window *w = window_find(s, offset);
+	struct window *w = size ? window_find(s, offset) : NULL;
 
-	if (!size || !w || !is_filled(w, offset))
+	if (!w || !is_filled(w, offset))
 		return 0;
 	if (note_punched(s, offset, size))
 		return punch_blocks(s, block_of(offset), block_of(offset) + BLOCK_2M);
