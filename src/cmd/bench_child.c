@@ -37,7 +37,7 @@ static int run_observed(const struct launch *l, char **argv)
 	ret = traced_begin(&traced, &w, "/dev/null");
 	if (ret == EXIT_OK)
 		ret = watch_run(&w, l, argv);
-	traced_end(&traced, true);
+	ret = traced_end(&traced, true, ret);
 	watch_end(&w);
 	return ret;
 }

@@ -19,6 +19,8 @@ static void put_reply(enum words_kind kind, const char *words, FILE *to)
 {
 	if (kind == WORDS_LIST)
 		fprintf(to, "_gmem_words '%s' ;;\n", words);
+	else if (kind == WORDS_SEVERAL)
+		fprintf(to, "_gmem_several '%s' ;;\n", words);
 	else
 		fprintf(to, "%s ;;\n", replies[kind]);
 }
@@ -77,6 +79,13 @@ static const char head[] = "# bash completion of gmem, made from its tables of o
 			   "_gmem_words() {\n"
 			   "\tlocal IFS=$' \\t\\n'\n"
 			   "\tCOMPREPLY=($(compgen -W \"$1\" -- \"$cur\"))\n"
+			   "}\n"
+			   "\n"
+			   "# The last of several with commas between.\n"
+			   "_gmem_several() {\n"
+			   "\tlocal IFS=$' \\t\\n' before=\n"
+			   "\t[[ $cur == *,* ]] && before=${cur%,*},\n"
+			   "\tCOMPREPLY=($(compgen -P \"$before\" -W \"$1\" -- \"${cur##*,}\"))\n"
 			   "}\n"
 			   "\n"
 			   "_gmem_files() {\n"

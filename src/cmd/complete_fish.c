@@ -30,6 +30,8 @@ static void put_value(enum words_kind kind, const char *words, FILE *to)
 {
 	if (kind == WORDS_LIST)
 		fprintf(to, " -x -a '%s'", words);
+	else if (kind == WORDS_SEVERAL)
+		fprintf(to, " -x -a '(__gmem_several %s)'", words);
 	else
 		fprintf(to, " %s", values[kind]);
 }
@@ -96,6 +98,12 @@ void complete_fish(FILE *to)
 	      "function __gmem_lacks\n"
 	      "\tset -l words (commandline -opc)\n"
 	      "\ttest \"$words[2..]\" = \"$argv\"\n"
+	      "end\n"
+	      "# These, behind what stands there up to the last comma.\n"
+	      "function __gmem_several\n"
+	      "\tset -l word (commandline -ct | string replace -r '^--[^=]*=' '')\n"
+	      "\tset -l before (string match -r '^.*,' -- $word)\n"
+	      "\tprintf '%s\\n' \"$before\"$argv\n"
 	      "end\n"
 	      "complete -c gmem -f\n"
 	      "complete -c gmem -l help -d 'tell what it does'\n",

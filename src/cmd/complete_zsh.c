@@ -29,6 +29,8 @@ static void put_action(enum words_kind kind, const char *words, FILE *to)
 {
 	if (kind == WORDS_LIST)
 		fprintf(to, "(%s)", words);
+	else if (kind == WORDS_SEVERAL)
+		fprintf(to, "_sequence compadd - %s", words);
 	else
 		fputs(actions[kind], to);
 }

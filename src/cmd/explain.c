@@ -105,6 +105,16 @@ static void print_requests(const char *list)
 	print_wrapped(*text ? text : "any", 12);
 }
 
+static void print_example(const char *text)
+{
+	putchar('\n');
+	for (size_t len; *text; text += len) {
+		len = strcspn(text, "\n");
+		printf("%*s%.*s\n", len ? 6 : 0, "", (int)len, text);
+		len += text[len] == '\n';
+	}
+}
+
 static void print_entry(const struct explain_entry *e, const struct kvm_profile *profile)
 {
 	char text[ERRORS_MAX], since[64];
@@ -124,6 +134,8 @@ static void print_entry(const struct explain_entry *e, const struct kvm_profile 
 		printf("  The kernel of %s has no such rule.\n", profile->name);
 	putchar('\n');
 	print_wrapped(e->more, 2);
+	if (e->example)
+		print_example(e->example);
 }
 
 static void print_line(const struct explain_entry *e, const struct question *q)

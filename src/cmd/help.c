@@ -32,9 +32,12 @@ static void print_overview(FILE *to)
 
 static void print_option(FILE *to, const struct opt *opt)
 {
-	char left[40];
+	char letter[8] = "", left[40];
 
-	snprintf(left, sizeof(left), opt->arg && opt->flag ? "--%s%s%s]" : "--%s%s%s", opt->name,
+	if (opt->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", opt->letter);
+	snprintf(left, sizeof(left), opt->arg && opt->flag ? "%s--%s%s%s]" : "%s--%s%s%s", letter,
+		 opt->name,
 		 opt->arg && opt->flag ? "[="
 		 : opt->arg	       ? " "
 				       : "",

@@ -13,7 +13,7 @@
 
 static struct inject_table *table_of(const struct watch *w)
 {
-	return obs_region_at(w->region.r, w->region.r->injection);
+	return obs_region_at(w->region.r, OBS_AT_INJECTION);
 }
 
 static int read_seed(const struct cmd *cmd, const char *text, uint64_t *seed)
@@ -50,24 +50,47 @@ static int parse(const struct cmd *cmd, struct watch *w, const struct launch *l,
 	return EXIT_USAGE;
 }
 
+static int read_file(const struct watch *w, const char *argument, const char *name, char **text,
+		     size_t *size)
+{
+	int err = see_inject_read(name, text, size);
+
+	if (!err)
+		return EXIT_OK;
+	if (name != argument)
+		cmd_complain(w->cmd, "--inject %s: %s cannot be read: %s", argument, name,
+			     strerror(-err));
+	else
+		cmd_complain(
+			w->cmd,
+			"--inject %s: taken for a file, which cannot be read: %s; a rule begins "
+			"with one of %s",
+			argument, strerror(-err), see_inject_points());
+	return EXIT_USAGE;
+}
+
 int injected_begin(struct watch *w, const struct launch *l, const char *rules, const char *seed)
 {
 	char *text = NULL;
 	size_t size;
-	int err, ret;
+	enum see_inject_source source = see_inject_source(rules);
+	const char *name = *rules == '@' ? rules + 1 : rules;
+	int ret;
 
 	ret = read_seed(w->cmd, seed, &table_of(w)->seed);
 	if (ret != EXIT_OK)
 		return ret;
-	if (see_inject_is_text(rules))
+	if (source == SEE_INJECT_BOTH)
+		return cmd_usage_error(w->cmd,
+				       "--inject %s: it is a rule, and there is a file of that "
+				       "name: '%s;' is the rule, '@%s' the file",
+				       rules, rules, rules);
+	if (source == SEE_INJECT_RULES)
 		return parse(w->cmd, w, l, TEXT_NAME, rules, strlen(rules));
-	err = see_inject_read(rules, &text, &size);
-	if (err) {
-		cmd_complain(w->cmd, "%s: no such rule, and no file of rules: %s", rules,
-			     strerror(-err));
-		return EXIT_USAGE;
-	}
-	ret = parse(w->cmd, w, l, rules, text, size);
+	ret = read_file(w, rules, name, &text, &size);
+	if (ret != EXIT_OK)
+		return ret;
+	ret = parse(w->cmd, w, l, name, text, size);
 	free(text);
 	return ret;
 }
@@ -76,6 +99,10 @@ void injected_end(const struct watch *w, bool quiet)
 {
 	if (!w->region.r->injects || quiet)
 		return;
+	if (!table_of(w)->nr) {
+		cmd_complain(w->cmd, "nothing was made on purpose: there is no rule");
+		return;
+	}
 	cmd_complain(w->cmd, "made on purpose, of the events that fitted (--seed %llu):",
 		     (unsigned long long)table_of(w)->seed);
 	see_inject_tell(table_of(w), stderr);

@@ -5,7 +5,7 @@
 
 #include "cmd/watch.h"
 
-/* rules: a file, or rules themselves; seed NULL: 1. An exit status, having complained. */
+/* rules: a file, or rules themselves (see_inject_source()); seed NULL: 1. An exit status, having complained. */
 int injected_begin(struct watch *w, const struct launch *l, const char *rules, const char *seed);
 /* Says how often each rule was made, unless quiet. */
 void injected_end(const struct watch *w, bool quiet);

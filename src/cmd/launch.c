@@ -239,27 +239,46 @@ static int find_library(const struct cmd *cmd, char library[PATH_MAX])
 	return EXIT_OK;
 }
 
-int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv)
-{
+/* What is to be executed, and how. */
+struct plan {
 	char library[PATH_MAX], path[PATH_MAX];
+	bool by_shell;
+};
+
+static int make_plan(const struct cmd *cmd, const char *program, struct plan *p)
+{
 	struct elf_reach r;
-	bool by_shell = false;
-	int ret = find_library(cmd, library);
+	int ret = find_library(cmd, p->library);
 
 	if (ret != EXIT_OK)
 		return ret;
-	ret = find_program(argv[0], path);
+	ret = find_program(program, p->path);
 	if (ret == 0)
-		ret = judge(path, library, &r, &by_shell);
+		ret = judge(p->path, p->library, &r, &p->by_shell);
 	if (ret < 0)
-		return complain_exec(cmd, argv[0], -ret);
-	if (r.why != ELF_REACH_OK)
-		return refuse(cmd, path, &r);
-	set_environment(l, library);
+		return complain_exec(cmd, program, -ret);
+	return r.why == ELF_REACH_OK ? EXIT_OK : refuse(cmd, p->path, &r);
+}
+
+int launch_look(const struct cmd *cmd, const char *program)
+{
+	struct plan p;
+
+	return make_plan(cmd, program, &p);
+}
+
+int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv)
+{
+	struct plan p;
+	int ret = make_plan(cmd, argv[0], &p);
+
+	if (ret != EXIT_OK)
+		return ret;
+	set_environment(l, p.library);
 	announce(l);
-	if (by_shell)
-		execvp(path, argv); /* hands it to /bin/sh */
+	if (p.by_shell)
+		execvp(p.path, argv); /* hands it to /bin/sh */
 	else
-		execv(path, argv);
+		execv(p.path, argv);
 	return complain_exec(cmd, argv[0], errno);
 }

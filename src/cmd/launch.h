@@ -34,6 +34,9 @@ int launch_check(const struct cmd *cmd, const struct launch *l);
 void launch_list_profiles(char list[LAUNCH_LIST_MAX]);
 const char *launch_profile(const struct launch *l);
 
+/* Would launch_exec() start it? An exit status, having complained. Of a file that changes meanwhile that will tell. */
+int launch_look(const struct cmd *cmd, const char *program);
+
 /* Becomes argv[0] under gmem. Returns only on failure, with an exit status, having complained. */
 int launch_exec(const struct cmd *cmd, const struct launch *l, char **argv);
 

@@ -11,7 +11,8 @@ static struct lint_options options = { .wanted = true };
 static bool is_error;
 
 static const struct opt opts[] = {
-	{ "error", NULL, "exit status 1 when something is found", .flag = &is_error },
+	{ "error", NULL, "exit status 1 when something is found, or could not be",
+	  .flag = &is_error },
 	{ "suppress", "FILE", "what is wanted so: lines of code, place, reason",
 	  .value = &options.suppress },
 	{ "show-suppressed", NULL, "show that, too, with the reason",
@@ -37,8 +38,10 @@ static int judge(const struct cmd *cmd, struct see_view *v, struct lint *l, cons
 	while ((ret = see_view_next(v, &item)) == 1)
 		take(l, &item);
 	lint_end(l);
-	if (ret < 0)
+	if (ret < 0) {
+		lint_note_gap(l, LINT_CUT);
 		cmd_complain(cmd, "%s: %s", path, trace_reader_problem(v->reader));
+	}
 	return ret < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -53,7 +56,7 @@ static int tell(const struct cmd *cmd, struct see_view *v, struct lint *l,
 		return EXIT_FAILED;
 	}
 	linted_tell(cmd, &options, l, excuses, &rows, stdout);
-	if (fflush(stdout) || (is_error && rows.nr_counting))
+	if (fflush(stdout) || (is_error && (rows.nr_counting || lint_not_judged(l))))
 		ret = EXIT_FAILED;
 	lint_rows_free(&rows);
 	return ret;

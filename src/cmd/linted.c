@@ -2,7 +2,7 @@
 #include "cmd/linted.h"
 
 #include "cmd/cmd.h"
-#include "see/trace.h"
+#include "see/listed.h"
 #include "see/where.h"
 
 #include <errno.h>
@@ -18,31 +18,15 @@ int linted_check(const struct cmd *cmd, const struct lint_options *o)
 	return EXIT_OK;
 }
 
-static void add_module(struct see_places *places, const struct obs_module *from)
-{
-	struct trace_module m = { .process = atomic_load(&from->process) - 1,
-				  .build_id_size = from->build_id_size,
-				  .start = from->start,
-				  .end = from->end,
-				  .base = from->base };
-
-	if (m.process == UINT32_MAX)
-		return;
-	memcpy(m.build_id, from->build_id, sizeof(m.build_id));
-	if (m.build_id_size > sizeof(m.build_id))
-		m.build_id_size = 0;
-	memcpy(m.path, from->path, sizeof(m.path));
-	m.path[sizeof(m.path) - 1] = 0;
-	see_places_add(places, &m);
-}
-
 struct see_places *linted_places(const struct obs_region *r)
 {
 	struct see_places *places = see_places_new();
-	uint32_t nr = atomic_load(&r->nr_modules);
+	uint32_t nr = see_nr_modules(r);
+	struct trace_module m;
 
-	for (uint32_t i = 0; places && i < nr && i < OBS_MAX_MODULES; i++)
-		add_module(places, obs_module_at(r, i));
+	for (uint32_t i = 0; places && i < nr; i++)
+		if (see_module_read(r, i, &m))
+			see_places_add(places, &m);
 	return places;
 }
 
@@ -73,9 +57,11 @@ void linted_tell(const struct cmd *cmd, const struct lint_options *o, const stru
 	lint_rows_print(rows, o->show_excused, to);
 	if (!o->quiet)
 		lint_notes_print(l, excuses, prefix, stderr);
-	if (!o->quiet && !rows->nr_counting)
-		fprintf(stderr, "%snothing found%s\n", prefix,
-			rows->nr ? " that is not excused" : "");
+	lint_gaps_print(l, prefix, stderr);
+	if (!o->quiet && !rows->nr_counting && !(lint_gaps(l) & 1u << LINT_NO_EVENT))
+		fprintf(stderr, "%snothing found%s%s\n", prefix,
+			rows->nr ? " that is not excused" : "",
+			lint_not_judged(l) ? ", in what was judged" : "");
 }
 
 static int tell(void *own, const struct obs_region *r, int status)
@@ -125,10 +111,12 @@ int linted_begin(struct linted *t, struct watch *w, const struct lint_options *o
 
 int linted_end(struct linted *t, int status)
 {
-	bool is_error = t->options->error && (t->rows.nr_counting || t->sink.failed);
+	bool is_error;
 
 	if (!t->lint)
 		return status;
+	is_error = t->options->error &&
+		   (t->rows.nr_counting || t->sink.failed || lint_not_judged(t->lint));
 	lint_rows_free(&t->rows);
 	lint_excuses_free(t->excuses);
 	lint_free(t->lint);

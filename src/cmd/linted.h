@@ -24,7 +24,8 @@ struct linted {
 /* An exit status, having complained. */
 int linted_check(const struct cmd *cmd, const struct lint_options *o);
 int linted_begin(struct linted *t, struct watch *w, const struct lint_options *o);
-/* The exit status: of a program that ended well it is EXIT_FAILED when there are findings that are errors. */
+/* The exit status: of a program that ended well it is EXIT_FAILED when findings are errors and there
+ * are any, or not all was judged. */
 int linted_end(struct linted *t, int status);
 
 /* Rows and notes, as both ways print them. */

@@ -5,6 +5,7 @@
 #include "cmd/map_files.h"
 #include "cmd/observed.h"
 #include "cmd/opts.h"
+#include "cmd/progress.h"
 #include "cmd/tty.h"
 #include "os/peer.h"
 #include "see/text.h"
@@ -231,11 +232,33 @@ static int draw_process(struct drawn *d, int pid)
 
 /* ---- a trace ----------------------------------------------------------------------------------- */
 
+static void tell(void *arg, uint64_t done, uint64_t of)
+{
+	struct progress *progress = arg;
+
+	progress->total = of;
+	progress_at(progress, done, NULL);
+}
+
+static int replay(const char *path, int64_t until, struct drawn *d, char *problem, size_t size)
+{
+	struct progress progress;
+	const struct map_wish wish = {
+		.until = until, .with_changes = html_path, .tell = tell, .arg = &progress
+	};
+	int err;
+
+	progress_begin(&progress, "gmem map", 0);
+	err = map_replay(path, &wish, &d->m, &d->v, problem, size);
+	progress_end(&progress);
+	return err;
+}
+
 static int draw_trace(struct drawn *d, const char *path, int64_t until)
 {
 	const char *name = strrchr(path, '/');
 	char problem[200];
-	int ret, err = map_replay(path, until, html_path, &d->m, &d->v, problem, sizeof(problem));
+	int ret, err = replay(path, until, d, problem, sizeof(problem));
 
 	if (err) {
 		cmd_complain(d->cmd, "%s: %s", path, problem);

@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/mapped.h"
+#include "see/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -70,12 +71,30 @@ static void print_file(const struct mapped_file *f)
 	print_total(f, "shared", &f->shared);
 }
 
+/* What private means depends on who says it. */
+static void print_legend(const struct mapped *m)
+{
+	bool any[2] = { false };
+
+	for (size_t i = 0; i < m->nr_files; i++)
+		any[m->files[i].converts] = true;
+	if (any[true])
+		puts("private, shared (converts in place): what the file itself says of each page; a guest\n"
+		     "finds it so, and the program can touch what is shared.");
+	if (any[false])
+		puts("private, shared (no conversion in place): one for the whole file, by how it was made:\n"
+		     "the program can never touch it, or always. Which guest addresses are private is not\n"
+		     "the file's to say but the VM's, by its attributes.");
+	printf("With the VM's attributes, and where there is memory: gmem map --text %d\n", m->pid);
+}
+
 static void print_all(const struct mapped *m)
 {
 	printf("process %d (%s): %zu guest_memfd%s\n", m->pid, m->comm, m->nr_files,
 	       m->nr_files == 1 ? "" : "s");
 	for (size_t i = 0; i < m->nr_files; i++)
 		print_file(&m->files[i]);
+	print_legend(m);
 }
 
 /* ---- for programs ------------------------------------------------------------------------------ */
@@ -131,15 +150,17 @@ static void print_json(const struct mapped *m)
 {
 	struct json_object *all = json_object_new_object();
 	struct json_object *files = json_object_new_array();
+	char *command = utf8_repair(m->comm);
 
 	for (size_t i = 0; i < m->nr_files; i++)
 		json_object_array_add(files, json_file(&m->files[i]));
 	json_object_object_add(all, "pid", json_object_new_int(m->pid));
-	json_object_object_add(all, "command", json_object_new_string(m->comm));
+	json_object_object_add(all, "command", json_object_new_string(command ? command : "?"));
 	json_object_object_add(all, "files", files);
 	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
 							 JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(all);
+	free(command);
 }
 
 /* ---- both -------------------------------------------------------------------------------------- */

@@ -135,19 +135,31 @@ static bool path_in_descriptors(int pid, char path[PATH_MAX])
 	return found;
 }
 
+/* The library's part of the process has no VMs. */
+static bool is_library(const struct obs_process *p)
+{
+	size_t size = strnlen(p->name, sizeof(p->name)), end = strlen(OBS_LIBRARY_SUFFIX);
+
+	return size >= end && !memcmp(p->name + size - end, OBS_LIBRARY_SUFFIX, end);
+}
+
 static bool find_process(struct observed *o)
 {
 	uint32_t nr = atomic_load(&o->region.r->nr_processes);
+	bool found = false;
 
 	for (uint32_t i = nr < OBS_MAX_PROCESSES ? nr : OBS_MAX_PROCESSES; i-- > 0;) {
 		const struct obs_process *p = obs_process_at(o->region.r, i);
 
-		if (atomic_load(&p->state) == OBS_STATE_LIVES && p->pid == (uint32_t)o->pid) {
+		if (atomic_load(&p->state) != OBS_STATE_LIVES || p->pid != (uint32_t)o->pid)
+			continue;
+		if (!found || !is_library(p))
 			o->process = i;
-			return true;
-		}
+		found = true;
+		if (!is_library(p))
+			break;
 	}
-	return false;
+	return found;
 }
 
 static int open_path(struct observed *o, const char *path)

@@ -79,10 +79,22 @@ static int check_annotations(const struct cmd *cmd, struct report_options *o)
 static void join_lint(struct report_options *o, struct lint_options *lint)
 {
 	lint->wanted |= policy_wants_lint(&o->policy);
-	o->wanted =
-		o->paths.nr || o->policy.nr || (o->annotates && (o->annotations || lint->wanted));
+	o->wanted = o->paths.nr || o->policy.nr || (lint->error && (o->status || o->wins)) ||
+		    (o->annotates && (o->annotations || lint->wanted));
 	if (o->wanted && lint->error && !policy_find(&o->policy, POLICY_LINT))
 		policy_parse(&o->policy, "lint");
+}
+
+/* Who has forgotten the other half has a run that is always green. */
+static int check_halves(const struct cmd *cmd, const struct report_options *o)
+{
+	if (o->format && !o->paths.nr)
+		return cmd_usage_error(cmd, "--report-format goes with --report");
+	if (o->status && !o->policy.nr)
+		return cmd_usage_error(cmd, "--fail-status goes with --fail-on or --lint=error");
+	if (o->wins && !o->policy.nr)
+		return cmd_usage_error(cmd, "--fail-wins goes with --fail-on or --lint=error");
+	return EXIT_OK;
 }
 
 int reported_check(const struct cmd *cmd, struct report_options *o, struct lint_options *lint)
@@ -96,32 +108,26 @@ int reported_check(const struct cmd *cmd, struct report_options *o, struct lint_
 	if (ret == EXIT_OK)
 		ret = check_annotations(cmd, o);
 	join_lint(o, lint);
-	return ret;
+	return ret == EXIT_OK ? check_halves(cmd, o) : ret;
 }
 
 /* ---- a run ----------------------------------------------------------------------------------------- */
 
-static void close_files(struct reported *t)
+static void drop_files(struct reported *t)
 {
-	for (size_t i = 0; i < t->options->paths.nr; i++) {
-		if (t->files[i])
-			fclose(t->files[i]);
-		t->files[i] = NULL;
-	}
+	for (size_t i = 0; i < t->options->paths.nr; i++)
+		outfile_drop(&t->files[i]);
 }
 
 static int open_files(struct reported *t)
 {
-	for (size_t i = 0; i < t->options->paths.nr; i++) {
-		t->files[i] = fopen(t->options->paths.values[i], "we");
-		if (!t->files[i]) {
-			cmd_complain(t->cmd, "%s cannot be written: %s",
-				     t->options->paths.values[i], strerror(errno));
-			close_files(t);
-			return EXIT_FAILED;
-		}
-	}
-	return EXIT_OK;
+	int ret = EXIT_OK;
+
+	for (size_t i = 0; ret == EXIT_OK && i < t->options->paths.nr; i++)
+		ret = outfile_open(t->cmd, t->options->paths.values[i], &t->files[i]);
+	if (ret != EXIT_OK)
+		drop_files(t);
+	return ret;
 }
 
 int reported_begin(struct reported *t, struct watch *w, const struct report_options *o,
@@ -134,7 +140,7 @@ int reported_begin(struct reported *t, struct watch *w, const struct report_opti
 	if (ret != EXIT_OK)
 		return ret;
 	if (report_begin(w->region.r, run, &t->report)) {
-		close_files(t);
+		drop_files(t);
 		cmd_complain(t->cmd, "no memory for the report");
 		return EXIT_FAILED;
 	}
@@ -147,16 +153,9 @@ static bool write_files(struct reported *t)
 	bool ok = true;
 
 	for (size_t i = 0; i < t->options->paths.nr; i++) {
-		FILE *f = t->files[i];
-		bool failed;
-
-		report_write(&t->report, &t->options->policy, t->options->formats[i], f);
-		failed = ferror(f);
-		failed |= fclose(f) != 0;
-		t->files[i] = NULL;
-		if (failed)
-			cmd_complain(t->cmd, "%s is not complete", t->options->paths.values[i]);
-		ok &= !failed;
+		report_write(&t->report, &t->options->policy, t->options->formats[i],
+			     t->files[i].f);
+		ok &= outfile_finish(t->cmd, &t->files[i]);
 	}
 	return ok;
 }
@@ -195,9 +194,13 @@ static void annotate(const struct reported *t)
 	report_annotate(&t->report, &t->options->policy, root, stderr);
 }
 
-static void add_findings(struct reported *t, const struct lint_rows *rows)
+static void add_findings(struct reported *t, const struct linted *linted)
 {
+	const struct lint_rows *rows = linted ? &linted->rows : NULL;
+
 	t->report.run.has_lint = rows != NULL;
+	for (unsigned int code = 1; linted && linted->lint && code <= LINT_NR_CODES; code++)
+		t->report.run.why_not[code - 1] = lint_why_not(linted->lint, code);
 	for (size_t i = 0; rows && i < rows->nr; i++) {
 		const struct lint_row *r = &rows->rows[i];
 		const struct report_finding f = { .code = lint_code_name(r->code),
@@ -213,20 +216,20 @@ static void add_findings(struct reported *t, const struct lint_rows *rows)
 	}
 }
 
-int reported_end(struct reported *t, const struct lint_rows *rows, int status)
+int reported_end(struct reported *t, const struct linted *linted, int status)
 {
 	bool broken = false, written = true;
 
 	/* Else it did not start, which is told already. */
 	if (t->report.has_ended) {
-		add_findings(t, rows);
+		add_findings(t, linted);
 		report_finish(&t->report);
 		written = write_files(t);
 		broken = tell_policy(t);
 		if (t->options->annotates)
 			annotate(t);
 	}
-	close_files(t);
+	drop_files(t);
 	report_end(&t->report);
 	return status_of(t, broken, written, status);
 }

@@ -9,6 +9,7 @@
 #define GMEM_CMD_REPORTED_H
 
 #include "cmd/opts.h"
+#include "cmd/outfile.h"
 #include "cmd/watch.h"
 #include "see/policy.h"
 #include "see/report.h"
@@ -26,12 +27,12 @@ struct report_options {
 };
 
 struct lint_options;
-struct lint_rows;
+struct linted;
 
 struct reported {
 	const struct cmd *cmd;
 	const struct report_options *options;
-	FILE *files[OPT_MAX_VALUES];
+	struct outfile files[OPT_MAX_VALUES];
 	struct report report;
 };
 
@@ -42,7 +43,7 @@ int reported_check(const struct cmd *cmd, struct report_options *o, struct lint_
 /* An exit status, having complained. Files are opened before the program runs. */
 int reported_begin(struct reported *t, struct watch *w, const struct report_options *o,
 		   const struct report_run *run);
-/* rows: NULL: nobody looked. Writes all; the exit status. */
-int reported_end(struct reported *t, const struct lint_rows *rows, int status);
+/* linted: NULL: nobody looked. Writes all; the exit status. */
+int reported_end(struct reported *t, const struct linted *linted, int status);
 
 #endif

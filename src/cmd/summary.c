@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "see/accounts.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,12 +34,12 @@ static void add_age(struct text *t, const struct account_snapshot *s)
 			 text_time(now_ns() - s->time_ns, age));
 }
 
-static void add_process(struct text *t, const struct obs_process *p,
+static void add_process(struct text *t, const struct trace_process *p,
 			const struct account_snapshot *s)
 {
 	const struct account_pair pair = { .now = s };
 
-	text_add(t, TEXT_TITLE, "process %u: %.*s", p->pid, (int)sizeof(p->name), p->name);
+	text_add(t, TEXT_TITLE, "process %u: %s", p->pid, p->name);
 	account_text_notes(t, s, &style);
 	add_age(t, s);
 	account_text(t, &pair, &style);
@@ -48,17 +49,18 @@ static void add_process(struct text *t, const struct obs_process *p,
 
 static void add_processes(struct text *t, const struct obs_region *r)
 {
-	uint32_t nr = atomic_load(&r->nr_processes);
+	uint32_t nr = see_nr_processes(r);
 	struct account_snapshot *s = malloc(sizeof(*s));
+	struct trace_process p;
 	bool any = false;
 
-	for (uint32_t i = 0; s && i < nr && i < OBS_MAX_PROCESSES; i++) {
+	for (uint32_t i = 0; s && i < nr; i++) {
 		const struct account_area *a = obs_account_find(r, i);
 
-		if (!a || !obs_account_read(a, s))
+		if (!a || !obs_account_read(a, s) || !see_process_read(r, i, &p))
 			continue;
 		any = true;
-		add_process(t, obs_process_at(r, i), s);
+		add_process(t, &p, s);
 	}
 	free(s);
 	if (!any)
@@ -86,26 +88,30 @@ static int tell(void *own, const struct obs_region *r, int status)
 
 int summary_begin(struct summary *s, struct watch *w, const char *path)
 {
-	*s = (struct summary){ .cmd = w->cmd, .path = path, .to = stderr };
-	if (path) {
-		s->to = fopen(path, "we");
-		if (!s->to) {
-			cmd_complain(s->cmd, "%s cannot be written: %s", path, strerror(errno));
-			return EXIT_FAILED;
-		}
-	}
+	int ret = EXIT_OK;
+
+	*s = (struct summary){ .cmd = w->cmd, .to = stderr };
+	if (path)
+		ret = outfile_open(s->cmd, path, &s->file);
+	if (ret != EXIT_OK)
+		return ret;
+	if (path)
+		s->to = s->file.f;
 	s->sink = (struct see_sink){ .name = "summary", .own = s, .end = tell };
 	watch_add(w, &s->sink);
 	return EXIT_OK;
 }
 
-int summary_end(struct summary *s)
+int summary_end(struct summary *s, int status)
 {
-	bool failed = ferror(s->to);
+	bool ok = !s->sink.failed;
 
-	if (s->path && fclose(s->to))
-		failed = true;
-	if (failed || s->sink.failed)
-		cmd_complain(s->cmd, "%s is not complete", s->path ? s->path : "the summary");
-	return failed || s->sink.failed ? EXIT_FAILED : EXIT_OK;
+	if (!ok)
+		cmd_complain(s->cmd, "no memory for the summary");
+	if (ok && s->file.path)
+		ok = outfile_finish(s->cmd, &s->file);
+	else if (ok && (fflush(s->to) || ferror(s->to)))
+		ok = false; /* there is nothing that it could be told on */
+	outfile_drop(&s->file);
+	return !ok && status == EXIT_OK ? EXIT_FAILED : status;
 }

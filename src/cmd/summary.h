@@ -5,18 +5,19 @@
 
 #include <stdio.h>
 
+#include "cmd/outfile.h"
 #include "cmd/watch.h"
 
 struct summary {
 	const struct cmd *cmd;
-	const char *path;
+	struct outfile file; /* open when a path was given */
 	FILE *to;
 	struct see_sink sink;
 };
 
 /* An exit status, having complained. path NULL: stderr. */
 int summary_begin(struct summary *s, struct watch *w, const char *path);
-/* EXIT_FAILED, having complained, when it could not be written. */
-int summary_end(struct summary *s);
+/* The status, or EXIT_FAILED, having complained, if that was EXIT_OK and it could not be written. */
+int summary_end(struct summary *s, int status);
 
 #endif

@@ -6,7 +6,10 @@
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
 #include "cmd/opts.h"
+#include "obs/record.h"
 #include "see/explain.h"
+#include "see/names.h"
+#include "see/policy.h"
 
 #include <string.h>
 
@@ -64,6 +67,43 @@ static void add_case(const struct bench_case *c, void *words)
 	add(words, c->name);
 }
 
+#define MAX_ERRNO 4096
+
+/* Those that some rule gives. */
+static void add_errors(char words[WORDS_MAX])
+{
+	for (int err = 1; err < MAX_ERRNO; err++)
+		if (see_errno(-err) && explain_is_error(see_errno(-err)))
+			add(words, see_errno(-err));
+}
+
+static void add_results(char words[WORDS_MAX])
+{
+	add(words, "ok");
+	add(words, "error");
+	add_errors(words);
+}
+
+/* "convert by gfn" as one word. */
+static void add_kinds(char words[WORDS_MAX])
+{
+	char name[32];
+
+	for (unsigned int kind = 1; kind < OBS_NR_EVENTS; kind++) {
+		snprintf(name, sizeof(name), "%s", see_kind(kind)->name);
+		for (char *at = name; (at = strchr(at, ' '));)
+			*at = '-';
+		add(words, name);
+	}
+}
+
+static void add_policies(char words[WORDS_MAX])
+{
+	add(words, POLICY_WORDS);
+	for (size_t i = 0; i < explain_lint.nr; i++)
+		add(words, explain_lint.entries[i].id);
+}
+
 static void add_explained(char words[WORDS_MAX])
 {
 	for (const struct explain_table *const *t = explain_tables; *t; t++)
@@ -71,6 +111,7 @@ static void add_explained(char words[WORDS_MAX])
 			add(words, (*t)->entries[i].id);
 	for (size_t i = 0; i < explain_nr_requests; i++)
 		add(words, explain_requests[i].name);
+	add_errors(words);
 }
 
 /* ---- what can stand where --------------------------------------------------------------------------- */
@@ -96,14 +137,31 @@ static enum words_kind by_name(const char *text)
 	return says(text, "PID") ? WORDS_PID : WORDS_NONE;
 }
 
+/* Options whose words are of tables that are not the command's own. */
+static const struct {
+	const char *name;
+	void (*add)(char words[WORDS_MAX]);
+	enum words_kind kind;
+} made[] = {
+	{ "profile", add_profiles, WORDS_LIST },
+	{ "kind", add_kinds, WORDS_SEVERAL },
+	{ "result", add_results, WORDS_LIST },
+	{ "fail-on", add_policies, WORDS_SEVERAL },
+};
+
 enum words_kind tables_value(const struct opt *o, char words[WORDS_MAX])
 {
 	*words = '\0';
-	if (!strcmp(o->name, "profile"))
-		add_profiles(words);
-	else if (o->words)
-		add(words, o->words);
-	return *words ? WORDS_LIST : by_name(o->arg);
+	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		if (strcmp(o->name, made[i].name))
+			continue;
+		made[i].add(words);
+		return made[i].kind;
+	}
+	if (!o->words)
+		return by_name(o->arg);
+	add(words, o->words);
+	return WORDS_LIST;
 }
 
 enum words_kind tables_arguments(const struct cmd *cmd, char words[WORDS_MAX])

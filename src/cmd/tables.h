@@ -15,7 +15,8 @@ struct opt;
 
 enum words_kind {
 	WORDS_NONE,
-	WORDS_LIST, /* one of some words */
+	WORDS_LIST,    /* one of some words */
+	WORDS_SEVERAL, /* some of them, with commas between */
 	WORDS_FILE,
 	WORDS_FOLDER,
 	WORDS_PID,
@@ -27,7 +28,7 @@ enum words_kind {
 /* Calls for each command that is no secret, and for the parts of it ("trace record"), which come after it. */
 void tables_each(void (*take)(const struct cmd *cmd, void *arg), void *arg);
 
-/* What an option's value can be. words: of a list, with spaces between. */
+/* What an option's value can be. words: of one or several, with spaces between. */
 enum words_kind tables_value(const struct opt *o, char words[WORDS_MAX]);
 /* What the command's words that are no options can be. */
 enum words_kind tables_arguments(const struct cmd *cmd, char words[WORDS_MAX]);

@@ -22,6 +22,8 @@ struct top {
 void top_look(struct top *t);
 /* All lines. */
 void top_text(const struct top *t, struct text *text);
+/* Of the terminal that newterm() has just been told of: can its cursor be moved? Else lines only follow each other. */
+bool top_can_draw(void);
 /* Shows it until somebody wants no more: an exit status. */
 int top_screen(struct top *t, unsigned int interval_ms);
 

@@ -12,10 +12,12 @@
 #include <time.h>
 
 #define WIDE 106
+/* Columns that an arrow to a side moves by: a number's. */
+#define ASIDE 8u
 
 static const char *const help_lines[] = {
 	"q  quit                    p, space  pause",
-	"arrows, pages, Home, End   scroll",
+	"arrows, pages, Home, End   scroll; to the sides where lines are cut: < >",
 	"s  sort slots by: number, address, size, backed, both",
 	"u  units: as fits, KiB, pages, bytes",
 	"v, Tab  next VM, then all  g  show what is gone",
@@ -32,6 +34,7 @@ struct screen {
 	struct top *top;
 	struct text text;
 	size_t scroll; /* first line shown */
+	size_t aside;  /* first column of a line shown */
 	bool paused, help, colours;
 };
 
@@ -95,6 +98,30 @@ static void draw_help(const struct screen *s)
 		put(s, 1 + (int)i, TEXT_PLAIN, help_lines[i]);
 }
 
+static size_t longest(const struct text *t)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < t->nr; i++) {
+		size_t len = strlen(t->lines[i].text);
+
+		most = len > most ? len : most;
+	}
+	return most;
+}
+
+static bool has_more_aside(const struct screen *s)
+{
+	return longest(&s->text) > s->aside + (size_t)COLS;
+}
+
+static const char *from_aside(const struct screen *s, const char *text)
+{
+	size_t len = strlen(text);
+
+	return text + (s->aside < len ? s->aside : len);
+}
+
 static size_t rows(void)
 {
 	return LINES > 2 ? (size_t)LINES - 2 : 1;
@@ -105,8 +132,9 @@ static void draw_foot(const struct screen *s)
 	char line[TEXT_LINE_MAX];
 	size_t last = s->scroll + rows();
 
-	snprintf(line, sizeof(line), "h help  q quit  lines %zu-%zu of %zu", s->scroll + 1,
-		 last < s->text.nr ? last : s->text.nr, s->text.nr);
+	snprintf(line, sizeof(line), "h help  q quit  lines %zu-%zu of %zu%s%s", s->scroll + 1,
+		 last < s->text.nr ? last : s->text.nr, s->text.nr, s->aside ? " <" : "",
+		 has_more_aside(s) ? " >" : "");
 	put(s, LINES - 1, TEXT_DIM, s->help ? "any key: back" : line);
 }
 
@@ -117,13 +145,15 @@ static void draw(struct screen *s)
 	top_text(s->top, &s->text);
 	if (s->scroll + rows() > s->text.nr)
 		s->scroll = s->text.nr > rows() ? s->text.nr - rows() : 0;
+	while (s->aside && longest(&s->text) <= s->aside)
+		s->aside -= s->aside < ASIDE ? s->aside : ASIDE;
 	erase();
 	draw_title(s);
 	if (s->help)
 		draw_help(s);
 	for (size_t i = 0; !s->help && i < rows() && s->scroll + i < s->text.nr; i++)
 		put(s, 1 + (int)i, s->text.lines[s->scroll + i].style,
-		    s->text.lines[s->scroll + i].text);
+		    from_aside(s, s->text.lines[s->scroll + i].text));
 	draw_foot(s);
 	refresh();
 }
@@ -201,6 +231,12 @@ static bool obey(struct screen *s, int key)
 	case KEY_DOWN:
 		scroll_by(s, 1);
 		break;
+	case KEY_LEFT:
+		s->aside -= s->aside < ASIDE ? s->aside : ASIDE;
+		break;
+	case KEY_RIGHT:
+		s->aside += has_more_aside(s) ? ASIDE : 0;
+		break;
 	case KEY_PPAGE:
 		scroll_by(s, -(long)rows());
 		break;
@@ -248,9 +284,13 @@ int top_screen(struct top *t, unsigned int interval_ms)
 	struct screen s = { .top = t };
 	SCREEN *terminal = newterm(NULL, stdout, stdin);
 
-	if (!terminal) {
-		cmd_complain(t->cmd, "the terminal (TERM=%s) is not known",
+	if (!terminal || !top_can_draw()) {
+		cmd_complain(t->cmd, "%s (TERM=%s): --once or --batch N prints",
+			     terminal ? "the terminal cannot move its cursor"
+				      : "the terminal is not known",
 			     getenv("TERM") ? getenv("TERM") : "");
+		if (terminal)
+			delscreen(terminal);
 		return EXIT_FAILED;
 	}
 	cbreak();

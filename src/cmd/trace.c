@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define DEFAULT_FILE "gmem.trace"
+#define MAX_ERRNO 4096
 
 /* ---- record ------------------------------------------------------------------------------------- */
 
@@ -22,7 +23,7 @@ static const char *output, *ring;
 static bool for_lint;
 
 static const struct opt record_opts[] = {
-	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE "); -o FILE", .letter = 'o',
+	{ "output", "FILE", "where to write it (default: " DEFAULT_FILE ")", .letter = 'o',
 	  .value = &output },
 	{ "ring", "EVENTS", "how many events wait at most to be written (default: 262144)",
 	  .value = &ring },
@@ -68,14 +69,16 @@ static int record_program(const struct cmd *cmd, char **argv)
 
 	if (!ring_size())
 		return cmd_usage_error(cmd, "--ring %s: a number up to 67108864", ring);
-	ret = watch_begin(cmd, ring_size(), &w);
+	ret = launch_look(cmd, argv[0]);
+	if (ret == EXIT_OK)
+		ret = watch_begin(cmd, ring_size(), &w);
 	if (ret != EXIT_OK)
 		return ret;
 	ret = traced_begin(&traced, &w, output ? output : DEFAULT_FILE);
 	w.region.r->looks_closer = for_lint;
 	if (ret == EXIT_OK)
 		ret = watch_run(&w, &launch, argv);
-	traced_end(&traced, launch.quiet);
+	ret = traced_end(&traced, launch.quiet, ret);
 	watch_end(&w);
 	return ret;
 }
@@ -94,6 +97,7 @@ static int record(const struct cmd *cmd, int argc, char **argv)
 /* ---- show and export ------------------------------------------------------------------------------ */
 
 static const char *kinds, *vm, *vcpu, *file, *pid, *thread, *result;
+static const char *format_name;
 static bool json, perfetto;
 
 #define FILTERS                                                                      \
@@ -111,10 +115,13 @@ static bool json, perfetto;
 static const struct opt show_opts[] = { FILTERS, { 0 } };
 
 static const struct opt export_opts[] = {
-	{ "json", NULL, "JSON, a line for each event (the default)", .flag = &json },
-	{ "perfetto", NULL, "a trace for https://ui.perfetto.dev", .flag = &perfetto },
-	{ "output", "FILE", "where to write it (default: standard output); -o FILE",
-	  .value = &output, .letter = 'o' },
+	{ "format", "FORMAT", "json (the default), perfetto, or text, as `gmem trace show`",
+	  .value = &format_name, .words = "json perfetto text" },
+	{ "json", NULL, "JSON, a line for each event: --format json", .flag = &json },
+	{ "perfetto", NULL, "a trace for https://ui.perfetto.dev: --format perfetto",
+	  .flag = &perfetto },
+	{ "output", "FILE", "where to write it (default: standard output)", .value = &output,
+	  .letter = 'o' },
 	FILTERS,
 	{ 0 },
 };
@@ -125,6 +132,8 @@ static int take_kinds(const struct cmd *cmd, struct see_filter *f)
 
 	if (!kinds)
 		return EXIT_OK;
+	if (!*kinds)
+		return cmd_usage_error(cmd, "--kind: no event is named");
 	snprintf(text, sizeof(text), "%s", kinds);
 	for (name = strtok_r(text, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
 		unsigned int kind = see_kind_by_name(name);
@@ -150,11 +159,25 @@ static int take_number(const struct cmd *cmd, const char *option, const char *te
 	return EXIT_OK;
 }
 
+static int take_result(const struct cmd *cmd, struct see_filter *f)
+{
+	bool is_known = !result || !strcmp(result, "ok") || !strcmp(result, "error");
+
+	for (int err = 1; err < MAX_ERRNO && !is_known; err++)
+		is_known = see_errno(-err) && !strcmp(see_errno(-err), result);
+	if (!is_known)
+		return cmd_usage_error(cmd, "--result %s: ok, error, or an errno such as EAGAIN",
+				       result);
+	f->result = result;
+	return EXIT_OK;
+}
+
 static int take_filter(const struct cmd *cmd, struct see_filter *f)
 {
 	int ret = take_kinds(cmd, f);
 
-	f->result = result;
+	if (!ret)
+		ret = take_result(cmd, f);
 	if (!ret)
 		ret = take_number(cmd, "vm", vm, &f->vm);
 	if (!ret)
@@ -166,7 +189,26 @@ static int take_filter(const struct cmd *cmd, struct see_filter *f)
 	return ret ? ret : take_number(cmd, "thread", thread, &f->thread);
 }
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PERFETTO };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PERFETTO, NR_FORMATS };
+
+/* What is asked for by name, or by an option of its own; NR_FORMATS: not just one that there is, which has been told. */
+static enum format take_format(const struct cmd *cmd, enum format format)
+{
+	static const char *const names[NR_FORMATS] = { "text", "json", "perfetto" };
+	int named = 0;
+
+	if ((format_name != NULL) + json + perfetto > 1) {
+		cmd_usage_error(cmd, "one of --format, --json and --perfetto, not several");
+		return NR_FORMATS;
+	}
+	if (!format_name)
+		return json ? FORMAT_JSON : perfetto ? FORMAT_PERFETTO : format;
+	while (named < NR_FORMATS && strcmp(names[named], format_name))
+		named++;
+	if (named == NR_FORMATS)
+		cmd_usage_error(cmd, "--format %s: there are json, perfetto and text", format_name);
+	return (enum format)named;
+}
 
 struct shown {
 	enum format format;
@@ -188,6 +230,8 @@ static void show_item(struct shown *s, const struct trace_item *item)
 		see_text(&s->view, &item->record, s->to);
 	else if (item->kind == TRACE_LOST)
 		see_text_lost(item->lost.nr, s->to);
+	else if (item->kind == TRACE_END)
+		see_text_end(&s->view, &item->end, s->to);
 }
 
 #define PROGRESS_EVERY 1024
@@ -273,12 +317,9 @@ static int with_file(const struct cmd *cmd, int argc, char **argv, enum format f
 		return EXIT_USAGE;
 	if (first + 1 < argc)
 		return cmd_usage_error(cmd, "one file only; options stand before it");
-	if (json)
-		format = FORMAT_JSON;
-	if (perfetto)
-		format = FORMAT_PERFETTO;
-	if (json && perfetto)
-		return cmd_usage_error(cmd, "--json or --perfetto, not both");
+	format = take_format(cmd, format);
+	if (format == NR_FORMATS)
+		return EXIT_USAGE;
 	return show_file(cmd, format, first < argc ? argv[first] : DEFAULT_FILE);
 }
 
@@ -346,7 +387,7 @@ const struct cmd cmd_trace = {
 	.summary = "record what happens under gmem, and look at it",
 	.details = "gmem trace record [-o FILE] [--] PROGRAM [ARGUMENT...]\n"
 		   "gmem trace show [OPTION...] [FILE]\n"
-		   "gmem trace export [--json|--perfetto] [OPTION...] [FILE]\n"
+		   "gmem trace export [--format json|perfetto|text] [OPTION...] [FILE]\n"
 		   "Each has a --help of its own; gmem-trace(5) describes the file.\n",
 	.parts = parts,
 	.run = run,

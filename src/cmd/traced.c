@@ -22,12 +22,12 @@ int traced_begin(struct traced *t, struct watch *w, const char *path)
 	return EXIT_OK;
 }
 
-void traced_end(struct traced *t, bool quiet)
+int traced_end(struct traced *t, bool quiet, int status)
 {
 	struct trace_totals totals;
 
 	if (!t->writer)
-		return;
+		return status;
 	totals = trace_writer_close(t->writer);
 	if (totals.err)
 		cmd_complain(t->cmd, "%s is not complete: %s", t->path, strerror(-totals.err));
@@ -35,4 +35,5 @@ void traced_end(struct traced *t, bool quiet)
 		cmd_complain(t->cmd, "%s: %llu events, %llu lost", t->path,
 			     (unsigned long long)totals.nr_records,
 			     (unsigned long long)totals.nr_lost);
+	return totals.err && status == EXIT_OK ? EXIT_FAILED : status;
 }

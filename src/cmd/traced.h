@@ -17,7 +17,11 @@ struct traced {
 
 /* An exit status, having complained. path NULL: no trace is wanted. */
 int traced_begin(struct traced *t, struct watch *w, const char *path);
-/* Closes the file; says how much is in it unless quiet, and always when something is missing. */
-void traced_end(struct traced *t, bool quiet);
+/*
+ * Closes the file; says how much is in it unless quiet, and always when something is missing. What it is written to is
+ * its place from the start: a trace that was cut off is worth reading, and says that it was. The status, or EXIT_FAILED
+ * if that was EXIT_OK and the file could not be written.
+ */
+int traced_end(struct traced *t, bool quiet, int status);
 
 #endif

@@ -18,8 +18,3 @@ bool tty_may_colour(void)
 
 	return !no || !*no;
 }
-
-bool tty_has_colours(FILE *f)
-{
-	return tty_is_one(f) && tty_may_colour();
-}

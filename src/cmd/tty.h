@@ -8,9 +8,7 @@
 
 /* Is it a terminal that can do more than lines? */
 bool tty_is_one(FILE *f);
-/* The same, and NO_COLOR (with anything in it) does not forbid them. */
-bool tty_has_colours(FILE *f);
-/* Not forbidden; whatever the terminal is. */
+/* NO_COLOR (with anything in it) does not forbid colours; whatever the terminal is. */
 bool tty_may_colour(void);
 
 #endif

@@ -3,9 +3,11 @@
 
 #include "cmd/cmd.h"
 #include "cmd/launch.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -77,17 +79,18 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 {
 	int parent = (int)getpid();
 	void (*on_child)(int);
-	sigset_t ours, old;
+	sigset_t ours;
 
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGCHLD);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaddset(&ours, forwarded[i]);
-	sigprocmask(SIG_BLOCK, &ours, &old);
+	sigprocmask(SIG_BLOCK, &ours, &w->before);
 	/* Ignored it would not be told at all. */
 	on_child = signal(SIGCHLD, SIG_DFL);
 	w->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	fflush(NULL);
+	bystander_begin(&w->bystander);
 	w->pid = w->signals < 0 ? -1 : (int)fork();
 	if (w->pid < 0) {
 		cmd_complain(w->cmd, "cannot start a process: %s", strerror(errno));
@@ -95,7 +98,7 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 	}
 	if (!w->pid) {
 		signal(SIGCHLD, on_child);
-		sigprocmask(SIG_SETMASK, &old, NULL);
+		sigprocmask(SIG_SETMASK, &w->before, NULL);
 		set_environment(w, parent);
 		_exit(launch_exec(w->cmd, l, argv));
 	}
@@ -104,19 +107,38 @@ static int start(struct watch *w, const struct launch *l, char **argv)
 	return EXIT_OK;
 }
 
-/* Who sits at the terminal means the whole foreground group, and the program is in it. */
+/* Who sits at the terminal means the whole foreground group, and the program is in it. So do some who send. */
 static void forward(struct watch *w)
 {
 	struct signalfd_siginfo info;
 
 	while (read(w->signals, &info, sizeof(info)) == sizeof(info)) {
-		bool sent = info.ssi_code <= 0 && (int)info.ssi_pid != w->pid;
+		int signo = (int)info.ssi_signo;
+		bool sent;
 
-		if (info.ssi_signo == SIGTSTP && !sent)
+		if (signo == SIGCHLD)
+			continue;
+		sent = !bystander_heard(&w->bystander, signo) && info.ssi_code <= 0 &&
+		       (int)info.ssi_pid != w->pid;
+		if (signo == SIGTSTP && !sent)
 			w->is_to_stop = true;
-		if ((int)info.ssi_signo != SIGCHLD && sent)
-			kill(w->pid, (int)info.ssi_signo);
+		if (sent)
+			kill(w->pid, signo);
 	}
+}
+
+/* What came while it ran was for it. What comes while we write, which may take long, is for us. */
+static void take_signals_back(struct watch *w)
+{
+	struct signalfd_siginfo info;
+
+	if (w->signals >= 0) {
+		while (read(w->signals, &info, sizeof(info)) == sizeof(info))
+			;
+		close(w->signals);
+	}
+	bystander_end(&w->bystander);
+	sigprocmask(SIG_SETMASK, &w->before, NULL);
 }
 
 /*
@@ -188,7 +210,7 @@ static int until_it_ends(struct watch *w)
 	int status = EXIT_FAILED;
 
 	for (;;) {
-		bool is_busy = drain(w, false) > w->region.r->ring.nr / 16;
+		bool is_busy = drain(w, false) > w->drain.nr / 16;
 
 		now = now_ns();
 		if (now - last >= SNAPSHOT_NS) {
@@ -205,7 +227,7 @@ static int until_it_ends(struct watch *w)
 /* One that became another program has another place after this one. */
 static bool is_last_place(const struct obs_region *r, uint32_t i, uint32_t nr)
 {
-	for (uint32_t next = i + 1; next < nr && next < OBS_MAX_PROCESSES; next++)
+	for (uint32_t next = i + 1; next < nr; next++)
 		if (obs_process_at(r, next)->pid == obs_process_at(r, i)->pid)
 			return false;
 	return true;
@@ -215,10 +237,10 @@ static bool is_last_place(const struct obs_region *r, uint32_t i, uint32_t nr)
 static unsigned int nr_left(const struct watch *w)
 {
 	const struct obs_region *r = w->region.r;
-	uint32_t nr = atomic_load(&r->nr_processes);
+	uint32_t nr = see_nr_processes(r);
 	unsigned int left = 0;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
+	for (uint32_t i = 0; i < nr; i++) {
 		const struct obs_process *p = obs_process_at(r, i);
 
 		left += atomic_load(&p->state) == OBS_STATE_LIVES && (int)p->pid != w->pid &&
@@ -239,17 +261,51 @@ static void tell_left(const struct watch *w)
 			     left == 1 ? "es" : "");
 }
 
+static void tell_crowd(const struct watch *w)
+{
+	uint32_t processes = atomic_load(&w->region.r->processes_lost);
+	uint32_t accounts = atomic_load(&w->region.r->accounts_lost);
+	uint32_t modules = atomic_load(&w->region.r->modules_lost);
+
+	if (processes)
+		cmd_complain(w->cmd,
+			     "%" PRIu32 " processes came after the first %u: whose events are "
+			     "theirs is not known",
+			     processes, OBS_MAX_PROCESSES);
+	if (modules)
+		cmd_complain(w->cmd,
+			     "%" PRIu32
+			     " times a file of code had no room: its places have no name",
+			     modules);
+	if (accounts)
+		cmd_complain(w->cmd,
+			     "there was no room for the memory of %" PRIu32
+			     " processes with a VM: it is in no report",
+			     accounts);
+}
+
+static void tell_damage(const struct watch *w)
+{
+	if (w->drain.is_damaged)
+		cmd_complain(w->cmd,
+			     "the program has written into memory that is gmem's, where it is "
+			     "observed: what was seen is not complete, and may be wrong");
+}
+
 int watch_run(struct watch *w, const struct launch *l, char **argv)
 {
 	int status = start(w, l, argv);
+	bool has_started = status == EXIT_OK;
 
-	if (status == EXIT_OK) {
+	if (has_started)
 		status = until_it_ends(w);
+	take_signals_back(w);
+	if (has_started) {
 		drain(w, true);
 		tell_left(w);
+		tell_crowd(w);
+		tell_damage(w);
 	}
-	if (w->signals >= 0)
-		close(w->signals);
 	each_end(w, status);
 	return status;
 }

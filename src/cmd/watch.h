@@ -7,13 +7,16 @@
  *	watch_run()	the program runs; sinks are called, and their end() at its end
  *	watch_end()
  *
- * Other processes that the program made are seen as long as it runs. Signals that were sent to us it gets, too; those of
- * the terminal it has got by itself. When the terminal stops it we stop. Whoever stops it else lets it go on, and we
+ * Other processes that the program made are seen as long as it runs. Signals that were sent to us alone it gets, too; those
+ * of the terminal, and those for the whole group, it has got by itself. From its end on they are for us. When the terminal stops it we stop. Whoever stops it else lets it go on, and we
  * look on meanwhile. When who reads our output goes away, the program is still looked after.
  */
 #ifndef GMEM_CMD_WATCH_H
 #define GMEM_CMD_WATCH_H
 
+#include <signal.h>
+
+#include "cmd/bystander.h"
 #include "see/see.h"
 
 struct cmd;
@@ -27,6 +30,8 @@ struct watch {
 	struct see_drain drain;
 	int pid;
 	int signals;	 /* a signalfd */
+	sigset_t before; /* what was blocked */
+	struct bystander bystander;
 	bool is_to_stop; /* the terminal wants it */
 };
 

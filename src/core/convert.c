@@ -95,6 +95,7 @@ static int fail_on_purpose(struct gmem_file *f, const struct gmem_change *ch)
 static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 {
 	int err = obs_injects(INJECT_CONVERT) ? fail_on_purpose(f, ch) : 0;
+	uint32_t told = obs_refusals();
 
 	if (err)
 		return err;
@@ -103,7 +104,7 @@ static int get_ready(struct gmem_file *f, struct gmem_change *ch)
 	if (ch->attributes & ATTR_PRIVATE)
 		err = bracket_prepare(f, ch);
 	if (err)
-		return obs_refuse_as(RULE_CONVERT_PINNED, err);
+		return obs_refuse_unless_told(RULE_CONVERT_PINNED, err, told);
 	err = attr_map_reserve(f->attributes, ch->offset >> OS_PAGE_SHIFT,
 			       ch->size >> OS_PAGE_SHIFT);
 	if (err)
@@ -117,12 +118,13 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 {
 	uint64_t start = obs_start();
 	int err = get_ready(f, ch);
+	uint32_t told = obs_refusals();
 
 	if (err)
 		return err;
 	err = bracket_begin(f, ch);
 	if (err)
-		return obs_refuse_as(RULE_CONVERT_CONSUMER, err);
+		return obs_refuse_unless_told(RULE_CONVERT_CONSUMER, err, told);
 
 	os_assert(f->changing);
 	type_convert(f, ch);

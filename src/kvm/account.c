@@ -2,7 +2,10 @@
 /* Who is accounted, and the thread that looks. */
 #include "kvm/account.h"
 
+#include "core/gmem_file.h"
+#include "core/range.h"
 #include "kvm/vm.h"
+#include "mmu/memslot.h"
 #include "os/peer.h"
 #include "os/signal.h"
 
@@ -11,7 +14,8 @@
 #define PERIOD_NS 100000000
 #define SOON_MS 10
 #define PAUSE_FACTOR 20 /* a look may cost a twentieth of the time */
-#define PATIENCE_NS 200000000
+/* For a look before what is looked at goes: it is a matter of microseconds, or the machine is very busy. */
+#define PATIENCE_NS 5000000000
 
 static struct {
 	struct os_mutex lock;
@@ -23,6 +27,7 @@ static struct {
 	/* What the thread works with; stays from when there is a thread. */
 	struct obs_region *region;
 	struct account_area *area;
+	bool has_no_room;     /* in the region, which has been told */
 	_Atomic bool looks;   /* there is a thread, in this process */
 	_Atomic bool is_last; /* what is made now is what the process leaves */
 	_Atomic uint32_t waiting;
@@ -30,6 +35,19 @@ static struct {
 } account;
 
 /* ---- the thread -------------------------------------------------------------------------------- */
+
+/* Rows make room for others; this is what was worst of all. */
+static void note_most(const struct account_snapshot *s)
+{
+	_Atomic uint64_t *most = &account.region->most_twice;
+
+	for (uint32_t i = 0; i < s->nr_vms; i++) {
+		uint64_t both = s->vms[i].peak.both, before = atomic_load(most);
+
+		while (both > before && !atomic_compare_exchange_weak(most, &before, both))
+			;
+	}
+}
 
 static uint64_t publish(uint32_t wanted)
 {
@@ -45,6 +63,7 @@ static uint64_t publish(uint32_t wanted)
 	to->number = before ? before->number + 1 : 0;
 	to->time_ns = os_clock_ns();
 	to->cost_ns = to->time_ns - start;
+	note_most(to);
 	obs_account_finish(account.area, to);
 	atomic_store(&account.looked, os_tsc());
 	atomic_store(&account.area->answered, wanted);
@@ -58,30 +77,46 @@ static int64_t pause_after(uint64_t cost)
 	return cost * PAUSE_FACTOR > PERIOD_NS ? (int64_t)(cost * PAUSE_FACTOR) : PERIOD_NS;
 }
 
+/* The area may be another process's from here on. A thread's end is system calls, which a filter may kill for. */
+static _Noreturn void wait_for_end(void)
+{
+	static _Atomic uint32_t nothing;
+
+	for (;;)
+		os_shared_wait(&nothing, 0, -1);
+}
+
 /* Who asks is answered at once. */
 static void look_for_ever(void *arg)
 {
 	for (;;) {
 		uint32_t wanted = atomic_load(&account.region->wants_snapshot);
+		bool is_last = atomic_load(&account.is_last);
 		uint64_t cost;
 
 		os_signals_begin();
 		cost = publish(wanted);
 		os_signals_end();
+		if (is_last)
+			wait_for_end();
 		os_shared_wait(&account.region->wants_snapshot, wanted, pause_after(cost));
 	}
 }
 
 static void start_locked(struct obs_region *region)
 {
-	if (account.thread || obs_own_process() >= OBS_MAX_PROCESSES)
+	if (account.thread || account.has_no_room)
 		return;
 	account.region = region;
-	if (!account.area)
+	if (!account.area && obs_own_process() < OBS_MAX_PROCESSES)
 		account.area = obs_account_take(region, obs_own_process());
+	if (!account.area) {
+		account.has_no_room = true;
+		atomic_fetch_add(&region->accounts_lost, 1);
+	}
+	leftover_get_ready();
 	if (!account.area || (!account.walker && account_walker_create(&account.walker)))
 		return;
-	leftover_get_ready();
 	if (os_thread_create(look_for_ever, NULL, "gmem-account", &account.thread))
 		os_log(OS_LOG_WARN, "no thread for the account of memory");
 	else
@@ -216,10 +251,59 @@ static void wait_for(uint32_t wanted)
 	atomic_fetch_sub(&account.waiting, 1);
 }
 
-void account_before_end(void)
+/* What is about to go, and which slots have two memories behind them of which one goes with it. */
+struct ending {
+	const struct gmem_file *file; /* NULL: whatever is in [addr, end) of the program's memory */
+	uint64_t addr, end;
+	bool matters;
+};
+
+static void ask_slot(void *arg, struct memslot *slot)
 {
-	if (atomic_load(&account.looks) && is_long_ago(atomic_load(&account.looked), os_tsc()))
+	struct ending *e = arg;
+	uint64_t end = slot->hva + (slot->nr_pages << OS_PAGE_SHIFT);
+
+	if (slot->file && !slot->gmem_only && !(gmem_file_flags(slot->file) & GMEM_FILE_IN_PLACE) &&
+	    (e->file ? slot->file == e->file : e->addr <= slot->hva && end <= e->end))
+		e->matters = true;
+}
+
+static void ask_vm(struct vm *vm, struct ending *e)
+{
+	if (!vm->has_private || vm_in_place(vm))
+		return;
+	os_mutex_lock(&vm->slots_lock);
+	memslot_for_each(vm->mmu, ask_slot, e);
+	os_mutex_unlock(&vm->slots_lock);
+}
+
+static void look_before(const struct ending *e)
+{
+	if (e->matters)
 		wait_for(ask());
+}
+
+void account_before_end(struct vm *vm, const struct gmem_file *file)
+{
+	struct ending e = { .file = file, .end = UINT64_MAX };
+
+	if (!account_is_on())
+		return;
+	ask_vm(vm, &e);
+	look_before(&e);
+}
+
+void account_before_unmap(uint64_t addr, uint64_t size)
+{
+	struct ending e = { .addr = addr, .end = range_top(addr, os_page_up(size)) };
+
+	if (!account_is_on() || !hva_meets(addr, size))
+		return;
+	os_mutex_lock(&account.lock);
+	for (struct vm *vm = account.vms; vm && !e.matters; vm = vm->account.next)
+		ask_vm(vm, &e);
+	os_mutex_unlock(&account.lock);
+	look_before(&e);
 }
 
 bool account_is_on(void)
@@ -237,6 +321,7 @@ void account_last(void)
 	os_mutex_unlock(&account.lock);
 	atomic_store(&account.is_last, true);
 	wait_for(ask());
+	atomic_store(&account.looks, false);
 }
 
 /* ---- fork -------------------------------------------------------------------------------------- */
@@ -268,8 +353,10 @@ void account_after_fork_in_child(void)
 	account.walker = NULL;
 	account.thread = NULL;
 	account.area = NULL;
+	account.has_no_room = false;
 	account.blind = false;
 	atomic_store(&account.looks, false);
+	atomic_store(&account.is_last, false);
 	atomic_store(&account.waiting, 0);
 	os_mutex_unlock(&account.lock);
 }

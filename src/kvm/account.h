@@ -21,6 +21,7 @@
 
 #include "obs/account.h"
 
+struct gmem_file;
 struct vcpu;
 struct vm;
 
@@ -52,8 +53,13 @@ void account_changed(void);
  * not believed to have been held twice. */
 void account_punch_begin(uint64_t size);
 void account_punch_end(uint64_t size);
-/* What is about to go is looked at before: waits for a look, some 200 ms at most. Without locks of VMs and files. */
-void account_before_end(void);
+/*
+ * What is about to go is looked at before, however young the last look is, if a page of it can be held twice: waits for
+ * that look. Without locks of VMs and files. file: that is released; NULL: the VM, or a slot of it.
+ */
+void account_before_end(struct vm *vm, const struct gmem_file *file);
+/* The program unmaps its own memory: if all behind a slot goes. */
+void account_before_unmap(uint64_t addr, uint64_t size);
 /* The same for the end of the process. Does nothing where nobody looks. */
 void account_last(void);
 bool account_is_on(void);

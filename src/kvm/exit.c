@@ -147,7 +147,6 @@ int exit_handle(struct vcpu *vcpu)
 {
 	const struct cpu_exit *e = &vcpu->exit;
 
-	obs_add(OBS_EXIT);
 	switch (e->reason) {
 	case CPU_EXIT_KICK:
 		return EXIT_GO_ON;

@@ -228,7 +228,7 @@ int gmem_lookup(struct vm *vm, int fd, struct gmem **out)
 /* At home. The VM outlives the call: the count that the file has of it is given back last. */
 static void release_file(struct gmem *g)
 {
-	account_before_end();
+	account_before_end(g->vm, g->file);
 	leftover_end(g->vm, g->file);
 	os_mutex_lock(&g->vm->slots_lock);
 	gmem_file_release(g->file);
@@ -268,6 +268,13 @@ void kvm_gmem_stat(struct kvm_object *o, struct kvm_gmem_stat *st)
 	st->gid = g->gid;
 	st->atime_ns = g->atime_ns;
 	st->mtime_ns = st->ctime_ns = changed > g->atime_ns ? changed : g->atime_ns;
+}
+
+uint16_t kvm_gmem_number(struct kvm_object *o)
+{
+	const struct gmem_file *f = gmem_of(o)->file;
+
+	return f ? gmem_file_number(f) : 0;
 }
 
 struct host_file *kvm_gmem_host_file(struct kvm_object *o)

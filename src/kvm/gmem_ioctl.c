@@ -59,7 +59,7 @@ static int check_mode(const struct gmem *g)
 
 static void tell_asked(const struct request *r, int err)
 {
-	if (obs_on() && (err || obs_looks_closer()))
+	if (obs_watched() && (err || obs_looks_closer()))
 		obs_span(OBS_ASKED, 0, err, r->offset, r->size, r->attributes);
 }
 

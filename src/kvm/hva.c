@@ -114,6 +114,18 @@ static bool count(void *arg, struct interval *node)
 	return true;
 }
 
+bool hva_meets(uint64_t addr, uint64_t size)
+{
+	unsigned int nr = 0;
+
+	if (!atomic_load(&nr_ranges))
+		return false;
+	os_rwlock_read_lock(&lock);
+	interval_for_each(&ranges, addr, range_top(addr, size), count, &nr);
+	os_rwlock_read_unlock(&lock);
+	return nr;
+}
+
 /* In a child of a fork those of the parent are still there. */
 static bool begin_one(void *arg, struct interval *node)
 {

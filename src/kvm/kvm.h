@@ -100,6 +100,8 @@ struct kvm_gmem_stat {
 	int64_t atime_ns, mtime_ns, ctime_ns; /* since the epoch */
 };
 void kvm_gmem_stat(struct kvm_object *gmem, struct kvm_gmem_stat *st);
+/* As records have it; 0: its home is another process. */
+uint16_t kvm_gmem_number(struct kvm_object *gmem);
 /* fallocate(2) with the checks of VFS and of guest_memfd, in their order. */
 int kvm_gmem_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
 /* write() and lseek(), where the profile has them for this object: a count, or -errno. from: the program's; offset:

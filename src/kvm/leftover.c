@@ -56,7 +56,7 @@ static bool is_asked_by(const struct vcpu *vcpu, const struct leftover_note *n)
 	if (vcpu->pending == PENDING_HYPERCALL) {
 		start = run->hypercall.args[0];
 		size = run->hypercall.args[1] << OS_PAGE_SHIFT;
-	} else if (run->exit_reason == KVM_EXIT_MEMORY_FAULT) {
+	} else if (run->exit_reason == kvm_memory_exit()->reason) {
 		start = run->memory_fault.gpa;
 		size = run->memory_fault.size;
 	} else {
@@ -169,6 +169,14 @@ static void look_at_slot(void *arg, struct memslot *slot)
 	}
 }
 
+static void tell_unseen(void)
+{
+	static _Atomic bool is_told;
+
+	if (!atomic_exchange(&is_told, true))
+		obs_count(OBS_LEFT, 0, 0, OBS_LEFT_UNSEEN);
+}
+
 /* Not under a filter of system calls: it is the program's own threads that look, and each may have one that kills. */
 static void look(struct look *l)
 {
@@ -183,6 +191,8 @@ static void look(struct look *l)
 		os_mutex_lock(&l->vm->slots_lock);
 		memslot_for_each(l->vm->mmu, look_at_slot, l);
 		os_mutex_unlock(&l->vm->slots_lock);
+	} else {
+		tell_unseen();
 	}
 	os_mutex_unlock(&leftover.lock);
 	me->vm = vm;

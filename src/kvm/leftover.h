@@ -41,7 +41,7 @@ struct leftover {
 
 /* Pages were converted. Without the VM's slots lock. */
 void leftover_note(struct vm *vm, uint64_t gpa, uint64_t size);
-/* A vCPU is about to be entered. */
+/* A vCPU is about to be entered, and its guest to run. */
 void leftover_look(struct vcpu *vcpu);
 /* Of all slots, or those of a file: before it ends. */
 void leftover_end(struct vm *vm, const struct gmem_file *file);

@@ -134,14 +134,13 @@ static uint64_t count(struct memfd *m, uint64_t offset, uint64_t size, uint32_t 
 	return nr;
 }
 
-/* No slot has it any more: they count it. */
+/* No slot has it any more: they count it, and the account was made when the last one went. */
 void memfd_destroy(struct kvm_object *o)
 {
 	struct memfd *m = memfd_of(o);
 
 	if (early()->memlock && !is_foreign(o))
 		memlock_return(count(m, 0, capacity(m), ATTR_PRIVATE));
-	account_before_end();
 	gmem_file_release(m->file);
 	gmem_file_put(m->file);
 	os_free(m, sizeof(*m));

@@ -284,6 +284,8 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 		return obs_refuse(RULE_MEMSLOT_ID);
 	if (r->userspace_addr < USER_END && r->memory_size < USER_END)
 		hva_note(vm, r->userspace_addr, r->memory_size);
+	if (!r->memory_size)
+		account_before_end(vm, NULL);
 	os_mutex_lock(&vm->slots_lock);
 	err = check_flags(vm, &g);
 	if (!err)
@@ -291,7 +293,7 @@ long memory_set_region(struct vm *vm, const struct kvm_userspace_memory_region2 
 	if (!err)
 		err = apply(vm, &g);
 	os_mutex_unlock(&vm->slots_lock);
-	if (obs_on())
+	if (obs_watched())
 		tell_slot(vm, &g, err);
 	if (g.gmem)
 		kvm_object_put(&g.gmem->object);
@@ -340,7 +342,7 @@ long memory_set_attributes(struct vm *vm, const struct kvm_memory_attributes *a)
 {
 	int err = change_attributes(vm, a);
 
-	if (obs_on() && (err || obs_looks_closer()))
+	if (obs_watched() && (err || obs_looks_closer()))
 		obs_span(OBS_ASKED, 0, err, a->address, a->size, a->attributes);
 	if (!err)
 		leftover_note(vm, a->address, a->size);

@@ -178,7 +178,7 @@ void kvm_tell_closed(const struct kvm_object *o)
 
 long kvm_ioctl(struct kvm_object *o, unsigned int cmd, uint64_t arg)
 {
-	return obs_on() ? answer_observed(o, cmd, arg) : answer(o, cmd, arg);
+	return obs_watched() ? answer_observed(o, cmd, arg) : answer(o, cmd, arg);
 }
 
 /* Numbers as text without stdio: returns the end. */

@@ -123,6 +123,28 @@ static int run_locked(struct vcpu *vcpu)
 	return err == EXIT_GO_ON ? run_guest(vcpu) : err;
 }
 
+static enum obs_detail detail_of(uint32_t reason, int r)
+{
+	if (r == -EINTR)
+		return OBS_EXIT_INTR;
+	if (r < 0 && reason != KVM_EXIT_MEMORY_FAULT)
+		return OBS_EXIT_ERROR;
+	switch (reason) {
+	case KVM_EXIT_IO:
+		return OBS_EXIT_IO;
+	case KVM_EXIT_MMIO:
+		return OBS_EXIT_MMIO;
+	case KVM_EXIT_HYPERCALL:
+		return OBS_EXIT_HYPERCALL;
+	case KVM_EXIT_HLT:
+		return OBS_EXIT_HLT;
+	case KVM_EXIT_MEMORY_FAULT:
+		return OBS_EXIT_MEMORY_FAULT;
+	default:
+		return OBS_EXIT_OTHER;
+	}
+}
+
 /* Who observes is told of each by the number and the flag that it has now. */
 static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 {
@@ -148,16 +170,20 @@ static void tell_exit(const struct kvm_run *run, uint64_t start, int r)
 		c = run->io.size;
 	}
 	obs_span(OBS_RUN_EXIT, start, r, reason, b, c);
+	obs_detail(detail_of((uint32_t)reason, r), start, r);
 }
 
 static void tell_enter(struct vcpu *vcpu)
 {
+	bool at_once_out = immediate_exit(vcpu);
 	uint64_t answers = 0;
 
 	if (vcpu->pending == PENDING_HYPERCALL)
 		answers = OBS_ANSWERS_CALL | (vcpu->run->hypercall.ret ? OBS_ANSWERS_NO : 0);
-	leftover_look(vcpu);
-	obs_count(OBS_RUN_ENTER, immediate_exit(vcpu), answers, 0);
+	/* The guest does not run: who completes an exit may let go of memory afterwards. */
+	if (!at_once_out)
+		leftover_look(vcpu);
+	obs_count(OBS_RUN_ENTER, at_once_out, answers, 0);
 }
 
 long vcpu_run(struct vcpu *vcpu)

@@ -65,6 +65,7 @@ static bool delete_a_slot(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
+	account_before_end(vm, NULL);
 	leftover_end(vm, NULL);
 	account_remove(vm);
 	hva_forget(vm);

@@ -17,6 +17,8 @@ unsigned int memory_gpa_bits(void);
  * VM's locks. hva_forget: there are no vCPUs any more, and nothing has to be told. */
 void hva_note(struct vm *vm, uint64_t hva, uint64_t size);
 void hva_forget(struct vm *vm);
+/* May a slot of some VM stand there? */
+bool hva_meets(uint64_t addr, uint64_t size);
 
 /* dirty.c */
 long dirty_get(struct vm *vm, const struct kvm_dirty_log *log);

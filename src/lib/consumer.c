@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 #include "os/process.h"
@@ -113,8 +114,8 @@ static int make(const struct gmem_consumer_file *at, const struct gmem_consumer_
 }
 
 /* Nothing that can fail comes after the first is registered. */
-int gmem_consumer_add_several(const struct gmem_consumer_file *files, uint32_t nr,
-			      const struct gmem_consumer_callbacks *ops, struct gmem_consumer **out)
+int lib_consumer_add_several(const struct gmem_consumer_file *files, uint32_t nr,
+			     const struct gmem_consumer_callbacks *ops, struct gmem_consumer **out)
 {
 	struct consumer *c;
 	uint32_t made;
@@ -135,14 +136,14 @@ int gmem_consumer_add_several(const struct gmem_consumer_file *files, uint32_t n
 	return err;
 }
 
-int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
-		      struct gmem_consumer **out)
+int lib_consumer_add(struct gmem *g, const struct gmem_consumer_callbacks *ops, void *data,
+		     struct gmem_consumer **out)
 {
 	struct gmem_consumer_file at = { .g = g, .data = data };
 
 	if (!g || !out)
 		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
-	return gmem_consumer_add_several(&at, 1, ops, out);
+	return lib_consumer_add_several(&at, 1, ops, out);
 }
 
 void gmem_consumer_remove(struct gmem *g, struct gmem_consumer *consumer)
@@ -198,8 +199,7 @@ bool gmem_change_wants_every_part(const struct gmem_change *change)
 
 /* ---- bindings ---------------------------------------------------------------------------------- */
 
-int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
-	      struct gmem_binding **out)
+int lib_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner, struct gmem_binding **out)
 {
 	int err;
 
@@ -213,14 +213,14 @@ int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
 	return gmem_file_bind(lib_home_file(g), offset, size, owner, out);
 }
 
-void gmem_unbind(struct gmem *g, struct gmem_binding *binding)
+void lib_unbind(struct gmem *g, struct gmem_binding *binding)
 {
 	if (binding && lib_home_file(g))
 		gmem_file_unbind(lib_home_file(g), binding);
 }
 
-int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
-		      void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size), void *arg)
+int lib_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
+		     void (*fn)(void *arg, void *owner, uint64_t offset, uint64_t size), void *arg)
 {
 	if (!g || !fn)
 		return obs_refuse(RULE_LIB_NO_FUNCTION);

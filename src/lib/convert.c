@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 
@@ -28,7 +29,7 @@ static int check_convert(const struct gmem *g, const struct gmem_convert_args *a
 	return lib_check_inside(g, a->offset, a->size);
 }
 
-int gmem_convert(struct gmem *g, struct gmem_convert_args *args)
+int lib_convert(struct gmem *g, struct gmem_convert_args *args)
 {
 	struct gmem_convert_args a;
 	struct gmem_conversion c;
@@ -57,7 +58,7 @@ int gmem_convert(struct gmem *g, struct gmem_convert_args *args)
 	return err;
 }
 
-int gmem_set_patience(uint32_t milliseconds)
+int lib_set_patience(uint32_t milliseconds)
 {
 	if (!milliseconds || milliseconds > PATIENCE_MAX_MS)
 		return obs_refuse(RULE_LIB_PATIENCE);
@@ -70,7 +71,7 @@ uint32_t gmem_patience(void)
 	return atomic_load(&host_file_patience_ms);
 }
 
-int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
+int lib_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
 {
 	if (!g || !attributes)
 		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
@@ -87,8 +88,8 @@ int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
 	return 0;
 }
 
-int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
-	       uint32_t max, uint32_t *nr)
+int lib_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
+	      uint32_t max, uint32_t *nr)
 {
 	int err;
 
@@ -103,7 +104,7 @@ int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_exten
 	return err;
 }
 
-int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size)
+int lib_poison(struct gmem *g, uint64_t offset, uint64_t size)
 {
 	int err;
 
@@ -120,7 +121,7 @@ int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size)
 	return err;
 }
 
-int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size)
+int lib_punch(struct gmem *g, uint64_t offset, uint64_t size)
 {
 	int err;
 
@@ -135,7 +136,7 @@ int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size)
 	return err;
 }
 
-int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size)
+int lib_allocate(struct gmem *g, uint64_t offset, uint64_t size)
 {
 	int err;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/limit.h"
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 #include "os/peer.h"
@@ -172,7 +173,7 @@ static int create(const struct gmem_create_args *args, struct gmem **out)
 	return 0;
 }
 
-int gmem_create(const struct gmem_create_args *args, struct gmem **out)
+int lib_create(const struct gmem_create_args *args, struct gmem **out)
 {
 	struct gmem_create_args a;
 	int err = lib_args_in(&a, sizeof(a), MIN_OF(struct gmem_create_args, type_data), args);
@@ -227,7 +228,7 @@ static void destroy(struct gmem *g)
 	os_free(g, sizeof(*g));
 }
 
-void gmem_put(struct gmem *g)
+void lib_put(struct gmem *g)
 {
 	uint32_t refs;
 
@@ -280,7 +281,7 @@ static int handle_locked(struct gmem *g)
 	return err;
 }
 
-int gmem_descriptor(struct gmem *g, int *fd)
+int lib_descriptor(struct gmem *g, int *fd)
 {
 	long ret;
 	int err;
@@ -394,12 +395,12 @@ static int open_link(int fd, const char *link, struct gmem **out)
 	enlist(g);
 	lib_unlock_files();
 	if (found)
-		gmem_put(g);
+		lib_put(g);
 	*out = found ? found : g;
 	return 0;
 }
 
-int gmem_open(int fd, uint32_t flags, struct gmem **out)
+int lib_open(int fd, uint32_t flags, struct gmem **out)
 {
 	char link[LINK_MAX];
 	int err;
@@ -422,7 +423,7 @@ int gmem_open(int fd, uint32_t flags, struct gmem **out)
 
 /* ---- what does not change ---------------------------------------------------------------------- */
 
-int gmem_get_info(struct gmem *g, struct gmem_info *info)
+int lib_get_info(struct gmem *g, struct gmem_info *info)
 {
 	struct gmem_info i = { 0 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 
@@ -10,7 +11,7 @@
 #define BLOCK_MIN ((uint32_t)sizeof(struct gmem_block))
 #define NR_RUNS 64
 
-int gmem_fault_begin(struct gmem *g)
+int lib_fault_begin(struct gmem *g)
 {
 	if (!g)
 		return obs_refuse(RULE_LIB_NO_FILE);
@@ -71,7 +72,7 @@ static uint64_t bytes_of_level(struct gmem *g, uint64_t offset, int level)
 	return (end < g->file->size ? end : g->file->size) - offset;
 }
 
-int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
+int lib_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
 {
 	void *at;
 	int level, err = look_up(g, offset, addr ? &at : NULL, &level);
@@ -84,7 +85,7 @@ int gmem_page(struct gmem *g, uint64_t offset, void **addr, uint64_t *size)
 	return 0;
 }
 
-int gmem_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block)
+int lib_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block)
 {
 	struct gmem_block b = { 0 };
 	void *at;
@@ -142,7 +143,7 @@ static int account_elsewhere(struct gmem *g, struct gmem_stats *s)
 	return count_private(g, s);
 }
 
-int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
+int lib_get_stats(struct gmem *g, struct gmem_stats *stats)
 {
 	struct gmem_stats s = { 0 };
 	int err = 0;

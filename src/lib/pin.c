@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "map/pins.h"
 #include "obs/obs.h"
@@ -50,7 +51,7 @@ static int check_pin(const struct gmem *g, uint64_t offset, uint64_t size)
 	return 0;
 }
 
-int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned **out)
+int lib_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned **out)
 {
 	struct gmem_pinned *p;
 	int err;
@@ -75,10 +76,10 @@ int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned 
 	return 0;
 }
 
-void gmem_pin_trim(struct gmem_pinned *p, uint64_t size)
+void lib_pin_trim(struct gmem_pinned *p, uint64_t size)
 {
 	if (!size) {
-		gmem_unpin(p);
+		lib_unpin(p);
 		return;
 	}
 	if (size >= p->size)
@@ -87,16 +88,16 @@ void gmem_pin_trim(struct gmem_pinned *p, uint64_t size)
 	pin_settle(p->pin, size);
 }
 
-void gmem_unpin(struct gmem_pinned *p)
+void lib_unpin(struct gmem_pinned *p)
 {
 	if (!p)
 		return;
 	pin_drop(p->pin);
-	gmem_put(p->file);
+	lib_put(p->file);
 	os_free(p, sizeof(*p));
 }
 
-int gmem_count_references(void)
+int lib_count_references(void)
 {
 	if (!pins_are_exact())
 		return obs_refuse(RULE_LIB_REFERENCES);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "map/host_policy.h"
 #include "obs/obs.h"
@@ -12,8 +13,8 @@ static int judge(long ret)
 	return ret ? obs_refuse_as(RULE_LIB_POLICY, (int)ret) : 0;
 }
 
-int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
-		    const unsigned long *nodes, unsigned long max_node)
+int lib_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
+		   const unsigned long *nodes, unsigned long max_node)
 {
 	long ret;
 	int err;
@@ -30,8 +31,8 @@ int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
 	return judge(ret);
 }
 
-int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
-		    unsigned long max_node)
+int lib_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
+		   unsigned long max_node)
 {
 	long ret;
 

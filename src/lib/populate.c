@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 
@@ -61,7 +62,7 @@ static int populate(struct gmem *g, const struct gmem_populate_args *a, void *ro
 	return err;
 }
 
-int gmem_populate(struct gmem *g, struct gmem_populate_args *args)
+int lib_populate(struct gmem *g, struct gmem_populate_args *args)
 {
 	struct gmem_populate_args a;
 	void *room;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "map/pins.h"
 #include "map/share.h"
@@ -68,7 +69,7 @@ static void owner_get(void *owner)
 
 static void owner_put(void *owner)
 {
-	gmem_put(owner);
+	lib_put(owner);
 }
 
 static const struct host_map_ops owner_ops = { .get = owner_get, .put = owner_put };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "lib/snapshot.h"
 #include "obs/obs.h"
@@ -75,7 +76,7 @@ static int restore(struct gmem *g, struct snapshot_reader *snapshot)
 	return err ? err : share_pending(&r);
 }
 
-int gmem_restore(struct gmem *g, const struct gmem_restore_args *args)
+int lib_restore(struct gmem *g, const struct gmem_restore_args *args)
 {
 	struct gmem_restore_args a;
 	struct snapshot_reader snapshot;

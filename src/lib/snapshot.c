@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "lib/snapshot.h"
 #include "map/share.h"
@@ -210,7 +211,7 @@ static int save(struct gmem *g, struct gmem_snapshot_args *a)
 	if (!s)
 		return obs_refuse(RULE_NO_MEMORY);
 	s->g = g;
-	err = gmem_get_info(g, &info);
+	err = lib_get_info(g, &info);
 	if (!err)
 		err = snapshot_begin(&s->writer, a->fd, info.size, info.flags);
 	if (!err)
@@ -235,7 +236,7 @@ int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved)
 	return 0;
 }
 
-int gmem_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
+int lib_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
 {
 	struct gmem_snapshot_args a;
 	uint64_t size;

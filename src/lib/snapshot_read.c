@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/range.h"
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "lib/snapshot.h"
 #include "obs/obs.h"
@@ -217,7 +218,7 @@ int snapshot_walk(struct snapshot_reader *r, bool with_data, snapshot_fn *fn, vo
 
 /* ---- the library's ------------------------------------------------------------------------------ */
 
-int gmem_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
+int lib_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
 {
 	struct gmem_snapshot_info i = { .version = SNAPSHOT_VERSION };
 	struct snapshot_reader r;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "core/store.h"
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 #include "os/peer.h"
@@ -275,8 +276,8 @@ void lib_store_give_back(struct store *s)
 
 /* ---- moving ------------------------------------------------------------------------------------ */
 
-int gmem_move(struct gmem *g, uint64_t offset, uint64_t size,
-	      int (*move)(void *data, uint64_t offset, uint64_t size))
+int lib_move(struct gmem *g, uint64_t offset, uint64_t size,
+	     int (*move)(void *data, uint64_t offset, uint64_t size))
 {
 	struct gmem_file *f;
 	int err;

@@ -4,6 +4,7 @@
 #include <linux/mman.h>
 #include <stddef.h>
 
+#include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
 
@@ -38,7 +39,7 @@ static int check_map(const struct gmem *g, struct gmem_map_args *a)
 	return lib_check_range(a->offset, a->size);
 }
 
-int gmem_map(struct gmem *g, const struct gmem_map_args *args, void **addr)
+int lib_map(struct gmem *g, const struct gmem_map_args *args, void **addr)
 {
 	struct gmem_map_args a;
 	uint64_t at;
@@ -80,7 +81,7 @@ static int check_place(const void *addr, uint64_t *size)
 	return 0;
 }
 
-int gmem_unmap(void *addr, uint64_t size)
+int lib_unmap(void *addr, uint64_t size)
 {
 	long ret = check_place(addr, &size);
 
@@ -98,11 +99,11 @@ static bool is_window(uint64_t addr)
 
 	if (!is_ready() || !host_map_find(lib_host_map(), addr, 1, &r))
 		return false;
-	gmem_put(r.owner);
+	lib_put(r.owner);
 	return true;
 }
 
-int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to, void **out)
+int lib_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to, void **out)
 {
 	long ret;
 	int err;
@@ -128,7 +129,7 @@ int gmem_remap(void *addr, uint64_t old_size, uint64_t size, int flags, void *to
 	return 0;
 }
 
-int gmem_protect(void *addr, uint64_t size, int prot)
+int lib_protect(void *addr, uint64_t size, int prot)
 {
 	long ret = check_place(addr, &size);
 
@@ -152,12 +153,12 @@ static int set_lock(void *addr, uint64_t size, int flags, bool lock)
 	return (int)ret;
 }
 
-int gmem_lock(void *addr, uint64_t size, int flags)
+int lib_lock(void *addr, uint64_t size, int flags)
 {
 	return set_lock(addr, size, flags, true);
 }
 
-int gmem_unlock(void *addr, uint64_t size)
+int lib_unlock(void *addr, uint64_t size)
 {
 	return set_lock(addr, size, 0, false);
 }
@@ -172,7 +173,7 @@ static int remove_pages(uint64_t addr, uint64_t size)
 	while (!err && addr < end && host_map_find(lib_host_map(), addr, end - addr, &r)) {
 		host_map_clip(&r, addr, end);
 		err = host_file_punch(r.file, r.offset, r.size);
-		gmem_put(r.owner);
+		lib_put(r.owner);
 		addr = r.addr + r.size;
 	}
 	return err;
@@ -190,7 +191,7 @@ static int advise_remove(uint64_t addr, uint64_t size)
 	return err;
 }
 
-int gmem_advise(void *addr, uint64_t size, int advice)
+int lib_advise(void *addr, uint64_t size, int advice)
 {
 	long ret = check_place(addr, &size);
 

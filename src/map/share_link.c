@@ -526,17 +526,16 @@ static int ask_to_convert(struct share_link *l, struct share_request *r, struct 
 }
 
 /* What comes from the other process has a rule there, not here. */
-static int name_failure(int err)
+static int name_failure(int err, uint32_t told)
 {
 	if (err == -ESTALE || err == -EIO)
 		return obs_refuse(RULE_GMEM_HOME_GONE);
-	if (err && obs_last_refusal().err != err)
-		return obs_refuse_as(RULE_CONVERT_AT_HOME, err);
-	return err;
+	return err ? obs_refuse_unless_told(RULE_CONVERT_AT_HOME, err, told) : 0;
 }
 
 int share_convert(struct host_file *f, struct gmem_conversion *c)
 {
+	uint32_t told = obs_refusals();
 	struct share_request *r;
 	int err;
 
@@ -545,10 +544,10 @@ int share_convert(struct host_file *f, struct gmem_conversion *c)
 	share_load(f);
 	err = share_begin_request(f->link, SHARE_CONVERT, f->id, &r);
 	if (err)
-		return name_failure(err);
+		return name_failure(err, told);
 	err = ask_to_convert(f->link, r, c);
 	share_end_request(f->link);
-	return name_failure(err);
+	return name_failure(err, told);
 }
 
 static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)

@@ -417,11 +417,30 @@ static void back_off(uint32_t turn)
 		os_yield();
 }
 
+static enum obs_detail detail_of(int step, bool is_private, uint32_t access)
+{
+	bool is_write = access & MMU_WRITE;
+
+	switch (step) {
+	case MMU_FAULT_OK:
+		if (is_private)
+			return is_write ? OBS_FAULT_PRIVATE_WRITE : OBS_FAULT_PRIVATE_READ;
+		return is_write ? OBS_FAULT_SHARED_WRITE : OBS_FAULT_SHARED_READ;
+	case MMU_FAULT_MMIO:
+		return OBS_FAULT_MMIO;
+	case MMU_FAULT_MEMORY:
+		return OBS_FAULT_TOLD;
+	default:
+		return OBS_FAULT_ERROR;
+	}
+}
+
 enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t access, bool prefault,
 				struct mmu_fault_info *info)
 {
 	uint64_t start = obs_start();
 	struct mmu_access access_to;
+	bool is_private = false;
 	int step;
 
 	os_assert(!os_racy_load(&v->head.inside));
@@ -441,6 +460,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 		};
 
 		step = try_once(&f);
+		is_private = f.is_private;
 		if (step != STEP_RETRY)
 			break;
 		if (os_signal_pending()) {
@@ -452,5 +472,7 @@ enum mmu_fault_result mmu_fault(struct mmu_vcpu *v, uint64_t gpa, uint32_t acces
 	if (step == MMU_FAULT_OK && obs_injects(INJECT_RUN))
 		v->last_gpa = info->gpa;
 	obs_span(OBS_GUEST_FAULT, start, info->error, gpa, access, (uint64_t)step);
+	if (start)
+		obs_detail(detail_of(step, is_private, access), start, info->error);
 	return (enum mmu_fault_result)step;
 }

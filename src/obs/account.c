@@ -4,6 +4,52 @@
 #include "os/os.h"
 
 #define NR_TRIES 64
+/* Owner of an area that one process has left and another has not yet. */
+#define CHANGES_HANDS UINT32_MAX
+
+static bool is_gone(const struct obs_region *r, uint32_t process)
+{
+	return process < OBS_MAX_PROCESSES &&
+	       atomic_load(&obs_process_at(r, process)->state) == OBS_STATE_GONE;
+}
+
+static struct account_snapshot *latest_of(struct account_area *a)
+{
+	uint32_t latest = atomic_load_explicit(&a->latest, memory_order_acquire);
+
+	return latest == 1 || latest == 2 ? &a->snapshots[latest - 1] : NULL;
+}
+
+/* What is told of all (most_twice) stays; what could not be known of this one, too. */
+static void clear(struct obs_region *r, struct account_area *a)
+{
+	const struct account_snapshot *s = latest_of(a);
+
+	if (s && ((s->flags & (ACCOUNT_BLIND | ACCOUNT_NO_PROGRAM)) || s->left_vms))
+		atomic_fetch_add(&r->accounts_lost, 1);
+	else
+		atomic_fetch_add(&r->accounts_left_out, 1);
+	atomic_store(&a->latest, 0);
+	atomic_store(&a->answered, 0);
+}
+
+/* The account of an ended process makes room when there is no other. A reader copies, and looks at the sequence again:
+ * it goes up, and stays the area's. */
+static struct account_area *take_over(struct obs_region *r, uint32_t process)
+{
+	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
+		struct account_area *a = account_area_at(r, i);
+		uint32_t owner = atomic_load(&a->owner);
+
+		if (!owner || owner == CHANGES_HANDS || !is_gone(r, owner - 1) ||
+		    !atomic_compare_exchange_strong(&a->owner, &owner, CHANGES_HANDS))
+			continue;
+		clear(r, a);
+		atomic_store(&a->owner, process + 1);
+		return a;
+	}
+	return NULL;
+}
 
 struct account_area *obs_account_take(struct obs_region *r, uint32_t process)
 {
@@ -17,7 +63,7 @@ struct account_area *obs_account_take(struct obs_region *r, uint32_t process)
 			continue;
 		return a;
 	}
-	return NULL;
+	return take_over(r, process);
 }
 
 const struct account_area *obs_account_find(const struct obs_region *r, uint32_t process)
@@ -25,17 +71,15 @@ const struct account_area *obs_account_find(const struct obs_region *r, uint32_t
 	for (uint32_t i = 0; i < ACCOUNT_NR_AREAS; i++) {
 		const struct account_area *a = account_area_at(r, i);
 
-		if (atomic_load_explicit(&a->owner, memory_order_acquire) == process + 1)
+		uint32_t owner = atomic_load_explicit(&a->owner, memory_order_acquire);
+
+		/* They are taken in order, and none becomes free. */
+		if (!owner)
+			return NULL;
+		if (owner == process + 1)
 			return a;
 	}
 	return NULL;
-}
-
-static struct account_snapshot *latest_of(struct account_area *a)
-{
-	uint32_t latest = atomic_load_explicit(&a->latest, memory_order_acquire);
-
-	return latest == 1 || latest == 2 ? &a->snapshots[latest - 1] : NULL;
 }
 
 struct account_snapshot *obs_account_begin(struct account_area *a, struct account_snapshot **latest)

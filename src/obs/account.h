@@ -53,8 +53,9 @@ struct account_bytes {
 	uint64_t pinned;
 };
 
-/* The most that was seen, each by itself: sampled every 100 ms, and after changes and before a file or VM ends if the
- * last look is older than 10 ms. What came and went between two looks is not seen; of both, as much as was punched
+/* The most that was seen, each by itself: sampled every 100 ms, after changes if the last look is older than 10 ms, and
+ * each time before a file, slot or VM ends that can have two memories, or the program unmaps all behind a slot: so what
+ * is held twice until then is seen. What came and went between two looks is not; of both, as much as was punched
  * while a look lasted is left out, since that look may have seen it in the file, and later in the program. */
 struct account_peak {
 	uint64_t backed_private, backed_shared, both;
@@ -152,7 +153,7 @@ struct account_area {
 #define ACCOUNT_NR_AREAS (OBS_SNAPSHOT_SIZE / sizeof(struct account_area))
 static inline struct account_area *account_area_at(const struct obs_region *r, uint32_t i)
 {
-	return (struct account_area *)obs_region_at(r, r->snapshot) + i;
+	return (struct account_area *)obs_region_at(r, OBS_AT_SNAPSHOT) + i;
 }
 /* That of a process, by its place in the table; the writer takes one if it has none. NULL: there is none (left). */
 struct account_area *obs_account_take(struct obs_region *r, uint32_t process);

@@ -214,7 +214,7 @@ bool obs_inject_poison(const struct inject_key *key, bool wanted)
 
 void obs_inject_begin(struct obs_region *region)
 {
-	struct inject_table *t = obs_region_at(region, region->injection);
+	struct inject_table *t = obs_region_at(region, OBS_AT_INJECTION);
 	uint32_t points = 0;
 
 	if (!region->injects)

@@ -6,7 +6,7 @@
  * files, formats or terminals. Any thread, any lock held, any signal handler; never blocks, and makes no system call
  * but one at a thread's first event.
  *
- * Unobserved, an event is a counter that is added to. Observed (obs_on()), it goes into the region as well: as
+ * Unobserved, an event is a look at one word. Observed (obs_on()), it goes into the region: as
  * a record, and into the counters and the histogram of its kind. Which VM, vCPU and file an event belongs to, and where
  * in the program gmem was called, is what the thread's context says (os/context.h), which kvm/ and shim/ keep.
  */
@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "obs/details.h"
 #include "obs/probes.h"
 #include "obs/record.h"
 #include "obs/rules.h"
@@ -28,9 +29,17 @@ struct obs_region;
 #define OBS_HIDDEN __attribute__((visibility("hidden")))
 extern OBS_HIDDEN _Atomic(struct obs_region *) obs_attached;
 
+/* Is there an observer, with a region? */
 static inline bool obs_on(void)
 {
-	return __builtin_expect(atomic_load_explicit(&obs_attached, memory_order_relaxed) != NULL,
+	return __builtin_expect((os_racy_load(&os_wanted) & OS_WANTED_BY_OBSERVER) != 0, 0);
+}
+
+/* Or a tracer of the system? Both want to know of what is only told when it is wanted. */
+static inline bool obs_watched(void)
+{
+	return __builtin_expect((os_racy_load(&os_wanted) &
+				 (OS_WANTED_BY_OBSERVER | OS_WANTED_BY_TRACERS)) != 0,
 				0);
 }
 
@@ -40,56 +49,48 @@ bool obs_looks_closer(void);
 /* When what is told later by obs_span() began; 0: nobody wants to know. */
 static inline uint64_t obs_start(void)
 {
-	return obs_on() ? os_tsc() : 0;
+	return obs_watched() ? os_tsc() : 0;
 }
 
 /* ---- what happens at every event ------------------------------------------------------------- */
 
-/* A cache line each: vCPUs count faults beside each other. */
-struct obs_own_counter {
-	_Alignas(64) _Atomic uint64_t value;
-};
-extern OBS_HIDDEN struct obs_own_counter obs_own_counters[OBS_NR_EVENTS];
-bool obs_step_called(enum obs_event event);
+bool obs_wanted_called(void);
 
-/* Counts one. True: somebody wants to know more of it. */
-static inline __attribute__((always_inline)) bool obs_step(enum obs_event event)
+/* Does anybody want to know of events? */
+static inline __attribute__((always_inline)) bool obs_wanted(void)
 {
-	/* Counters decide nothing: the simulator, which instruments who counts, shall not take them for steps. */
+	/* To look decides nothing: the simulator, which instruments who looks, shall not take it for a step. */
 	if (OS_TSAN)
-		return obs_step_called(event);
-	atomic_fetch_add_explicit(&obs_own_counters[event].value, 1, memory_order_relaxed);
-	return obs_on() || __builtin_expect(obs_probes_wanted != 0, 0) ||
-	       __builtin_expect(os_racy_load(&os_log_everything), 0);
+		return obs_wanted_called();
+	return __builtin_expect(os_racy_load(&os_wanted) != 0, 0);
 }
 
 /* What somebody wants to know; apart, so that what nobody wants costs nothing to put together. file 0: the context's. */
-OBS_HIDDEN __attribute__((cold)) void obs_more(enum obs_event event);
-OBS_HIDDEN __attribute__((cold)) void obs_more_of(enum obs_event event, uint16_t file, uint64_t a,
-						  uint64_t b, uint64_t c);
-OBS_HIDDEN __attribute__((cold)) void obs_more_span(enum obs_event event, uint16_t file,
-						    uint64_t start, long result, uint64_t a,
-						    uint64_t b, uint64_t c);
+OBS_HIDDEN void obs_more(enum obs_event event);
+OBS_HIDDEN void obs_more_of(enum obs_event event, uint16_t file, uint64_t a, uint64_t b,
+			    uint64_t c);
+OBS_HIDDEN void obs_more_span(enum obs_event event, uint16_t file, uint64_t start, long result,
+			      uint64_t a, uint64_t b, uint64_t c);
 
 /* For what belongs to another file than the thread's context says. */
 static inline void obs_count_file(enum obs_event event, uint16_t file, uint64_t a, uint64_t b,
 				  uint64_t c)
 {
-	if (obs_step(event))
+	if (obs_wanted())
 		obs_more_of(event, file, a, b, c);
 }
 
 static inline void obs_span_file(enum obs_event event, uint16_t file, uint64_t start, long result,
 				 uint64_t a, uint64_t b, uint64_t c)
 {
-	if (obs_step(event))
+	if (obs_wanted())
 		obs_more_span(event, file, start, result, a, b, c);
 }
 
-/* It is counted, and nobody needs to know more. */
+/* It is only counted: nobody needs to know more. */
 static inline void obs_add(enum obs_event event)
 {
-	if (obs_step(event))
+	if (obs_wanted())
 		obs_more(event);
 }
 
@@ -105,7 +106,8 @@ static inline void obs_span(enum obs_event event, uint64_t start, long result, u
 	obs_span_file(event, 0, start, result, a, b, c);
 }
 
-uint64_t obs_counter(enum obs_event event);
+/* Of what obs_span() has just been told, with the same start, which is not 0, and result: what it is counted as, too. */
+void obs_detail(enum obs_detail detail, uint64_t start, long result);
 
 /* Numbers of a process's VMs and files, from 1; they stay at the highest there is. */
 enum obs_numbered { OBS_NUMBER_VM, OBS_NUMBER_FILE, OBS_NR_NUMBERED };

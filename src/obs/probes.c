@@ -3,8 +3,6 @@
 
 #include "obs/tell.h"
 
-volatile uint16_t obs_probes_wanted __attribute__((section(".probes"), used));
-
 /* The form of the note is that of SystemTap, version 3: address, base, semaphore, and three texts. */
 #define PROBE(name, result, a, b, c, file)                                               \
 	__asm__ volatile(                                                                \
@@ -16,7 +14,7 @@ volatile uint16_t obs_probes_wanted __attribute__((section(".probes"), used));
 		"992:	.balign 4\n"                                                       \
 		"993:	.8byte 990b\n"                                                     \
 		"	.8byte _.stapsdt.base\n"                                               \
-		"	.8byte obs_probes_wanted\n"                                            \
+		"	.8byte os_wanted\n"                                                    \
 		"	.asciz \"gmem\"\n"                                                     \
 		"	.asciz \"" name "\"\n"                                           \
 		"	.asciz \"-8@%0 8@%1 8@%2 8@%3 8@%4\"\n"                                \
@@ -43,7 +41,7 @@ void obs_probe(const struct obs_told *t)
 	case OBS_##id:                                         \
 		PROBE(#id, t->result, t->a, t->b, t->c, file); \
 		break;
-		OBS_KINDS(PROBE_OF)
+		OBS_KINDS_TOLD(PROBE_OF)
 #undef PROBE_OF
 	default:
 		break;

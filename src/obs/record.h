@@ -15,8 +15,11 @@
  * KIND(id, name, a, b, c): what it is called where it is printed, and what its three numbers are; "" is nothing.
  * What took a time has ticks.
  */
-#define OBS_KINDS(KIND)                                                  \
-	KIND(NONE, "none", "", "", "")                                   \
+/* What nobody tells by itself is not in the list below, and so no probe (obs/probes.h); what comes new goes behind GAP. */
+#define OBS_KINDS(KIND) \
+	KIND(NONE, "none", "", "", "") OBS_KINDS_TOLD(KIND) KIND(GAP, "gap", "events", "", "")
+
+#define OBS_KINDS_TOLD(KIND)                                             \
 	KIND(CONVERT, "convert", "offset", "size", "attributes")         \
 	KIND(PUNCH, "punch", "offset", "size", "")                       \
 	KIND(ALLOCATE, "allocate", "offset", "size", "")                 \
@@ -26,7 +29,7 @@
 	KIND(INVALIDATE, "invalidate", "gfn", "pages", "")               \
 	KIND(SHOOTDOWN, "shootdown", "vcpus", "", "")                    \
 	KIND(GUEST_FAULT, "guest fault", "gpa", "access", "step")        \
-	KIND(EXIT, "exit", "reason", "b", "c")                           \
+	KIND(EXIT, "exit", "", "", "")                                   \
 	KIND(REQUEST, "request", "request", "argument", "value")         \
 	KIND(RUN_ENTER, "run enter", "immediate exit", "answers", "")    \
 	KIND(RUN_EXIT, "run exit", "reason", "gpa", "detail")            \
@@ -50,7 +53,9 @@
 	KIND(ASKED, "conversion asked", "address", "size", "attributes") \
 	KIND(GUEST_ASKED, "guest asked", "gpa", "pages", "flags")        \
 	KIND(CLOSED, "closed", "type", "number", "vm")                   \
-	KIND(LEFT, "left behind", "gpa", "size", "state")
+	KIND(LEFT, "left behind", "gpa", "size", "state")                \
+	KIND(CALL, "call", "call", "at", "size")                         \
+	KIND(MAPPED, "mapped", "address", "size", "offset")
 
 enum obs_event {
 #define OBS_KIND_ID(id, name, a, b, c) OBS_##id,
@@ -60,6 +65,12 @@ enum obs_event {
 };
 
 /*
+ * REQUEST: an ioctl's number; or OBS_REQUEST_LIBRARY + the place in functions.def, from 1, of a function of libgmem(3),
+ * with offset or address and size as argument and value.
+ */
+#define OBS_REQUEST_LIBRARY (1ull << 32)
+
+/*
  * Those that are told only to who looks closer (obs_looks_closer()):
  *	ASKED		each conversion as the program has asked for it, with its result; address: gpa, or with a file its
  *			offset. One that failed is told to anybody.
@@ -67,13 +78,28 @@ enum obs_event {
  *	CLOSED		the process has no descriptor of this one any more; type: enum kvm_object_type
  *	LEFT		pages that have memory where their attribute does not look for it. state: 4: private, and memory is
  *			in the program's mapping; 0: shared, and it is in the guest_memfd; OBS_LEFT_AT_END: before the
- *			VM, the file or the process ends; else: a vCPU is entered after a conversion
+ *			VM, the file or the process ends; else: a vCPU is entered after a conversion. OBS_LEFT_UNSEEN: nobody
+ *			can look, from here on: the program filters its system calls; once in a process
  */
 #define OBS_LEFT_PRIVATE 4u
 #define OBS_LEFT_AT_END 0x100u
+#define OBS_LEFT_UNSEEN 0x200u
 /* RUN_ENTER: what KVM_RUN answers the guest on entry, a hypercall: bit 0; the answer is not 0: bit 1. */
 #define OBS_ANSWERS_CALL 1u
 #define OBS_ANSWERS_NO 2u
+
+/*
+ * CALL: a system call on a guest_memfd, at an offset, or on memory where one is mapped (munmap, mremap, mprotect,
+ * pkey_mprotect, madvise, mlock), at an address. Its number as x86-64 has it; above it mode, advice or protection, of
+ * mmap protection and, from bit 8 on, flags. What is mapped by mmap is told by MAPPED behind it.
+ */
+#define OBS_CALL_SHIFT 16
+/*
+ * GAP: so many events of this thread did not find room in the ring, between its record before this one and its next;
+ * from the first to the last of them it took ticks. Those of threads that tell nothing afterwards are in the ring's
+ * count of lost events alone.
+ */
+#define OBS_CALL_NUMBER(call) ((call)&0xffff)
 
 /* DISCARD: which call of the program it was. */
 enum obs_discard { OBS_DISCARD_MADVISE, OBS_DISCARD_MUNMAP, OBS_DISCARD_MMAP, OBS_DISCARD_PUNCH };

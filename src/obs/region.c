@@ -3,64 +3,56 @@
 
 #include "os/os.h"
 
-/* Where each part begins, and behind the last the end. */
-struct layout {
-	uint64_t processes, modules, lanes, snapshot, injection, ring, end;
-};
-
-static struct layout layout(uint64_t nr_records)
-{
-	struct layout l;
-
-	l.processes = os_page_up(sizeof(struct obs_region));
-	l.modules = os_page_up(l.processes + OBS_MAX_PROCESSES * sizeof(struct obs_process));
-	l.lanes = os_page_up(l.modules + OBS_MAX_MODULES * sizeof(struct obs_module));
-	l.snapshot = os_page_up(l.lanes + OBS_NR_LANES * sizeof(struct obs_lane));
-	l.injection = l.snapshot + OBS_SNAPSHOT_SIZE;
-	l.ring = l.injection + OBS_INJECT_SIZE;
-	l.end = os_page_up(l.ring + nr_records * sizeof(struct obs_record));
-	return l;
-}
+_Static_assert(OS_PAGE_SIZE == 4096, "the parts begin at pages");
 
 uint64_t obs_region_size(uint32_t nr_records)
 {
-	return layout(nr_records).end;
+	return OBS_PAGE_UP(OBS_AT_RING + (uint64_t)nr_records * sizeof(struct obs_record));
 }
 
 void obs_region_init(struct obs_region *r, uint32_t nr_records)
 {
-	struct layout l = layout(nr_records);
-
 	os_assert(nr_records && !(nr_records & (nr_records - 1)));
 	r->magic = OBS_REGION_MAGIC;
 	r->version = OBS_REGION_VERSION;
 	r->simulated = 1;
-	r->size = l.end;
-	r->processes = l.processes;
-	r->modules = l.modules;
-	r->lanes = l.lanes;
-	r->snapshot = l.snapshot;
-	r->injection = l.injection;
+	r->size = obs_region_size(nr_records);
+	r->processes = OBS_AT_PROCESSES;
+	r->modules = OBS_AT_MODULES;
+	r->lanes = OBS_AT_LANES;
+	r->snapshot = OBS_AT_SNAPSHOT;
+	r->injection = OBS_AT_INJECTION;
+	r->codes = OBS_AT_CODES;
+	r->chains = OBS_AT_CHAINS;
+	r->stacks = OBS_AT_STACKS;
 	r->nr_kinds = OBS_NR_EVENTS;
 	r->nr_lanes = OBS_NR_LANES;
 	r->nr_buckets = OBS_NR_BUCKETS;
 	r->record_size = sizeof(struct obs_record);
-	r->ring.offset = l.ring;
+	r->ring.offset = OBS_AT_RING;
 	r->ring.nr = nr_records;
 }
 
-bool obs_region_is_sound(const struct obs_region *r, uint64_t size)
+static bool has_our_layout(const struct obs_region *r)
 {
-	struct layout l;
+	return r->magic == OBS_REGION_MAGIC && r->version == OBS_REGION_VERSION &&
+	       r->processes == OBS_AT_PROCESSES && r->modules == OBS_AT_MODULES &&
+	       r->lanes == OBS_AT_LANES && r->snapshot == OBS_AT_SNAPSHOT &&
+	       r->injection == OBS_AT_INJECTION && r->codes == OBS_AT_CODES &&
+	       r->chains == OBS_AT_CHAINS && r->stacks == OBS_AT_STACKS &&
+	       r->ring.offset == OBS_AT_RING && r->nr_kinds == OBS_NR_EVENTS &&
+	       r->nr_lanes == OBS_NR_LANES && r->nr_buckets == OBS_NR_BUCKETS &&
+	       r->record_size == sizeof(struct obs_record);
+}
 
-	if (size < sizeof(*r) || r->magic != OBS_REGION_MAGIC || r->version != OBS_REGION_VERSION)
-		return false;
-	if (!r->ring.nr || (r->ring.nr & (r->ring.nr - 1)) || r->ring.nr > UINT32_MAX)
-		return false;
-	l = layout(r->ring.nr);
-	return r->size == size && l.end == size && r->ring.offset == l.ring &&
-	       r->processes == l.processes && r->modules == l.modules && r->lanes == l.lanes &&
-	       r->snapshot == l.snapshot && r->injection == l.injection &&
-	       r->nr_kinds == OBS_NR_EVENTS && r->nr_lanes == OBS_NR_LANES &&
-	       r->nr_buckets == OBS_NR_BUCKETS;
+uint64_t obs_region_check(const struct obs_region *r, uint64_t size)
+{
+	uint64_t nr;
+
+	if (size < sizeof(*r) || r->size != size || !has_our_layout(r))
+		return 0;
+	nr = __atomic_load_n(&r->ring.nr, __ATOMIC_RELAXED);
+	if (!nr || (nr & (nr - 1)) || nr > UINT32_MAX || obs_region_size((uint32_t)nr) != size)
+		return 0;
+	return nr;
 }

@@ -64,7 +64,22 @@ static inline __attribute__((always_inline)) int obs_refuse(enum obs_rule rule)
 	return err;
 }
 
-/* The same for what is no mistake and happens often (KVM_RUN and a signal): told only to those who ask for everything. */
+/*
+ * Who asks others, and is refused, has a rule of its own for when they gave none: who refused first knows best why, and
+ * is told alone. Refusals of this thread so far; then, with that number, the rule if there is none since. err is
+ * -errno; returns it.
+ */
+static inline uint32_t obs_refusals(void)
+{
+	return os_context()->refusals;
+}
+
+static inline int obs_refuse_unless_told(enum obs_rule rule, int err, uint32_t refusals)
+{
+	return obs_refusals() != refusals ? err : obs_refuse_as(rule, err);
+}
+
+/* As obs_refuse() for what is no mistake and happens often (KVM_RUN and a signal): told only to those who ask for everything. */
 int obs_refuse_quietly(enum obs_rule rule);
 
 /* Around a request of the program: refusals in between are this request's. Returns what was on before, for end. */

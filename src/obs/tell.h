@@ -9,14 +9,13 @@ struct obs_told {
 	enum obs_event kind;
 	uint16_t file; /* 0: the context's */
 	uint16_t rule;
-	bool only_counts; /* no record */
 	long result;
 	uint64_t start; /* 0: it has no length */
 	uint64_t a, b, c;
 };
 
-/* Only when obs_on(). */
-void obs_tell(const struct obs_told *t);
+/* Those who look without a region: the log, and tracers of the system. */
+void obs_tell_others(const struct obs_told *t);
 /* The process knows no code any more. */
 void obs_forget_code(void);
 /* A text, cut at its front when it is too long. */

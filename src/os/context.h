@@ -11,14 +11,20 @@
 #include "os/sanitize.h"
 
 struct os_context {
-	uint64_t caller; /* where in the program gmem was called from; 0: unknown */
+	uint64_t caller;    /* where in the program gmem was called from; 0: unknown */
+	uint64_t frame;	    /* of the exported function that was called from there; 0: unknown */
+	uint32_t is_placed; /* obs: caller is what obs/stack.h made of it for this call */
 	uint64_t told;	 /* obs: time stamp counter when its last request began or event was told */
 	uint32_t thread; /* its number in the system; 0: not asked yet */
 	uint32_t lane;	 /* obs: of the counters, + 1; 0: none yet */
 	uint16_t vm, vcpu, file;
-	uint16_t rule;	  /* the last refusal of this thread: which rule, */
-	int16_t result;	  /* and the -errno it gave; 0: there was none */
-	uint16_t request; /* obs: which request of the program is on; 0: none */
+	uint16_t rule;	   /* the last refusal of this thread: which rule, */
+	int16_t result;	   /* and the -errno it gave; 0: there was none */
+	uint16_t request;  /* obs: which request of the program is on; 0: none */
+	uint32_t refusals; /* obs: how many there were, of this thread */
+	/* obs: events that found no room since it told one; when the first and the last were */
+	uint32_t lost;
+	uint64_t lost_since, lost_until;
 };
 
 extern __attribute__((visibility("hidden"),

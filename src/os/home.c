@@ -55,4 +55,5 @@ void os_after_fork(void)
 	os_alloc_after_fork();
 	os_spare_after_fork();
 	os_thread_after_fork();
+	os_log_after_fork();
 }

@@ -11,7 +11,8 @@
 
 #define LINE_SIZE 1024
 
-_Atomic bool os_log_everything;
+/* A tracer looks for its count in the file, not in what is only zero. Nothing that is written shares its cache line. */
+_Alignas(64) _Atomic uint32_t os_wanted __attribute__((section(".probes"), used));
 
 static _Atomic int log_level = OS_LOG_WARN;
 static _Atomic bool log_why;
@@ -20,7 +21,10 @@ static _Atomic int log_fd = 2;
 void os_log_set_level(enum os_log_level level)
 {
 	os_racy_store(&log_level, (int)level);
-	os_racy_store(&os_log_everything, level == OS_LOG_DEBUG);
+	if (level == OS_LOG_DEBUG)
+		atomic_fetch_or(&os_wanted, OS_WANTED_BY_LOG);
+	else
+		atomic_fetch_and(&os_wanted, ~OS_WANTED_BY_LOG);
 }
 
 bool os_log_enabled(enum os_log_level level)
@@ -100,6 +104,66 @@ static const char *errno_name(int err)
 	return (size_t)err < sizeof(names) / sizeof(names[0]) ? names[err] : NULL;
 }
 
+/* ---- a refusal, again and again ------------------------------------------------------------- */
+
+/* Which line was the last, by its sum, and how often it came again since it was said: in one word, so that any thread
+ * and signal handler may change it, and each time is told once. */
+#define AGAIN_BITS 24
+#define AGAIN_MAX (((uint64_t)1 << AGAIN_BITS) - 1)
+static _Atomic uint64_t last_refusal;
+
+static uint64_t sum_of(const char *line, size_t len)
+{
+	uint64_t sum = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < len; i++)
+		sum = (sum ^ (unsigned char)line[i]) * 0x100000001b3ull;
+	return sum & ~AGAIN_MAX;
+}
+
+static void say_again(uint64_t nr)
+{
+	char line[LINE_SIZE + 1];
+	size_t len = start(line);
+
+	len += os_format(line + len, LINE_SIZE - len, "... again, %llu time%s",
+			 (unsigned long long)nr, nr == 1 ? "" : "s");
+	emit(line, len);
+}
+
+static bool is_new(const char *line, size_t len)
+{
+	uint64_t sum = sum_of(line, len), old = atomic_load(&last_refusal), next;
+	bool same;
+
+	do {
+		same = (old & ~AGAIN_MAX) == sum && (old & AGAIN_MAX) != AGAIN_MAX;
+		next = same ? old + 1 : sum;
+	} while (!atomic_compare_exchange_weak(&last_refusal, &old, next));
+	if (!same && (old & AGAIN_MAX))
+		say_again(old & AGAIN_MAX);
+	return !same;
+}
+
+void os_log_end(void)
+{
+	uint64_t old = atomic_exchange(&last_refusal, 0);
+
+	if (old & AGAIN_MAX)
+		say_again(old & AGAIN_MAX);
+}
+
+void os_log_after_fork(void)
+{
+	atomic_store(&last_refusal, 0);
+}
+
+/* Of a program that has no shim. */
+__attribute__((destructor)) static void at_exit(void)
+{
+	os_log_end();
+}
+
 void os_log_refusal(int err, const char *request, const char *rule, const char *id)
 {
 	char line[LINE_SIZE + 1];
@@ -113,7 +177,8 @@ void os_log_refusal(int err, const char *request, const char *rule, const char *
 	if (request)
 		len += os_format(line + len, LINE_SIZE - len, "%s: ", request);
 	len += os_format(line + len, LINE_SIZE - len, "%s [%s]", rule, id);
-	emit(line, len);
+	if (os_log_enabled(OS_LOG_DEBUG) || is_new(line, len))
+		emit(line, len);
 }
 
 _Noreturn void os_panic(const char *file, int line, const char *what)

@@ -164,15 +164,24 @@ int os_collapse(void *addr, size_t size);
 enum os_log_level { OS_LOG_ERROR, OS_LOG_WARN, OS_LOG_INFO, OS_LOG_DEBUG };
 void os_log_set_level(enum os_log_level level);
 bool os_log_enabled(enum os_log_level level);
-/* The same as os_log_enabled(OS_LOG_DEBUG), for what happens often. */
-extern __attribute__((visibility("hidden"))) _Atomic bool os_log_everything;
+/* Who wants to know what happens often (obs/obs.h): in one word, so that one look is all it costs when nobody does. */
+#define OS_WANTED_BY_TRACERS \
+	0xffffu /* how many of the system's; they count themselves (obs/probes.h) */
+#define OS_WANTED_BY_LOG 0x10000u /* os_log_enabled(OS_LOG_DEBUG) */
+#define OS_WANTED_BY_OBSERVER 0x20000u
+extern __attribute__((visibility("hidden"))) _Atomic uint32_t os_wanted;
 /* As GMEM_LOG says: a level's name, or "why"; anything else, and NULL, changes nothing. */
 void os_log_set(const char *wanted);
 /* Whether refused calls name the rule that refused them (GMEM_LOG=why; implied by DEBUG). */
 void os_log_set_why(bool why);
 bool os_log_why(void);
-/* "gmem: EINVAL: REQUEST: RULE [ID]". request: NULL: not known. */
+/* "gmem: EINVAL: REQUEST: RULE [ID]". request: NULL: not known. The same again and again is said once, and how often it
+ * came again before another, or in os_log_end(); not with OS_LOG_DEBUG. */
 void os_log_refusal(int err, const char *request, const char *rule, const char *id);
+/* The process ends, or becomes another program. Any thread; from signal handlers. */
+void os_log_end(void);
+/* In the child: what is still to be said is the parent's. */
+void os_log_after_fork(void);
 /* Where lines go; 2 at first. */
 void os_log_set_fd(int fd);
 /* One line on stderr, "gmem: " in front. */

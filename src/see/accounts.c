@@ -241,17 +241,15 @@ void account_text_twice(struct text *t, const struct account_snapshot *s)
 
 		if (!slot->peak.both)
 			continue;
-		text_add(t, TEXT_ALARM,
-			 "held twice: %s%s in slot %u of VM %u (at most %siB, sampled)",
-			 text_size(account_both(&slot->now), TEXT_AUTO, now),
-			 account_both(&slot->now) ? "iB" : "", slot->id, slot->vm,
+		text_add(t, TEXT_ALARM, "held twice: %s in slot %u of VM %u (at most %s, sampled)",
+			 text_size(account_both(&slot->now), TEXT_AUTO, now), slot->id, slot->vm,
 			 text_size(slot->peak.both, TEXT_AUTO, peak));
 	}
 }
 
 /* ---- events ------------------------------------------------------------------------------------ */
 
-static void count_line(struct text *t, const struct see_clock *clock, unsigned int kind,
+static void count_line(struct text *t, const struct see_clock *clock, const char *name,
 		       const struct see_count *c, double rate)
 {
 	char nr[TEXT_NUMBER_MAX], failed[TEXT_NUMBER_MAX], rates[TEXT_NUMBER_MAX] = "";
@@ -262,10 +260,31 @@ static void count_line(struct text *t, const struct see_clock *clock, unsigned i
 		text_time(see_ticks_ns(clock, see_count_percentile(c, percent[i])), times[i]);
 	if (rate >= 0)
 		text_count(rate, rates);
-	text_add(t, TEXT_PLAIN, "%-16s %10s %8s %8s %10s %10s %10s", see_kind(kind)->name,
+	text_add(t, TEXT_PLAIN, "%-16s %10s %8s %8s %10s %10s %10s", name,
 		 text_count((double)c->nr, nr),
 		 c->failed ? text_count((double)c->failed, failed) : "-", rates, times[0], times[1],
 		 times[2]);
+}
+
+/* Why vCPUs left, and what guests faulted on: for who has room for more lines. */
+static void detail_lines(struct text *t, const struct see_clock *clock,
+			 const struct see_counts *now, unsigned int kind)
+{
+	char name[32];
+
+	for (unsigned int d = 0; d < OBS_NR_DETAILS; d++) {
+		if (see_details_of_kinds[d].kind != kind || !now->details[d].nr)
+			continue;
+		snprintf(name, sizeof(name), "  %s", see_details_of_kinds[d].name);
+		count_line(t, clock, name, &now->details[d], -1);
+	}
+}
+
+/* A second; -1: not known. */
+static double rate_of(const struct see_count *c, unsigned int kind, const struct see_counts *before,
+		      double seconds)
+{
+	return before && seconds > 0 ? (double)(c->nr - before->kinds[kind].nr) / seconds : -1;
 }
 
 void account_text_counts(struct text *t, const struct see_clock *clock,
@@ -283,8 +302,9 @@ void account_text_counts(struct text *t, const struct see_clock *clock,
 			text_add(t, TEXT_HEAD, "%-16s %10s %8s %8s %10s %10s %10s", "EVENT",
 				 "COUNT", "FAILED", rates ? "PER SEC" : "", "P50", "P99", "MAX");
 		any = true;
-		count_line(t, clock, k, c,
-			   rates ? (double)(c->nr - before->kinds[k].nr) / seconds : -1);
+		count_line(t, clock, see_kind(k)->name, c, rate_of(c, k, before, seconds));
+		if (!before)
+			detail_lines(t, clock, now, k);
 	}
 }
 

@@ -17,6 +17,20 @@ static void add(struct see_count *to, const struct obs_counter *from)
 		to->buckets[i] += load(&from->buckets[i]);
 }
 
+const struct see_detail see_details_of_kinds[OBS_NR_DETAILS] = {
+#define DETAIL(id, kind, name) [OBS_##id] = { OBS_##kind, name },
+	OBS_DETAILS(DETAIL)
+#undef DETAIL
+};
+
+static void add_lane(struct see_counts *to, const struct obs_lane *from)
+{
+	for (unsigned int k = 0; k < OBS_NR_EVENTS; k++)
+		add(&to->kinds[k], &from->kinds[k]);
+	for (unsigned int d = 0; d < OBS_NR_DETAILS; d++)
+		add(&to->details[d], &from->details[d]);
+}
+
 /* Lanes are given out in order, the last is for who got none. */
 void see_counts_read(const struct obs_region *r, struct see_counts *out)
 {
@@ -24,9 +38,8 @@ void see_counts_read(const struct obs_region *r, struct see_counts *out)
 
 	memset(out, 0, sizeof(*out));
 	for (uint32_t lane = 0; lane < OBS_NR_LANES; lane++)
-		for (unsigned int k = 0; k < OBS_NR_EVENTS; k++)
-			if (lane < used || lane == OBS_NR_LANES - 1)
-				add(&out->kinds[k], &obs_lane_at(r, lane)->kinds[k]);
+		if (lane < used || lane == OBS_NR_LANES - 1)
+			add_lane(out, obs_lane_at(r, lane));
 }
 
 uint64_t see_count_timed(const struct see_count *c)

@@ -12,7 +12,14 @@ struct see_count {
 
 struct see_counts {
 	struct see_count kinds[OBS_NR_EVENTS];
+	struct see_count details[OBS_NR_DETAILS];
 };
+
+struct see_detail {
+	unsigned int kind; /* that it is within: enum obs_event */
+	const char *name;
+};
+extern const struct see_detail see_details_of_kinds[OBS_NR_DETAILS];
 
 /* Counters go on meanwhile: each is read at some moment. */
 void see_counts_read(const struct obs_region *r, struct see_counts *out);

@@ -222,7 +222,7 @@ static size_t least(size_t a, size_t b)
 
 static char upper(char c)
 {
-	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+	return (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
 }
 
 /* How many letters must be put in, left out or changed. */

@@ -21,6 +21,7 @@ struct explain_entry {
 	const char *since;    /* as in rules.def; NULL: no kernel has it */
 	const char *requests; /* as in rules.def; NULL: none */
 	const char *more;
+	const char *example; /* lines, each with its end; NULL: none */
 };
 
 struct explain_table {

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "see/inject_words.h"
 
@@ -20,6 +20,18 @@ static const char *const points[INJECT_NR_POINTS] = {
 const char *see_inject_point(unsigned int point)
 {
 	return point < INJECT_NR_POINTS ? points[point] : NULL;
+}
+
+const char *see_inject_points(void)
+{
+#define POINT_AND_BLANK(id, name) name " "
+	static const char all[] = INJECT_POINTS(POINT_AND_BLANK);
+#undef POINT_AND_BLANK
+	static char list[sizeof(all)];
+
+	if (!*list)
+		memcpy(list, all, sizeof(all) - 2);
+	return list;
 }
 
 /* ---- words --------------------------------------------------------------------------------------- */
@@ -86,16 +98,13 @@ static void split(const struct word *w, struct word *name, struct word *value, b
 
 static int find_point(struct parse *p, const struct word *w)
 {
-	char list[128] = "";
-
 	for (unsigned int i = 0; i < INJECT_NR_POINTS; i++) {
 		if (word_is(w, points[i])) {
 			p->rule->point = (uint16_t)i;
 			return 0;
 		}
-		strcat(strcat(list, *list ? " " : ""), points[i]);
 	}
-	return word_problem(p, w, "expected one of %s", list);
+	return word_problem(p, w, "expected one of %s", see_inject_points());
 }
 
 /* 1: there is a rule; 0: an empty one. */
@@ -161,7 +170,7 @@ int see_inject_parse(const char *text, size_t size, const char *profile, struct 
 
 /* ---- where they come from -------------------------------------------------------------------------------- */
 
-bool see_inject_is_text(const char *argument)
+static bool begins_a_rule(const char *argument)
 {
 	struct scanner s = { .at = argument, .end = argument + strlen(argument) };
 	struct word w;
@@ -171,19 +180,36 @@ bool see_inject_is_text(const char *argument)
 		if (word_is(&w, points[i]))
 			return true;
 	}
-	return strpbrk(argument, "\n;");
+	return false;
+}
+
+enum see_inject_source see_inject_source(const char *argument)
+{
+	if (*argument == '@')
+		return SEE_INJECT_FILE;
+	if (strpbrk(argument, "\n;"))
+		return SEE_INJECT_RULES;
+	if (begins_a_rule(argument))
+		return access(argument, F_OK) ? SEE_INJECT_RULES : SEE_INJECT_BOTH;
+	/* A rule whose first word is misspelt: it has a line and a column. */
+	if (strchr(argument, ' ') && strchr(argument, '=') && access(argument, F_OK))
+		return SEE_INJECT_RULES;
+	return SEE_INJECT_FILE;
 }
 
 static int read_all(FILE *f, char **text, size_t *size)
 {
 	char *room = malloc(MAX_TEXT);
+	int err;
 
 	if (!room)
 		return -ENOMEM;
+	errno = 0;
 	*size = fread(room, 1, MAX_TEXT, f);
+	err = !ferror(f) ? -EFBIG : errno ? -errno : -EIO;
 	if (ferror(f) || *size == MAX_TEXT) {
 		free(room);
-		return ferror(f) ? -EIO : -EFBIG;
+		return err;
 	}
 	*text = room;
 	return 0;
@@ -205,9 +231,11 @@ void see_inject_tell(const struct inject_table *table, FILE *to)
 {
 	for (uint32_t i = 0; i < table->nr && i < INJECT_MAX_RULES; i++) {
 		const struct inject_rule *r = &table->rules[i];
+		const char *name = see_inject_point(r->point);
 
-		fprintf(to, "%s:%u: %s: %llu of %llu\n", table->source, r->line,
-			see_inject_point(r->point), (unsigned long long)atomic_load(&r->made),
+		fprintf(to, "%.*s:%u: %s: %llu of %llu\n", (int)sizeof(table->source),
+			table->source, r->line, name ? name : "?",
+			(unsigned long long)atomic_load(&r->made),
 			(unsigned long long)atomic_load(&r->met));
 	}
 }

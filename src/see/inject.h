@@ -23,13 +23,18 @@ struct see_inject_problem {
 int see_inject_parse(const char *text, size_t size, const char *profile, struct inject_table *table,
 		     struct see_inject_problem *problem);
 
-/* Is that argument rules themselves, and not the name of a file of rules? (A file "run" is "./run".) */
-bool see_inject_is_text(const char *argument);
+/*
+ * What an argument is: "@NAME" is always the file NAME; what has a line's end or ; in it, or begins with the first word
+ * of a rule, is rules; all else is the name of a file. BOTH: it would be rules, and there is a file of just that name.
+ */
+enum see_inject_source { SEE_INJECT_RULES, SEE_INJECT_FILE, SEE_INJECT_BOTH };
+enum see_inject_source see_inject_source(const char *argument);
 /* A file's contents, to be freed; -errno. -EFBIG: no rules are that long. */
 int see_inject_read(const char *path, char **text, size_t *size);
 
-/* The first word of its rules; NULL: no such point. */
+/* The first word of its rules; NULL: no such point. All of them, with blanks between. */
 const char *see_inject_point(unsigned int point);
+const char *see_inject_points(void);
 /* A line for each rule: how often it fitted and was made. */
 void see_inject_tell(const struct inject_table *table, FILE *to);
 

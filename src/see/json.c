@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* JSON lines: each has a "kind", the first is of the trace itself. Keys are never renamed. */
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gmem/uapi.h"
 #include "see/names.h"
+#include "see/utf8.h"
 #include "see/view.h"
 
 #define SCHEMA 1
@@ -19,8 +21,11 @@ static void put_line(struct json_object *o, FILE *to)
 
 static void add_text(struct json_object *o, const char *key, const char *text)
 {
-	if (text)
-		json_object_object_add(o, key, json_object_new_string(text));
+	char *whole = text ? utf8_repair(text) : NULL;
+
+	if (whole)
+		json_object_object_add(o, key, json_object_new_string(whole));
+	free(whole);
 }
 
 static void add_number(struct json_object *o, const char *key, uint64_t value)
@@ -46,10 +51,20 @@ static void add_argument(struct json_object *o, const char *name, uint64_t value
 	char key[32];
 	size_t i = 0;
 
-	for (; name[i] && i < sizeof(key) - 1; i++)
-		key[i] = name[i] == ' ' ? '_' : name[i];
+	for (; i < sizeof(key) - 1 && name[i]; i++)
+		key[i] = (char)(name[i] == ' ' ? '_' : name[i]);
 	key[i] = 0;
 	add_number(o, key, value);
+}
+
+static void add_call(struct json_object *o, uint64_t call)
+{
+	char how[128];
+
+	see_call_how(call, how, sizeof(how));
+	add_text(o, "call_name", see_call(call));
+	if (*how)
+		add_text(o, "how", how);
 }
 
 static void add_meaning(struct json_object *o, const struct obs_record *r)
@@ -60,6 +75,8 @@ static void add_meaning(struct json_object *o, const struct obs_record *r)
 		add_text(o, "reason_name", see_exit(r->a));
 	else if (r->kind == OBS_DISCARD)
 		add_text(o, "call_name", see_discard(r->c));
+	else if (r->kind == OBS_CALL)
+		add_call(o, r->a);
 	else if (r->kind == OBS_CONVERT || r->kind == OBS_VM_CONVERT)
 		add_text(o, "to", r->c & KVM_MEMORY_ATTRIBUTE_PRIVATE ? "private" : "shared");
 }
@@ -134,6 +151,17 @@ static void put_number(const char *kind, const char *key, uint64_t value, FILE *
 	put_line(o, to);
 }
 
+static void put_end(const struct see_view *v, const struct trace_end *end, FILE *to)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_text(o, "kind", "end");
+	add_number(o, "status", (uint64_t)(uint32_t)end->status);
+	add_number(o, "lost", end->nr_lost);
+	add_number(o, "lost_in_gaps", v->nr_in_gaps);
+	put_line(o, to);
+}
+
 void see_json(struct see_view *v, const struct trace_item *item, FILE *to)
 {
 	switch (item->kind) {
@@ -147,7 +175,7 @@ void see_json(struct see_view *v, const struct trace_item *item, FILE *to)
 		put_process(&item->process, to);
 		break;
 	case TRACE_END:
-		put_number("end", "status", (uint64_t)(uint32_t)item->end.status, to);
+		put_end(v, &item->end, to);
 		break;
 	default:
 		break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* One line for each record: time, thread, whose, what, with which result, how long, from where. */
+/* A line for each record: when it ended (so they are in order), thread, whose, what, result, how long, from where. */
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "gmem/uapi.h"
 #include "see/inject.h"
@@ -30,10 +31,21 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *l, const char
 
 /* ---- details ------------------------------------------------------------------------------------- */
 
+static void put_if_any(struct line *l, uint64_t at, uint64_t size)
+{
+	if (at || size)
+		put(l, " 0x%llx + 0x%llx", (u64)at, (u64)size);
+}
+
 static void put_request(struct line *l, const struct obs_record *r)
 {
 	const char *name = see_request(r->a);
 
+	if (name && r->a > OBS_REQUEST_LIBRARY) {
+		put(l, "%s", name);
+		put_if_any(l, r->b, r->c);
+		return;
+	}
 	if (name)
 		put(l, "%s 0x%llx", name, (u64)r->b);
 	else
@@ -88,15 +100,45 @@ static void put_range(struct line *l, const struct obs_record *r)
 	put(l, "0x%llx + 0x%llx", (u64)r->a, (u64)r->b);
 }
 
+static void put_call(struct line *l, const struct obs_record *r)
+{
+	const char *name = see_call(r->a);
+	char how[128];
+
+	see_call_how(r->a, how, sizeof(how));
+	if (name)
+		put(l, "%s", name);
+	else
+		put(l, "%llu", (u64)OBS_CALL_NUMBER(r->a));
+	if (OBS_CALL_NUMBER(r->a) == SYS_ftruncate)
+		put(l, " to 0x%llx", (u64)r->c);
+	else
+		put(l, " 0x%llx + 0x%llx%s%s", (u64)r->b, (u64)r->c, *how ? " " : "", how);
+}
+
+/* Counts and names are as people count, addresses as they are printed everywhere. */
+static bool is_hexadecimal(const char *argument)
+{
+	static const char *const words[] = { "offset", "size",	"gfn",	      "gpa", "address",
+					     "flags",  "state", "attributes", "" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(argument, words[i]))
+			return true;
+	return false;
+}
+
 static void put_plain(struct line *l, const struct obs_record *r)
 {
 	const struct see_kind *k = see_kind(r->kind);
 	const uint64_t values[] = { r->a, r->b, r->c };
 
 	for (int i = 0; i < 3; i++) {
-		if (!k || k->argument[i][0])
-			put(l, "%s%s 0x%llx", l->used ? ", " : "", k ? k->argument[i] : "",
-			    (u64)values[i]);
+		const char *name = k ? k->argument[i] : "";
+
+		if (!k || *name)
+			put(l, is_hexadecimal(name) ? "%s%s 0x%llx" : "%s%s %llu",
+			    l->used ? ", " : "", name, (u64)values[i]);
 	}
 }
 
@@ -128,6 +170,9 @@ void see_details(const struct obs_record *r, char *text, size_t size)
 		put_range(&l, r);
 		put(&l, " by %s", see_discard(r->c) ? see_discard(r->c) : "?");
 		break;
+	case OBS_CALL:
+		put_call(&l, r);
+		break;
 	case OBS_PUNCH:
 	case OBS_ALLOCATE:
 	case OBS_PIN:
@@ -141,6 +186,9 @@ void see_details(const struct obs_record *r, char *text, size_t size)
 		break;
 	case OBS_GUEST_FAULT:
 		put_fault(&l, r);
+		break;
+	case OBS_GAP:
+		put(&l, "of this thread: %llu event%s lost", (u64)r->a, r->a == 1 ? "" : "s");
 		break;
 	case OBS_INJECT:
 		put_inject(&l, r);
@@ -182,7 +230,7 @@ static void put_length(struct line *l, const struct see_view *v, const struct ob
 void see_text(struct see_view *v, const struct obs_record *r, FILE *to)
 {
 	const struct see_kind *k = see_kind(r->kind);
-	int64_t ns = see_clock_ns(&v->clock, r->time);
+	int64_t ns = see_clock_ns(&v->clock, r->time + obs_record_ticks(r));
 	char text[800], details[256], where[256];
 	struct line l = { .text = text, .size = sizeof(text) };
 
@@ -204,5 +252,18 @@ void see_text(struct see_view *v, const struct obs_record *r, FILE *to)
 
 void see_text_lost(uint64_t nr, FILE *to)
 {
-	fprintf(to, "             -- %llu events lost --\n", (u64)nr);
+	fprintf(to, "             -- %llu events lost by now --\n", (u64)nr);
+}
+
+void see_text_end(const struct see_view *v, const struct trace_end *end, FILE *to)
+{
+	uint64_t told = v->nr_in_gaps < end->nr_lost ? v->nr_in_gaps : end->nr_lost;
+
+	if (!end->nr_lost)
+		return;
+	fprintf(to, "             -- %llu events lost in all: %llu in the gaps of threads",
+		(u64)end->nr_lost, (u64)told);
+	if (told < end->nr_lost)
+		fprintf(to, ", %llu at the end of threads or damaged", (u64)(end->nr_lost - told));
+	fputs(" --\n", to);
 }

@@ -59,6 +59,7 @@ static void file_made(struct lint *l, const struct obs_record *r)
 		return;
 	f->vm = r->vm;
 	f->is_all = r->b & (GMEM_FILE_MMAP | GMEM_FILE_IN_PLACE);
+	f->is_private = (r->b & GMEM_FILE_IN_PLACE) && !(r->b & GMEM_FILE_INIT_SHARED);
 	f->made_by = obs_record_caller(r);
 }
 
@@ -82,6 +83,7 @@ static void slot_changed(struct lint *l, const struct obs_record *r)
 	if (before && !slot.file)
 		slot.file = before->file;
 	lint_slot_set(vm, &slot);
+	lint_exits_slot(vm, slot.span);
 }
 
 static void slot_memory(struct lint *l, const struct obs_record *r)
@@ -93,6 +95,7 @@ static void slot_memory(struct lint *l, const struct obs_record *r)
 		return;
 	s->hva = r->b;
 	s->offset = r->c;
+	lint_memory_slot(l, &(struct lint_part){ vm, s, s->span });
 }
 
 /* ---- conversions ---------------------------------------------------------------------------------------- */
@@ -103,6 +106,15 @@ static void asked_of_part(struct lint *l, const struct lint_part *p, void *arg)
 
 	lint_exits_asked(l, &a);
 	lint_memory_asked(l, &a);
+}
+
+static void asked_of_file(struct lint *l, const struct obs_record *r)
+{
+	struct lint_file *f = lint_file(l, r->process, r->file);
+
+	if (f && !r->result)
+		f->is_private = false;
+	lint_each_part(l, r->process, r->file, r->a, r->b, asked_of_part, (void *)r);
 }
 
 static void asked_of_vm(struct lint *l, const struct obs_record *r, struct lint_span span)
@@ -122,7 +134,7 @@ static void asked(struct lint *l, const struct obs_record *r)
 	if (t && looks_closer(l, r))
 		lint_loop_asked(l, t, r);
 	if (r->file)
-		lint_each_part(l, r->process, r->file, r->a, r->b, asked_of_part, (void *)r);
+		asked_of_file(l, r);
 	else
 		asked_of_vm(l, r, lint_span_of(r->a, r->b));
 }
@@ -166,12 +178,15 @@ static void entered(struct lint *l, const struct obs_record *r)
 	if (t) {
 		lint_loop_ends(l, t);
 		t->again.nr = 0;
-		t->last_enter = l->nr;
+		t->at_once_out = r->a != 0;
+		if (!t->at_once_out)
+			t->last_enter = l->nr;
 	}
 	if (!vm)
 		return;
 	lint_exits_enter(l, vm, r);
-	vm->last_enter = l->nr;
+	if (!r->a)
+		vm->last_enter = l->nr;
 }
 
 static void left(struct lint *l, const struct obs_record *r)
@@ -179,7 +194,7 @@ static void left(struct lint *l, const struct obs_record *r)
 	struct lint_vm *vm = lint_vm(l, r->process, r->vm);
 	struct lint_thread *t = lint_thread(l, r);
 
-	if (t)
+	if (t && !t->at_once_out)
 		t->last_exit = l->nr;
 	if (vm)
 		lint_exits_exit(l, vm, r);
@@ -213,7 +228,7 @@ static void closed(struct lint *l, const struct obs_record *r)
 		f = lint_file(l, r->process, (uint16_t)r->b);
 		if (f)
 			f->closed = true;
-		lint_memory_ends(l, vm);
+		lint_memory_ends(l, vm, (uint16_t)r->b);
 	}
 }
 
@@ -251,30 +266,23 @@ static void vm_gone(struct lint *l, const struct obs_record *r)
 	if (!vm)
 		return;
 	vm->gone = true;
-	lint_memory_ends(l, vm);
+	lint_memory_ends(l, vm, 0);
+	lint_vm_forget(vm);
 }
 
 /* ---- records --------------------------------------------------------------------------------------------------- */
 
 typedef void judge(struct lint *l, const struct obs_record *r);
 
-static void calms(struct lint *l, const struct obs_record *r)
-{
-	struct lint_thread *t = lint_thread(l, r);
-
-	if (t)
-		t->again.nr = 0;
-}
-
 static void discarded(struct lint *l, const struct obs_record *r)
 {
-	calms(l, r);
+	lint_again_calms(l, r);
 	lint_memory_discard(l, r);
 }
 
 static void punched(struct lint *l, const struct obs_record *r)
 {
-	calms(l, r);
+	lint_again_calms(l, r);
 	lint_memory_punch(l, r);
 }
 
@@ -297,11 +305,31 @@ static judge *const judges[OBS_NR_EVENTS] = {
 	[OBS_PUNCH] = punched,
 	[OBS_ALLOCATE] = lint_memory_allocate,
 	[OBS_LEFT] = lint_memory_left,
+	[OBS_UNPIN] = lint_again_unpinned,
 };
+
+void lint_note_gap(struct lint *l, enum lint_gap gap)
+{
+	l->gaps |= 1u << gap;
+}
+
+uint32_t lint_gaps(const struct lint *l)
+{
+	return l->gaps;
+}
 
 void lint_record(struct lint *l, const struct obs_record *r)
 {
 	l->nr++;
+	if (r->kind == OBS_LEFT && r->c & OBS_LEFT_UNSEEN) {
+		lint_note_gap(l, LINT_UNSEEN);
+		return;
+	}
+	/* They have one place together, and VMs of the same numbers. */
+	if (r->process >= OBS_MAX_PROCESSES) {
+		lint_note_gap(l, LINT_UNPLACED);
+		return;
+	}
 	if (r->kind < OBS_NR_EVENTS && judges[r->kind])
 		judges[r->kind](l, r);
 }
@@ -314,10 +342,14 @@ void lint_lost(struct lint *l, uint64_t nr)
 
 void lint_end(struct lint *l)
 {
+	if (!l->nr)
+		lint_note_gap(l, LINT_NO_EVENT);
+	if (l->saw_little)
+		lint_note_gap(l, LINT_LITTLE);
 	for (size_t i = 0; i < l->nr_threads; i++)
 		lint_loop_ends(l, &l->threads[i]);
 	for (size_t i = 0; i < l->nr_vms; i++) {
-		lint_memory_ends(l, l->vms[i]);
+		lint_memory_ends(l, l->vms[i], 0);
 		judge_end(l, l->vms[i]);
 	}
 }

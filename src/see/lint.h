@@ -45,9 +45,31 @@ uint64_t lint_nr_left_out(const struct lint *l);
 /* Was there a VM in a process that was not looked at closer? */
 bool lint_saw_little(const struct lint *l);
 
-/* "L3", and one line of what it is. */
+/* ---- what could not be judged, or not to the end ------------------------------------------------ */
+
+enum lint_gap {
+	LINT_UNSEEN, /* the program's memory: OBS_LEFT_UNSEEN; found out from the records */
+	LINT_LITTLE, /* lint_saw_little(); likewise */
+	LINT_UNPLACED, /* processes that the table has no room for, whose records cannot be told apart; likewise */
+	LINT_NO_EVENT, /* no record at all; likewise */
+	LINT_CUT, /* the trace ends before the run did: who reads it says so, by lint_note_gap() */
+	LINT_NR_GAPS
+};
+
+void lint_note_gap(struct lint *l, enum lint_gap gap);
+/* 1 << gap for each. */
+uint32_t lint_gaps(const struct lint *l);
+/* 1 << code for each that was not judged, or not to the end. After lint_end(). */
+uint32_t lint_not_judged(const struct lint *l);
+/* Why one was not; NULL: it was. */
+const char *lint_why_not(const struct lint *l, unsigned int code);
+/* A line for each reason, behind the prefix. */
+void lint_gaps_print(const struct lint *l, const char *prefix, FILE *to);
+
+/* "L3"; what it is; and what to do about it, in a few words. */
 const char *lint_code_name(unsigned int code);
 const char *lint_code_text(unsigned int code);
+const char *lint_code_fix(unsigned int code);
 /* 0: there is none of that name. */
 unsigned int lint_code_by_name(const char *name, size_t size);
 

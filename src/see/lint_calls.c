@@ -78,6 +78,24 @@ static bool is_hot(const struct lint *l, const struct lint_thread *t, const stru
 	       (int64_t)(r->time - t->again.end) <= (int64_t)limit;
 }
 
+void lint_again_calms(struct lint *l, const struct obs_record *r)
+{
+	struct lint_thread *t = lint_thread(l, r);
+
+	if (t)
+		t->again.nr = 0;
+}
+
+void lint_again_unpinned(struct lint *l, const struct obs_record *r)
+{
+	for (size_t i = 0; i < l->nr_threads; i++) {
+		struct lint_thread *t = &l->threads[i];
+
+		if (t->process == r->process && t->again.file == r->file)
+			t->again.nr = 0;
+	}
+}
+
 /* All requests of a thread but KVM_RUN. */
 void lint_again(struct lint *l, struct lint_thread *t, const struct obs_record *r)
 {
@@ -87,6 +105,7 @@ void lint_again(struct lint *l, struct lint_thread *t, const struct obs_record *
 	}
 	t->again.nr = is_hot(l, t, r) ? t->again.nr + 1 : 1;
 	t->again.request = r->a;
+	t->again.file = r->file;
 	t->again.caller = obs_record_caller(r);
 	t->again.end = r->time + obs_record_ticks(r);
 	if (t->again.nr == AGAIN_TIMES)

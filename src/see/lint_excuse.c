@@ -83,6 +83,7 @@ static int read_all(struct reader *r, struct lint_excuses *e, FILE *from)
 	char text[LINE_MAX_SIZE];
 	int err = 0;
 
+	errno = 0;
 	while (!err && fgets(text, sizeof(text), from)) {
 		size_t size = strlen(text);
 
@@ -94,7 +95,7 @@ static int read_all(struct reader *r, struct lint_excuses *e, FILE *from)
 		err = read_line(r, e, text);
 	}
 	if (!err && ferror(from))
-		err = -EIO;
+		err = errno ? -errno : -EIO;
 	return err;
 }
 
@@ -111,7 +112,7 @@ int lint_excuses_of(const char *name, FILE *from, struct lint_excuses **out, cha
 	if (e && e->name)
 		err = read_all(&r, e, from);
 	if (err && !problem[0])
-		snprintf(problem, size, "%s: %s", name, strerror(-err));
+		snprintf(problem, size, "%s: %s", name, strerrordesc_np(-err));
 	if (err) {
 		lint_excuses_free(e);
 		return err;
@@ -126,7 +127,7 @@ int lint_excuses_read(const char *path, struct lint_excuses **out, char *problem
 	int err = -errno;
 
 	if (!from) {
-		snprintf(problem, size, "%s: %s", path, strerror(-err));
+		snprintf(problem, size, "%s: %s", path, strerrordesc_np(-err));
 		return err;
 	}
 	err = lint_excuses_of(path, from, out, problem, size);
@@ -174,6 +175,7 @@ static bool is_place(const char *pattern, const struct see_where *w)
 	}
 	see_place_text(w, text, sizeof(text));
 	return matches(pattern, text) || matches(pattern, w->function) ||
+	       matches(pattern, w->mangled) ||
 	       (w->module && (matches(pattern, w->module) || matches(pattern, end_of(w->module))));
 }
 

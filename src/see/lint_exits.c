@@ -24,19 +24,11 @@ static void note_failed(struct lint_vcpu *v, const struct lint_asked *a)
 	struct lint_span part = lint_both(v->span, a->span);
 
 	/* A range that makes no sense was meant for what the guest asked for. */
-	v->failed = part.start < part.end ? part : v->span;
+	if (part.start >= part.end)
+		part = v->span;
+	ranges_set(&v->failed, part.start, part.end, true);
 	v->failed_by = obs_record_caller(a->r);
-}
-
-/* What is converted after all did not fail. */
-static void take_off_failed(struct lint_vcpu *v, struct lint_span done)
-{
-	if (!lint_meets(v->failed, done))
-		return;
-	if (done.start <= v->failed.start)
-		v->failed.start = done.end < v->failed.end ? done.end : v->failed.end;
-	else if (done.end >= v->failed.end)
-		v->failed.end = done.start;
+	v->was_refused = true;
 }
 
 static uint64_t page_size(uint64_t flags)
@@ -70,12 +62,15 @@ static void note_done(const struct lint_vm *vm, struct lint_vcpu *v, const struc
 {
 	struct lint_span part = lint_both(v->span, a->span);
 
-	take_off_failed(v, a->span);
+	/* What is converted after all did not fail. */
+	ranges_set(&v->failed, a->span.start, a->span.end, false);
 	if (part.start >= part.end || v->wants != LINT_CALL)
 		return;
 	ranges_set(&v->done, part.start, part.end, true);
 	v->done_by = obs_record_caller(a->r);
-	if (cuts_a_page(vm, v, a->span.start) || cuts_a_page(vm, v, a->span.end))
+	/* Who was refused the whole goes as far as he can. */
+	if (!v->was_refused &&
+	    (cuts_a_page(vm, v, a->span.start) || cuts_a_page(vm, v, a->span.end)))
 		v->cut_by = v->done_by;
 }
 
@@ -97,6 +92,13 @@ void lint_exits_asked(struct lint *l, const struct lint_asked *a)
 		else
 			note_done(a->vm, v, a);
 	}
+}
+
+/* What a page that somebody waits for is has changed in another way. */
+void lint_exits_slot(struct lint_vm *vm, struct lint_span span)
+{
+	for (size_t i = 0; i < vm->nr_vcpus; i++)
+		vm->vcpus[i].was_tried |= lint_meets(vm->vcpus[i].span, span);
 }
 
 /* ---- exits ------------------------------------------------------------------------------------------- */
@@ -129,11 +131,10 @@ void lint_exits_exit(struct lint *l, struct lint_vm *vm, const struct obs_record
 		return;
 	if (is_fault && v->was_ignored && v->span.start == page.start && v->flags == r->c)
 		found(l, vm, 10, obs_record_caller(r), page);
-	v->was_ignored = false;
 	v->is_out = true;
 	v->run_by = r->thread;
-	v->was_tried = false;
-	v->failed = (struct lint_span){ 0, 0 };
+	v->was_tried = v->was_refused = false;
+	ranges_free(&v->failed);
 	v->failed_by = v->done_by = v->cut_by = 0;
 	ranges_free(&v->done);
 	if (is_fault) {
@@ -161,17 +162,26 @@ void lint_exits_guest(struct lint_vm *vm, const struct obs_record *r)
 
 /* ---- entries ------------------------------------------------------------------------------------------ */
 
-static uint64_t bytes_done(const struct lint_vcpu *v, struct lint_span span)
+static uint64_t bytes_of(const struct ranges *r, struct lint_span span)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < v->done.nr; i++) {
-		struct lint_span part = { v->done.list[i].start, v->done.list[i].end };
+	for (size_t i = 0; i < r->nr; i++) {
+		struct lint_span part = { r->list[i].start, r->list[i].end };
 
 		part = lint_both(part, span);
 		sum += part.end - part.start;
 	}
 	return sum;
+}
+
+/* Some of it is not what the guest asked for. */
+static bool is_wanting(const struct lint_vm *vm, const struct lint_vcpu *v, struct lint_span part)
+{
+	uint64_t is_private = page_set_bytes(&vm->is_private, part.start, part.end);
+
+	return v->flags & KVM_MAP_GPA_RANGE_ENCRYPTED ? is_private < part.end - part.start
+						      : is_private;
 }
 
 /* L5: of two slots that have parts of the range, one was converted and the other not at all. */
@@ -182,10 +192,10 @@ static void judge_slots(struct lint *l, struct lint_vm *vm, struct lint_vcpu *v)
 
 	for (size_t i = 0; i < vm->nr_slots && v->done_by; i++) {
 		struct lint_span part = lint_both(v->span, vm->slots[i].span);
-		uint64_t bytes = bytes_done(v, part);
+		uint64_t bytes = bytes_of(&v->done, part);
 
 		done += bytes;
-		if (part.start < part.end && !bytes)
+		if (part.start < part.end && !bytes && is_wanting(vm, v, part))
 			left = part;
 	}
 	if (done && left.start < left.end)
@@ -206,10 +216,16 @@ void lint_exits_enter(struct lint *l, struct lint_vm *vm, const struct obs_recor
 
 	if (!v || !v->is_out)
 		return;
-	if (v->failed.start < v->failed.end && !was_told && (goes_on || v->wants == LINT_CALL))
-		found(l, vm, 4, v->failed_by, v->failed);
+	if (v->failed.nr && !was_told && (goes_on || v->wants == LINT_CALL))
+		lint_found(l, &(struct lint_finding){ .code = 4,
+						      .process = vm->process,
+						      .caller = v->failed_by,
+						      .nr = 1,
+						      .bytes = v->failed.total,
+						      .gpa = v->failed.list[0].start,
+						      .vm = vm->number });
 	if (v->wants == LINT_CALL && !was_told)
 		judge_call(l, vm, v);
-	v->was_ignored = v->wants == LINT_FAULT && !v->was_tried && goes_on;
+	v->was_ignored = v->wants == LINT_FAULT && !v->was_tried;
 	v->is_out = false;
 }

@@ -15,27 +15,28 @@ void lint_memory_asked(struct lint *l, const struct lint_asked *a)
 	if (r->result || a->span.start >= a->span.end)
 		return;
 	lint_calls_add(&a->vm->conversions, &call);
-	ranges_set(&a->vm->is_private, a->span.start, a->span.end, call.is_private);
-	ranges_set(&a->vm->told[LINT_IN_FILE], a->span.start, a->span.end, false);
-	ranges_set(&a->vm->told[LINT_IN_PROGRAM], a->span.start, a->span.end, false);
+	page_set_put(&a->vm->is_private, a->span.start, a->span.end, call.is_private);
+	page_set_put(&a->vm->told[LINT_IN_FILE], a->span.start, a->span.end, false);
+	page_set_put(&a->vm->told[LINT_IN_PROGRAM], a->span.start, a->span.end, false);
 }
 
 /* ---- sets -------------------------------------------------------------------------------------------- */
 
-static void take_off(struct ranges *from, const struct ranges *what)
+/* Only what is in the set stays; or only what is not. */
+static void keep(struct ranges *of, const struct page_set *set, bool present)
 {
-	for (size_t i = 0; i < what->nr; i++)
-		ranges_set(from, what->list[i].start, what->list[i].end, false);
-}
+	struct ranges kept = { 0 };
 
-static void add_common(struct ranges *to, const struct ranges *from, struct lint_span span)
-{
-	for (size_t i = 0; i < from->nr; i++) {
-		struct lint_span part = { from->list[i].start, from->list[i].end };
+	for (size_t i = 0; i < of->nr; i++) {
+		uint64_t at = of->list[i].start, end = of->list[i].end, until;
 
-		part = lint_both(part, span);
-		ranges_set(to, part.start, part.end, true);
+		for (; at < end; at = until) {
+			if (page_set_run(set, at, end, &until) == present)
+				ranges_set(&kept, at, until, true);
+		}
 	}
+	ranges_free(of);
+	*of = kept;
 }
 
 /* ---- what was let go ---------------------------------------------------------------------------------- */
@@ -45,7 +46,7 @@ static void note_discard(struct lint *l, const struct lint_part *p, void *arg)
 	const struct obs_record *r = arg;
 
 	if (r->kind == OBS_PUNCH)
-		ranges_set(&p->vm->held, p->span.start, p->span.end, false);
+		page_set_put(&p->vm->held, p->span.start, p->span.end, false);
 	lint_calls_add(&p->vm->discards,
 		       &(struct lint_call){ .span = p->span,
 					    .at = l->nr,
@@ -89,11 +90,12 @@ static void note_allocation(struct lint *l, const struct lint_part *p, void *arg
 
 	if (!f || f->is_all)
 		return;
-	ranges_set(&p->vm->held, p->span.start, p->span.end, true);
+	page_set_put(&p->vm->held, p->span.start, p->span.end, true);
 	lint_calls_add(&p->vm->allocations, &(struct lint_call){ .span = p->span,
 								 .at = l->nr,
 								 .caller = obs_record_caller(r),
-								 .thread = r->thread });
+								 .thread = r->thread,
+								 .file = r->file });
 }
 
 void lint_memory_allocate(struct lint *l, const struct obs_record *r)
@@ -181,7 +183,7 @@ static void tell(struct lint *l, const struct left *f, unsigned int code, uint64
 					      .bytes = f->span.end - f->span.start,
 					      .gpa = f->span.start,
 					      .vm = f->vm->number });
-	ranges_set(&f->vm->told[f->side], f->span.start, f->span.end, true);
+	page_set_put(&f->vm->told[f->side], f->span.start, f->span.end, true);
 }
 
 /* After a conversion. */
@@ -249,7 +251,7 @@ static void judge_at_end(struct lint *l, struct left *f)
 
 	if (!f->vm->last_enter || !ranges_set(&rest, all.start, all.end, true))
 		return;
-	take_off(&rest, &f->vm->told[f->side]);
+	keep(&rest, &f->vm->told[f->side], false);
 	for (size_t i = 0; i < rest.nr; i++) {
 		f->span = (struct lint_span){ rest.list[i].start, rest.list[i].end };
 		judge_rest(l, f);
@@ -271,22 +273,42 @@ void lint_memory_left(struct lint *l, const struct obs_record *r)
 		judge_now(l, &f);
 }
 
+/* What was allocated there was another slot's. What a page is outlives its slot; of a new file it is as the file says. */
+void lint_memory_slot(struct lint *l, const struct lint_part *p)
+{
+	const struct lint_file *f =
+		p->slot->file ? lint_file(l, p->vm->process, p->slot->file) : NULL;
+
+	page_set_put(&p->vm->held, p->span.start, p->span.end, false);
+	if (f && f->is_private)
+		page_set_put(&p->vm->is_private, p->span.start, p->span.end, true);
+}
+
+static void judge_allocation(struct lint *l, struct lint_vm *vm, const struct lint_call *c)
+{
+	struct left f = { .vm = vm, .side = LINT_IN_FILE };
+	struct ranges rest = { 0 };
+
+	ranges_set(&rest, c->span.start, c->span.end, true);
+	keep(&rest, &vm->held, true);
+	keep(&rest, &vm->is_private, false);
+	keep(&rest, &vm->told[LINT_IN_FILE], false);
+	for (size_t i = 0; i < rest.nr; i++) {
+		f.span = (struct lint_span){ rest.list[i].start, rest.list[i].end };
+		tell(l, &f, 1, c->caller);
+	}
+	ranges_free(&rest);
+}
+
 /* Memory that was allocated and never touched cannot be seen from outside. */
-void lint_memory_ends(struct lint *l, struct lint_vm *vm)
+void lint_memory_ends(struct lint *l, struct lint_vm *vm, uint16_t file)
 {
 	const struct lint_call *c;
 
 	for (uint64_t i = 0; vm->last_enter && (c = lint_calls_at(&vm->allocations, i)); i++) {
-		struct left f = { .vm = vm, .side = LINT_IN_FILE };
-		struct ranges rest = { 0 };
-
-		add_common(&rest, &vm->held, c->span);
-		take_off(&rest, &vm->is_private);
-		take_off(&rest, &vm->told[LINT_IN_FILE]);
-		for (size_t j = 0; j < rest.nr; j++) {
-			f.span = (struct lint_span){ rest.list[j].start, rest.list[j].end };
-			tell(l, &f, 1, c->caller);
-		}
-		ranges_free(&rest);
+		if (file && c->file != file)
+			continue;
+		judge_allocation(l, vm, c);
+		page_set_put(&vm->held, c->span.start, c->span.end, false);
 	}
 }

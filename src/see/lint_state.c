@@ -24,7 +24,10 @@ struct lint_span lint_span_of(uint64_t start, uint64_t size)
 
 void lint_calls_add(struct lint_calls *c, const struct lint_call *call)
 {
-	c->calls[c->nr++ % LINT_NR_CALLS] = *call;
+	if (!c->calls)
+		c->calls = calloc(LINT_NR_CALLS, sizeof(*c->calls));
+	if (c->calls)
+		c->calls[c->nr++ % LINT_NR_CALLS] = *call;
 }
 
 const struct lint_call *lint_calls_at(const struct lint_calls *c, uint64_t i)
@@ -101,19 +104,23 @@ struct lint_file *lint_file(struct lint *l, unsigned int process, uint16_t numbe
 	return f;
 }
 
+static bool is_of(const struct lint_thread *t, const struct obs_record *r)
+{
+	return t->number == r->thread && t->process == r->process;
+}
+
 /* Most records are of the thread that the one before was of. Of very many threads some share a place. */
 struct lint_thread *lint_thread(struct lint *l, const struct obs_record *r)
 {
-	struct lint_thread *t = l->nr_threads ? &l->threads[l->last_thread] : NULL;
+	struct lint_thread *t;
 
-	if (t && t->number == r->thread && t->process == r->process)
-		return t;
+	if (l->nr_threads && is_of(&l->threads[l->last_thread], r))
+		return &l->threads[l->last_thread];
 	for (size_t i = 0; i < l->nr_threads; i++) {
-		t = &l->threads[i];
-		if (t->number != r->thread || t->process != r->process)
+		if (!is_of(&l->threads[i], r))
 			continue;
 		l->last_thread = i;
-		return t;
+		return &l->threads[i];
 	}
 	if (l->nr_threads >= MAX_THREADS)
 		return &l->threads[r->thread % MAX_THREADS];
@@ -170,23 +177,38 @@ void lint_state_forget(struct lint *l)
 	}
 }
 
-static void free_vm(struct lint_vm *vm)
+static void free_calls(struct lint_calls *c)
 {
-	for (size_t i = 0; i < vm->nr_vcpus; i++)
+	free(c->calls);
+	*c = (struct lint_calls){ 0 };
+}
+
+void lint_vm_forget(struct lint_vm *vm)
+{
+	for (size_t i = 0; i < vm->nr_vcpus; i++) {
 		ranges_free(&vm->vcpus[i].done);
-	ranges_free(&vm->is_private);
-	ranges_free(&vm->held);
-	ranges_free(&vm->told[0]);
-	ranges_free(&vm->told[1]);
+		ranges_free(&vm->vcpus[i].failed);
+	}
+	free_calls(&vm->conversions);
+	free_calls(&vm->discards);
+	free_calls(&vm->allocations);
+	page_set_free(&vm->is_private);
+	page_set_free(&vm->held);
+	page_set_free(&vm->told[0]);
+	page_set_free(&vm->told[1]);
 	free(vm->slots);
 	free(vm->vcpus);
-	free(vm);
+	vm->slots = NULL;
+	vm->vcpus = NULL;
+	vm->nr_slots = vm->max_slots = vm->nr_vcpus = vm->max_vcpus = 0;
 }
 
 void lint_state_free(struct lint *l)
 {
-	for (size_t i = 0; i < l->nr_vms; i++)
-		free_vm(l->vms[i]);
+	for (size_t i = 0; i < l->nr_vms; i++) {
+		lint_vm_forget(l->vms[i]);
+		free(l->vms[i]);
+	}
 	free(l->vms);
 	free(l->files);
 	free(l->threads);

@@ -3,7 +3,9 @@
 #ifndef GMEM_SEE_LINT_STATE_H
 #define GMEM_SEE_LINT_STATE_H
 
+#include "obs/region.h"
 #include "see/lint.h"
+#include "see/page_set.h"
 #include "see/ranges.h"
 
 #define LINT_PAGE 4096ull
@@ -30,14 +32,15 @@ struct lint_call {
 	uint64_t at; /* how many records there were before */
 	uint64_t caller;
 	uint32_t thread;
+	uint16_t file;	     /* allocation */
 	bool is_private;     /* conversion */
 	enum lint_side side; /* discard */
 	bool anywhere;	     /* discard: which pages is not known */
 };
 
-/* The last ones, in a ring. */
+/* The last ones, in a ring, which is made for the first. */
 struct lint_calls {
-	struct lint_call calls[LINT_NR_CALLS];
+	struct lint_call *calls;
 	uint64_t nr;
 };
 void lint_calls_add(struct lint_calls *c, const struct lint_call *call);
@@ -63,10 +66,11 @@ struct lint_vcpu {
 	uint64_t flags; /* of the memory fault, or of the guest's call */
 	uint64_t run_by;
 	/* Since then: */
-	bool was_tried;		  /* a conversion of some of it was asked for */
-	struct lint_span failed;  /* what is left of a conversion that failed */
-	uint64_t failed_by;	  /* 0 and empty: none */
-	struct ranges done;	  /* what was converted of it */
+	bool was_tried;	      /* a conversion of some of it was asked for, or the slot changed */
+	bool was_refused;     /* a conversion of some of it failed */
+	struct ranges failed; /* what is left of those */
+	uint64_t failed_by;   /* the last one that did */
+	struct ranges done;   /* what was converted of it */
 	uint64_t done_by, cut_by; /* the last call; one that cut a page of the size asked for */
 	/* The memory fault before that one, when it was not answered. */
 	bool was_ignored;
@@ -83,15 +87,17 @@ struct lint_vm {
 	struct lint_vcpu *vcpus;
 	size_t nr_vcpus, max_vcpus;
 	struct lint_calls conversions, discards, allocations;
-	struct ranges is_private;
-	struct ranges held; /* allocated, and no hole punched since; where there are two memories */
-	struct ranges told[2]; /* by lint_side: pages left behind that were told already */
+	struct page_set is_private;
+	struct page_set
+		held; /* allocated, and no hole punched since; where there are two memories */
+	struct page_set told[2]; /* by lint_side: pages left behind that were told already */
 };
 
 struct lint_file {
 	unsigned int process;
 	uint16_t number, vm;
 	bool closed;
+	bool is_private; /* all of it, since it is so at first and nothing was converted yet */
 	bool is_all; /* there is no other memory beside it: in place, or mapped by the program */
 	uint64_t made_by;
 };
@@ -100,6 +106,7 @@ struct lint_thread {
 	unsigned int process;
 	uint32_t number;
 	uint64_t last_enter, last_exit; /* of vCPUs: how many records there were before; 0: none */
+	bool at_once_out;		/* its last call of KVM_RUN did not run the guest */
 	/* L8: pages that follow each other. */
 	struct {
 		uint64_t caller, nr, up, down, nr_asked;
@@ -110,6 +117,7 @@ struct lint_thread {
 	/* L9 */
 	struct {
 		uint64_t request, caller, nr, end;
+		uint16_t file;
 	} again;
 };
 
@@ -118,7 +126,8 @@ struct lint {
 	uint64_t nr; /* records */
 	uint64_t nr_lost, nr_left_out;
 	bool saw_little;
-	bool closer[1024]; /* by process: it was looked at closer */
+	uint32_t gaps;			/* 1 << enum lint_gap */
+	bool closer[OBS_MAX_PROCESSES]; /* by process: it was looked at closer */
 	struct lint_vm **vms;
 	size_t nr_vms, max_vms;
 	struct lint_file *files;
@@ -136,6 +145,8 @@ struct lint_file *lint_file(struct lint *l, unsigned int process, uint16_t numbe
 struct lint_thread *lint_thread(struct lint *l, const struct obs_record *r);
 void lint_slot_set(struct lint_vm *vm, const struct lint_slot *slot);
 void lint_slot_delete(struct lint_vm *vm, uint32_t id);
+/* It is gone: what was kept of its memory is not needed any more. */
+void lint_vm_forget(struct lint_vm *vm);
 struct lint_slot *lint_slot_by_id(struct lint_vm *vm, uint32_t id);
 void lint_state_forget(struct lint *l);
 void lint_state_free(struct lint *l);
@@ -163,14 +174,17 @@ struct lint_asked {
 	const struct obs_record *r;
 };
 
-/* lint_calls.c: L8, L9 */
+/* lint_calls.c: L8, L9. What the thread has waited for may be so now; by an unpin, what any thread has waited for. */
 void lint_loop_asked(struct lint *l, struct lint_thread *t, const struct obs_record *r);
 void lint_loop_ends(struct lint *l, struct lint_thread *t);
 void lint_again(struct lint *l, struct lint_thread *t, const struct obs_record *r);
+void lint_again_calms(struct lint *l, const struct obs_record *r);
+void lint_again_unpinned(struct lint *l, const struct obs_record *r);
 /* lint_exits.c: L4, L5, L6, L10 */
 void lint_exits_asked(struct lint *l, const struct lint_asked *a);
 void lint_exits_exit(struct lint *l, struct lint_vm *vm, const struct obs_record *r);
 void lint_exits_guest(struct lint_vm *vm, const struct obs_record *r);
+void lint_exits_slot(struct lint_vm *vm, struct lint_span span);
 void lint_exits_enter(struct lint *l, struct lint_vm *vm, const struct obs_record *r);
 /* lint_memory.c: L1, L2, L3, L5 */
 void lint_memory_asked(struct lint *l, const struct lint_asked *a);
@@ -178,7 +192,9 @@ void lint_memory_discard(struct lint *l, const struct obs_record *r);
 void lint_memory_punch(struct lint *l, const struct obs_record *r);
 void lint_memory_allocate(struct lint *l, const struct obs_record *r);
 void lint_memory_left(struct lint *l, const struct obs_record *r);
-/* The VM, or its memory, is about to end. */
-void lint_memory_ends(struct lint *l, struct lint_vm *vm);
+/* A slot with memory of its own is there now. */
+void lint_memory_slot(struct lint *l, const struct lint_part *p);
+/* The VM, or this file of it, is about to end; 0: all. */
+void lint_memory_ends(struct lint *l, struct lint_vm *vm, uint16_t file);
 
 #endif

@@ -201,6 +201,8 @@ static void keep_base(struct map *m)
 	for (uint32_t i = 0; i < m->nr_slots; i++) {
 		const struct map_runs *from = &m->slots[i].runs;
 
+		if (!from->nr)
+			continue;
 		if (make_room(&m->base[i], from->nr)) {
 			m->err = -ENOMEM;
 			return;
@@ -216,13 +218,16 @@ struct logging {
 	int64_t ns;
 };
 
+static bool goes_on(const struct map_change *last, const struct map_change *c)
+{
+	return last->ns == c->ns && last->slot == c->slot && last->end == c->first &&
+	       last->states == c->states && last->who == c->who;
+}
+
 static void keep_change(struct map *m, const struct map_change *c)
 {
-	struct map_change *last = m->nr_logged ? &m->changes[m->nr_logged - 1] : NULL;
-
-	if (last && last->ns == c->ns && last->slot == c->slot && last->end == c->first &&
-	    last->states == c->states && last->who == c->who) {
-		last->end = c->end;
+	if (m->nr_logged && goes_on(&m->changes[m->nr_logged - 1], c)) {
+		m->changes[m->nr_logged - 1].end = c->end;
 		return;
 	}
 	if (m->nr_logged == m->room_changes) {

@@ -153,10 +153,17 @@ void map_apply_snapshot(struct map *m, uint32_t process, int64_t ns,
 			const struct account_snapshot *s);
 
 #define MAP_MAX_CHANGES 200000u /* that are kept: the last ones */
-/* Plays the trace again, up to a time (MAP_NEVER: all of it). 0 or -errno; problem: why, also with 0 where the trace is
+struct map_wish {
+	int64_t until; /* MAP_NEVER: all of it */
+	bool with_changes;
+	void (*tell)(void *arg, uint64_t done,
+		     uint64_t of); /* how far it is; NULL: nobody wants to know */
+	void *arg;
+};
+/* Plays the trace again. 0 or -errno; problem: why, also with 0 where the trace is
  * not complete, else "". The view stays open: places of callers are asked of it. */
-int map_replay(const char *path, int64_t until, bool with_changes, struct map *m,
-	       struct see_view *v, char *problem, size_t size);
+int map_replay(const char *path, const struct map_wish *wish, struct map *m, struct see_view *v,
+	       char *problem, size_t size);
 
 enum map_class map_class_of(unsigned int state, uint32_t slot_flags);
 

@@ -206,7 +206,8 @@ static int make_space(const struct map *m, const struct map_layout *layout, stru
 		err = make_rows(space, &parts, layout);
 	for (uint32_t i = 0; !err && i < parts.nr; i++)
 		fill_part(m, space, &parts.list[i]);
-	count_none(space);
+	if (!err)
+		count_none(space);
 	free(parts.list);
 	return err;
 }

@@ -6,16 +6,20 @@
 #include "see/map_draw.h"
 #include "see/map_page.h"
 #include "see/names.h"
+#include "see/utf8.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PLACE "@DATA@"
 
-static void put_text(FILE *to, const char *text)
+static void put_text(FILE *to, const char *bytes)
 {
+	char *whole = utf8_repair(bytes);
+
 	fputc('"', to);
-	for (; *text; text++) {
+	for (const char *text = whole; text && *text; text++) {
 		unsigned char c = (unsigned char)*text;
 
 		if (c < ' ' || strchr("\"\\<>&", c))
@@ -24,6 +28,7 @@ static void put_text(FILE *to, const char *text)
 			fputc(c, to);
 	}
 	fputc('"', to);
+	free(whole);
 }
 
 static void put_time(FILE *to, int64_t ns)

@@ -21,10 +21,16 @@ struct replay {
 	struct trace_item next; /* the next snapshot, in the other reader */
 	int64_t next_ns;	/* when it was begun */
 	bool has_next;
-	int64_t until;
+	const struct map_wish *wish;
 };
 
 /* ---- who ----------------------------------------------------------------------------------------- */
+
+static bool is_same(const struct map_who *a, const struct map_who *b)
+{
+	return a->kind == b->kind && a->process == b->process && a->vcpu == b->vcpu &&
+	       a->thread == b->thread && a->caller == b->caller;
+}
 
 /* Few places make most changes, and the last ones come again soonest. */
 static uint32_t who_of(struct map *m, const struct obs_record *r)
@@ -39,7 +45,7 @@ static uint32_t who_of(struct map *m, const struct obs_record *r)
 	uint32_t back = m->nr_who < 64 ? m->nr_who : 64;
 
 	for (uint32_t i = m->nr_who; i-- > m->nr_who - back && i;)
-		if (!memcmp(&m->who[i], &who, sizeof(who)))
+		if (is_same(&m->who[i], &who))
 			return i;
 	if (m->nr_who >= m->room_who) {
 		uint32_t room = m->room_who ? 2 * m->room_who : 64;
@@ -274,7 +280,7 @@ static void find_next(struct replay *p)
 
 static void apply_snapshots(struct replay *p, int64_t until)
 {
-	while (p->has_next && p->next_ns <= until && p->next_ns <= p->until) {
+	while (p->has_next && p->next_ns <= until && p->next_ns <= p->wish->until) {
 		if (p->next_ns > p->m->now)
 			p->m->now = p->next_ns;
 		map_apply_snapshot(p->m, p->next.snapshot.place, p->m->now, p->next.snapshot.is);
@@ -282,15 +288,28 @@ static void apply_snapshots(struct replay *p, int64_t until)
 	}
 }
 
+#define TELL_EVERY 4096
+
+static void tell(const struct replay *p)
+{
+	uint64_t of, done = trace_reader_done(p->v->reader, &of);
+
+	if (p->wish->tell)
+		p->wish->tell(p->wish->arg, done, of);
+}
+
 static int read_all(struct replay *p)
 {
 	struct trace_item item;
+	uint64_t nr = 0;
 	int ret;
 
 	find_next(p);
 	while ((ret = see_view_next(p->v, &item)) == 1) {
 		int64_t ns;
 
+		if (++nr % TELL_EVERY == 0)
+			tell(p);
 		if (item.kind == TRACE_LOST)
 			p->m->nr_lost += item.lost.nr;
 		if (item.kind != TRACE_RECORDS)
@@ -298,7 +317,7 @@ static int read_all(struct replay *p)
 		ns = see_clock_ns(&p->v->clock, item.record.time + obs_record_ticks(&item.record));
 		if (ns > p->m->end)
 			p->m->end = ns;
-		if (ns > p->until)
+		if (ns > p->wish->until)
 			continue;
 		apply_snapshots(p, ns);
 		p->m->now = ns > p->m->now ? ns : p->m->now;
@@ -311,10 +330,10 @@ static int read_all(struct replay *p)
 	return ret;
 }
 
-static int replay_once(const char *path, int64_t until, uint64_t log_from, struct map *m,
-		       struct see_view *v, char *problem, size_t size)
+static int replay_once(const char *path, const struct map_wish *wish, uint64_t log_from,
+		       struct map *m, struct see_view *v, char *problem, size_t size)
 {
-	struct replay p = { .m = m, .v = v, .until = until };
+	struct replay p = { .m = m, .v = v, .wish = wish };
 	int err = see_view_open(path, v, problem, size);
 
 	*m = (struct map){ .log_from = log_from, .is_simulated = true };
@@ -328,7 +347,7 @@ static int replay_once(const char *path, int64_t until, uint64_t log_from, struc
 		snprintf(problem, size, "%s", trace_reader_problem(v->reader));
 	trace_reader_close(p.ahead);
 	if (m->err) {
-		snprintf(problem, size, "%s", strerror(-m->err));
+		snprintf(problem, size, "%s", strerrordesc_np(-m->err));
 		err = m->err;
 		see_view_close(v);
 		map_free(m);
@@ -336,18 +355,18 @@ static int replay_once(const char *path, int64_t until, uint64_t log_from, struc
 	return err;
 }
 
-int map_replay(const char *path, int64_t until, bool with_changes, struct map *m,
-	       struct see_view *v, char *problem, size_t size)
+int map_replay(const char *path, const struct map_wish *wish, struct map *m, struct see_view *v,
+	       char *problem, size_t size)
 {
 	uint64_t nr;
 	int err;
 
 	problem[0] = '\0';
-	err = replay_once(path, until, with_changes ? 0 : UINT64_MAX, m, v, problem, size);
-	if (err || !with_changes || m->nr_logged <= MAP_MAX_CHANGES)
+	err = replay_once(path, wish, wish->with_changes ? 0 : UINT64_MAX, m, v, problem, size);
+	if (err || !wish->with_changes || m->nr_logged <= MAP_MAX_CHANGES)
 		return err;
 	nr = m->nr_changes;
 	map_free(m);
 	see_view_close(v);
-	return replay_once(path, until, nr - MAP_MAX_CHANGES, m, v, problem, size);
+	return replay_once(path, wish, nr - MAP_MAX_CHANGES, m, v, problem, size);
 }

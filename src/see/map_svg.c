@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "bench/svg.h"
 #include "see/map_draw.h"
+#include "see/utf8.h"
+
+#include <stdlib.h>
 
 static void put_pattern(FILE *to, int class)
 {
@@ -31,11 +34,16 @@ static void box(void *own, int x, int y, int width, int height, uint32_t colour)
 
 static void text(void *own, int x, int y, bool from_right, uint32_t colour, const char *what)
 {
-	if (!what[0])
+	char *whole = utf8_repair(what);
+
+	if (!whole || !what[0]) {
+		free(whole);
 		return;
+	}
 	fprintf(own, "<g fill=\"#%06x\">", colour);
-	svg_text(own, x, y + 6, from_right ? SVG_END : SVG_START, 16, what);
+	svg_text(own, x, y + 6, from_right ? SVG_END : SVG_START, 16, whole);
 	fputs("</g>", own);
+	free(whole);
 }
 
 bool map_svg(const struct map *m, const struct map_spaces *s, FILE *to)

@@ -52,6 +52,18 @@ static const char *find(const struct name *names, size_t nr, uint64_t number)
 	return NULL;
 }
 
+static const char *function(uint64_t number)
+{
+	static const char *const names[] = {
+		NULL,
+#define FUNCTION(name) #name,
+#include "obs/functions.def"
+#undef FUNCTION
+	};
+
+	return number < sizeof(names) / sizeof(names[0]) ? names[number] : NULL;
+}
+
 const char *see_request(uint64_t request)
 {
 #define NAME(name)                     \
@@ -134,6 +146,8 @@ const char *see_request(uint64_t request)
 		NAME(KVM_SET_TSC_KHZ),
 	};
 
+	if (request > OBS_REQUEST_LIBRARY)
+		return function(request - OBS_REQUEST_LIBRARY);
 	return find(names, sizeof(names) / sizeof(names[0]), request);
 }
 

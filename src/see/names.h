@@ -3,6 +3,8 @@
 #ifndef GMEM_SEE_NAMES_H
 #define GMEM_SEE_NAMES_H
 
+#include <stddef.h>
+
 #include "obs/record.h"
 
 struct see_kind {
@@ -19,5 +21,8 @@ const char *see_errno(int result);
 const char *see_rule(unsigned int rule);
 const char *see_rule_text(unsigned int rule);
 const char *see_discard(uint64_t call);
+/* Of OBS_CALL: "madvise"; and what it was asked how: "PUNCH_HOLE|KEEP_SIZE", "rw- SHARED"; empty: nothing. */
+const char *see_call(uint64_t call);
+void see_call_how(uint64_t call, char *text, size_t size);
 
 #endif

@@ -59,6 +59,7 @@ struct see_perfetto {
 	size_t nr_known;
 	struct account *accounts;
 	size_t nr_accounts;
+	uint64_t last_ns;
 	uint64_t first_ns; /* timestamps are of the wall clock, so that they are above 0 */
 };
 
@@ -220,6 +221,10 @@ static const char *name_of(const struct obs_record *r)
 		name = see_request(r->a);
 	if (r->kind == OBS_RUN_EXIT)
 		name = "KVM_RUN";
+	if (r->kind == OBS_CALL)
+		name = see_call(r->a);
+	if (r->kind == OBS_GAP)
+		name = "events lost";
 	return name ? name : k ? k->name : "?";
 }
 
@@ -331,12 +336,29 @@ struct see_perfetto *see_perfetto_begin(struct see_view *v, FILE *to)
 	return p;
 }
 
+/* How much is missing of the whole: at the end, beside the first process. */
+static void put_lost(struct see_perfetto *p, uint64_t nr)
+{
+	struct proto event = { .size = 0 };
+
+	proto_number(&event, EVENT_TYPE, TYPE_INSTANT);
+	proto_number(&event, EVENT_TRACK, process_track(p, 0));
+	proto_text(&event, EVENT_NAME, "events lost in all");
+	proto_text(&event, EVENT_CATEGORY, "gap");
+	note(&event, "events", NULL, nr);
+	put_event(p, p->last_ns, &event);
+}
+
 void see_perfetto(struct see_perfetto *p, const struct trace_item *item)
 {
 	const struct obs_record *r = &item->record;
 
+	if (item->kind == TRACE_END && item->end.nr_lost)
+		put_lost(p, item->end.nr_lost);
 	if (item->kind != TRACE_RECORDS || r->kind == OBS_RUN_ENTER)
 		return;
+	if (time_of(p, r->time) > p->last_ns)
+		p->last_ns = time_of(p, r->time);
 	put_record(p, r);
 	if (r->kind == OBS_VM_CONVERT)
 		count_vm(p, r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * policy: what must not happen in a run. A list of words: refused, lost, twice[:SIZE], lint, leak, and names of rules
- * (obs/rules.def) or of lint's codes (L3).
+ * policy: what must not happen in a run. A list of words: refused, lost, twice[:SIZE], lint[:N], leak[:N], and names of
+ * rules (obs/rules.def) or of lint's codes (L3[:N]).
  */
 #ifndef GMEM_SEE_POLICY_H
 #define GMEM_SEE_POLICY_H
@@ -31,7 +31,7 @@ struct policy_item {
 	enum policy_kind kind;
 	const char *name; /* as people write it, or the rule's or code's own */
 	unsigned int rule;
-	uint64_t limit; /* bytes; so many are right */
+	uint64_t limit; /* so much is right: bytes held twice, findings of lint */
 };
 
 struct policy {

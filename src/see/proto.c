@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "see/proto.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "see/utf8.h"
 
 enum wire { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 
@@ -43,7 +46,13 @@ static void bytes(struct proto *p, unsigned int field, const void *data, size_t 
 
 void proto_text(struct proto *p, unsigned int field, const char *text)
 {
-	bytes(p, field, text, strlen(text));
+	char *whole = utf8_repair(text);
+
+	if (whole)
+		bytes(p, field, whole, strlen(whole));
+	else
+		p->too_long = true;
+	free(whole);
 }
 
 void proto_message(struct proto *p, unsigned int field, const struct proto *inner)

@@ -28,10 +28,11 @@ int see_region_make(uint32_t nr_records, bool wants_records, struct see_region *
 	int err = 0;
 
 	out->size = obs_region_size(nr_records);
-	out->fd = memfd_create("gmem-observer", MFD_CLOEXEC);
+	out->fd = memfd_create("gmem-observer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (out->fd < 0)
 		return -errno;
-	if (ftruncate(out->fd, (off_t)out->size))
+	if (ftruncate(out->fd, (off_t)out->size) ||
+	    fcntl(out->fd, F_ADD_SEALS, OBS_SEALS | F_SEAL_SEAL))
 		err = -errno;
 	if (!err)
 		err = map(out);
@@ -45,21 +46,29 @@ int see_region_make(uint32_t nr_records, bool wants_records, struct see_region *
 	return 0;
 }
 
+/* Else who writes it could make it shorter, and us end by SIGBUS. */
+static bool keeps_its_size(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & OBS_SEALS) == OBS_SEALS;
+}
+
 int see_region_open(const char *path, struct see_region *out)
 {
 	struct stat st;
 	int err;
 
-	out->fd = open(path, O_RDWR | O_CLOEXEC);
+	out->fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (out->fd < 0)
 		return -errno;
 	err = fstat(out->fd, &st) ? -errno : 0;
 	out->size = err ? 0 : (uint64_t)st.st_size;
-	if (!err && out->size < sizeof(struct obs_region))
+	if (!err && (out->size < sizeof(struct obs_region) || !keeps_its_size(out->fd)))
 		err = -EPROTO;
 	if (!err)
 		err = map(out);
-	if (!err && !obs_region_is_sound(out->r, out->size)) {
+	if (!err && !obs_region_check(out->r, out->size)) {
 		munmap(out->r, out->size);
 		err = -EPROTO;
 	}

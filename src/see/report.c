@@ -8,7 +8,7 @@
 
 #include "obs/account.h"
 #include "obs/rules.h"
-#include "see/trace.h"
+#include "see/listed.h"
 
 /* ---- while it runs ------------------------------------------------------------------------------- */
 
@@ -27,7 +27,7 @@ static struct report_refusal *entry_of(struct report *rep, const struct obs_reco
 	for (;; h++) {
 		struct report_refusal *e = &rep->refusals[h & (REPORT_MAX_REFUSALS - 1)];
 
-		if (!e->nr && rep->nr_refusals >= REPORT_MAX_REFUSALS / 4 * 3)
+		if (!e->nr && rep->nr_refusals >= REPORT_MAX_REFUSALS - REPORT_MAX_REFUSALS / 4)
 			return NULL;
 		if (!e->nr || is_same(e, r))
 			return e;
@@ -169,27 +169,12 @@ void report_end(struct report *rep)
 
 static void learn_modules(struct report *rep)
 {
-	const struct obs_region *r = rep->region;
-	uint32_t nr = atomic_load(&r->nr_modules);
+	uint32_t nr = see_nr_modules(rep->region);
+	struct trace_module m;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_MODULES; i++) {
-		const struct obs_module *m = obs_module_at(r, i);
-		uint32_t process = atomic_load(&m->process);
-		struct trace_module t = { .process = process - 1,
-					  .build_id_size = m->build_id_size,
-					  .start = m->start,
-					  .end = m->end,
-					  .base = m->base };
-
-		if (!process)
-			continue;
-		if (t.build_id_size > sizeof(t.build_id))
-			t.build_id_size = 0;
-		memcpy(t.build_id, m->build_id, sizeof(t.build_id));
-		memcpy(t.path, m->path, sizeof(t.path));
-		t.path[sizeof(t.path) - 1] = '\0';
-		see_places_add(rep->places, &t);
-	}
+	for (uint32_t i = 0; i < nr; i++)
+		if (see_module_read(rep->region, i, &m))
+			see_places_add(rep->places, &m);
 }
 
 static int compare_text(const char *a, const char *b)
@@ -276,10 +261,10 @@ struct account_snapshot *report_account(const struct report *rep, uint32_t proce
 
 uint64_t report_peak_twice(const struct report *rep)
 {
-	uint32_t nr = atomic_load(&rep->region->nr_processes);
-	uint64_t most = 0;
+	uint32_t nr = see_nr_processes(rep->region);
+	uint64_t most = atomic_load(&rep->region->most_twice);
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
+	for (uint32_t i = 0; i < nr; i++) {
 		struct account_snapshot *s = report_account(rep, i);
 
 		for (uint32_t v = 0; s && v < s->nr_vms; v++)
@@ -299,12 +284,19 @@ uint64_t report_nr_refused(const struct report *rep, unsigned int rule)
 	return nr;
 }
 
-uint64_t report_nr_found(const struct report *rep, const char *code)
+uint64_t report_nr_found(const struct report *rep, const char *code, uint64_t *times)
 {
-	uint64_t nr = 0;
+	uint64_t nr = 0, all = 0;
 
-	for (size_t i = 0; i < rep->nr_findings; i++)
-		if (!rep->findings[i].suppressed && (!code || !strcmp(code, rep->findings[i].code)))
-			nr += rep->findings[i].nr;
+	for (size_t i = 0; i < rep->nr_findings; i++) {
+		const struct report_finding *f = &rep->findings[i];
+
+		if (f->suppressed || (code && strcmp(code, f->code)))
+			continue;
+		nr++;
+		all += f->nr;
+	}
+	if (times)
+		*times = all;
 	return nr;
 }

@@ -61,6 +61,8 @@ struct report_run {
 	const char *gmem, *profile;
 	char *const *argv;
 	bool has_lint; /* somebody looks for mistakes */
+	/* Of the code L(n + 1) why it could not be judged, or not to the end; NULL: it could. */
+	const char *why_not[10];
 };
 
 struct report {
@@ -99,8 +101,9 @@ struct account_snapshot *report_account(const struct report *rep, uint32_t proce
 uint64_t report_peak_twice(const struct report *rep);
 /* How many refusals there were by that rule; 0: by any but those that were made on purpose. */
 uint64_t report_nr_refused(const struct report *rep, unsigned int rule);
-/* How many findings of that code count; NULL: of any. */
-uint64_t report_nr_found(const struct report *rep, const char *code);
+/* How many findings of that code count; NULL: of any. One place is one, however often it was met; times, if not NULL,
+ * is how often all of them were. */
+uint64_t report_nr_found(const struct report *rep, const char *code, uint64_t *times);
 
 /* ---- formats ---------------------------------------------------------------------------------- */
 
@@ -130,6 +133,9 @@ struct report_case {
 	char message[256]; /* why it is so; may be empty */
 	const char *code;  /* of lint, whose findings belong to it; else NULL */
 };
+
+/* Why it could not be judged, or not to the end. code: of lint; NULL: any of them. NULL: it could. */
+const char *report_why_not(const struct report *rep, const char *code);
 
 /* Calls for each, in order, until it returns false. */
 void report_cases(const struct report *rep, const struct policy *p,

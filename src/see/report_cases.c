@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "see/explain.h"
+#include "see/lint.h"
 #include "see/names.h"
 #include "see/policy.h"
 #include "see/report.h"
@@ -58,19 +59,37 @@ static struct report_case rule_case(const struct report *rep, const struct polic
 	return c;
 }
 
+const char *report_why_not(const struct report *rep, const char *code)
+{
+	const char *const *why = rep->run.why_not;
+	unsigned int n = code ? lint_code_by_name(code, strlen(code)) : 0;
+
+	if (code)
+		return n ? why[n - 1] : NULL;
+	for (unsigned int i = 0; i < LINT_NR_CODES; i++)
+		if (why[i])
+			return why[i];
+	return NULL;
+}
+
 static struct report_case lint_case(const struct report *rep, const struct explain_entry *e)
 {
 	struct report_case c = {
 		.suite = "lint", .name = e->id, .code = e->id, .what = e->sentence
 	};
-	uint64_t nr = report_nr_found(rep, e->id);
+	uint64_t times, nr = report_nr_found(rep, e->id, &times);
 
 	if (!rep->run.has_lint) {
 		c.verdict = REPORT_SKIPPED;
 		snprintf(c.message, sizeof(c.message), "lint was not asked for");
 	} else if (nr) {
 		c.verdict = REPORT_FAILED;
-		snprintf(c.message, sizeof(c.message), "%" PRIu64 " time%s", nr, nr > 1 ? "s" : "");
+		snprintf(c.message, sizeof(c.message), "%" PRIu64 " place%s, %" PRIu64 " time%s",
+			 nr, nr > 1 ? "s" : "", times, times > 1 ? "s" : "");
+	} else if (report_why_not(rep, e->id)) {
+		c.verdict = REPORT_SKIPPED;
+		snprintf(c.message, sizeof(c.message), "not judged: %s",
+			 report_why_not(rep, e->id));
 	}
 	return c;
 }

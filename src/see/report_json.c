@@ -6,14 +6,20 @@
 
 #include "obs/account.h"
 #include "see/inject.h"
+#include "see/lint.h"
+#include "see/listed.h"
 #include "see/names.h"
 #include "see/policy.h"
 #include "see/report.h"
+#include "see/utf8.h"
 
 static void add_text(struct json_object *o, const char *key, const char *text)
 {
-	if (text)
-		json_object_object_add(o, key, json_object_new_string(text));
+	char *whole = text ? utf8_repair(text) : NULL;
+
+	if (whole)
+		json_object_object_add(o, key, json_object_new_string(whole));
+	free(whole);
 }
 
 static void add_number(struct json_object *o, const char *key, uint64_t value)
@@ -186,25 +192,28 @@ static void add_memory(struct json_object *process, const struct account_snapsho
 	add_vcpus(memory, s);
 }
 
+static void add_process(struct json_object *process, const struct report *rep,
+			const struct trace_process *p)
+{
+	struct account_snapshot *s = report_account(rep, p->place);
+
+	add_number(process, "pid", p->pid);
+	add_number(process, "parent", p->parent);
+	add_text(process, "program", p->name);
+	if (s)
+		add_memory(process, s);
+	free(s);
+}
+
 static void add_processes(struct json_object *o, const struct report *rep)
 {
 	struct json_object *list = add_list(o, "processes");
-	uint32_t nr = atomic_load(&rep->region->nr_processes);
+	uint32_t nr = see_nr_processes(rep->region);
+	struct trace_process p;
 
-	for (uint32_t i = 0; i < nr && i < OBS_MAX_PROCESSES; i++) {
-		const struct obs_process *p = obs_process_at(rep->region, i);
-		struct account_snapshot *s = report_account(rep, i);
-		struct json_object *process = next_of(list);
-		char name[sizeof(p->name) + 1];
-
-		snprintf(name, sizeof(name), "%.*s", (int)sizeof(p->name), p->name);
-		add_number(process, "pid", p->pid);
-		add_number(process, "parent", p->parent);
-		add_text(process, "program", name);
-		if (s)
-			add_memory(process, s);
-		free(s);
-	}
+	for (uint32_t i = 0; i < nr; i++)
+		if (see_process_read(rep->region, i, &p))
+			add_process(next_of(list), rep, &p);
 }
 
 /* ---- counters ------------------------------------------------------------------------------------- */
@@ -239,21 +248,42 @@ static void add_times(struct json_object *o, const struct report *rep, const str
 	add_buckets(o, rep, c);
 }
 
+static struct json_object *add_count(struct json_object *o, const char *name,
+				     const struct report *rep, const struct see_count *c)
+{
+	struct json_object *event = add_object(o, name);
+
+	add_number(event, "count", c->nr);
+	add_number(event, "failed", c->failed);
+	if (see_count_timed(c))
+		add_times(event, rep, c);
+	return event;
+}
+
+static void add_details(struct json_object *event, const struct report *rep, unsigned int kind)
+{
+	struct json_object *details = NULL;
+
+	for (unsigned int d = 0; d < OBS_NR_DETAILS; d++) {
+		const struct see_count *c = &rep->counts->details[d];
+
+		if (see_details_of_kinds[d].kind != kind || !c->nr)
+			continue;
+		if (!details)
+			details = add_object(event, "of_which");
+		add_count(details, see_details_of_kinds[d].name, rep, c);
+	}
+}
+
 static void add_counts(struct json_object *o, const struct report *rep)
 {
 	struct json_object *events = add_object(o, "events");
 
 	for (unsigned int kind = 1; kind < OBS_NR_EVENTS; kind++) {
 		const struct see_count *c = &rep->counts->kinds[kind];
-		struct json_object *event;
 
-		if (!c->nr)
-			continue;
-		event = add_object(events, see_kind(kind)->name);
-		add_number(event, "count", c->nr);
-		add_number(event, "failed", c->failed);
-		if (see_count_timed(c))
-			add_times(event, rep, c);
+		if (c->nr)
+			add_details(add_count(events, see_kind(kind)->name, rep, c), rep, kind);
 	}
 }
 
@@ -330,7 +360,7 @@ static void add_policies(struct json_object *o, const struct report *rep, const 
 		bool broken = policy_is_broken(&p->items[i], rep, message, sizeof(message));
 
 		add_text(item, "policy", p->items[i].name);
-		if (p->items[i].kind == POLICY_TWICE)
+		if (p->items[i].kind == POLICY_TWICE || p->items[i].limit)
 			add_number(item, "limit", p->items[i].limit);
 		add_truth(item, "broken", broken);
 		add_text(item, "message", message);
@@ -339,22 +369,47 @@ static void add_policies(struct json_object *o, const struct report *rep, const 
 
 /* ---- the whole --------------------------------------------------------------------------------------- */
 
+static void add_words(struct json_object *list, char *const *words)
+{
+	for (; words && *words; words++) {
+		char *whole = utf8_repair(*words);
+
+		json_object_array_add(list, json_object_new_string(whole ? whole : "?"));
+		free(whole);
+	}
+}
+
 static void add_head(struct json_object *o, const struct report *rep)
 {
-	struct json_object *program;
-
 	add_number(o, "schema", REPORT_SCHEMA);
 	add_text(o, "kind", "gmem report");
 	add_truth(o, "simulated", true);
 	add_text(o, "gmem", rep->run.gmem);
 	add_text(o, "profile", rep->run.profile);
-	program = add_list(o, "program");
-	for (char *const *word = rep->run.argv; word && *word; word++)
-		json_object_array_add(program, json_object_new_string(*word));
+	add_words(add_list(o, "program"), rep->run.argv);
 	json_object_object_add(o, "status", json_object_new_int(rep->status));
 	add_number(o, "start_ns", rep->clock.wallclock_ns);
 	add_number(o, "duration_ns",
 		   rep->end_ns > rep->clock.clock_ns ? rep->end_ns - rep->clock.clock_ns : 0);
+}
+
+static void add_not_judged(struct json_object *o, const struct report *rep)
+{
+	struct json_object *list = add_list(o, "lint_not_judged");
+
+	for (unsigned int code = 1; code <= LINT_NR_CODES; code++)
+		if (report_why_not(rep, lint_code_name(code)))
+			json_object_array_add(list, json_object_new_string(lint_code_name(code)));
+}
+
+static void add_left_out(struct json_object *o, const struct obs_region *r)
+{
+	struct json_object *left = add_object(o, "left_out");
+
+	add_number(left, "processes", atomic_load(&r->processes_lost));
+	add_number(left, "memory_not_seen", atomic_load(&r->accounts_lost));
+	add_number(left, "memory_of_ended", atomic_load(&r->accounts_left_out));
+	add_number(left, "modules", atomic_load(&r->modules_lost));
 }
 
 void report_json(const struct report *rep, const struct policy *p, FILE *to)
@@ -366,7 +421,9 @@ void report_json(const struct report *rep, const struct policy *p, FILE *to)
 	add_policies(o, rep, p);
 	add_number(o, "recorded", rep->nr_records);
 	add_number(o, "lost", rep->nr_lost);
+	add_left_out(o, rep->region);
 	add_truth(o, "lint", rep->run.has_lint);
+	add_not_judged(o, rep);
 	add_findings(o, rep, p);
 	add_refusals(o, rep, p);
 	add_number(o, "refusals_left_out", rep->refusals_left);

@@ -2,10 +2,12 @@
 /* The cases as JUnit's XML and as TAP. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "see/policy.h"
 #include "see/report.h"
+#include "see/utf8.h"
 
 struct output {
 	const struct report *rep;
@@ -42,9 +44,11 @@ static void each_finding(const struct report_case *c, struct output *o,
 /* ---- JUnit ------------------------------------------------------------------------------------------- */
 
 /* XML has no way to write most control characters. */
-static void put_escaped(const char *text, FILE *to)
+static void put_escaped(const char *bytes, FILE *to)
 {
-	for (; text && *text; text++) {
+	char *whole = bytes ? utf8_repair(bytes) : NULL;
+
+	for (const char *text = whole; text && *text; text++) {
 		if (*text == '&')
 			fputs("&amp;", to);
 		else if (*text == '<')
@@ -56,6 +60,7 @@ static void put_escaped(const char *text, FILE *to)
 		else
 			fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
 	}
+	free(whole);
 }
 
 static void put_attribute(const char *name, const char *value, FILE *to)
@@ -164,15 +169,18 @@ static void put_plain(const char *text, FILE *to)
 }
 
 /* A YAML text in single quotes. */
-static void put_quoted(const char *text, FILE *to)
+static void put_quoted(const char *bytes, FILE *to)
 {
+	char *whole = utf8_repair(bytes);
+
 	fputc('\'', to);
-	for (; *text; text++) {
+	for (const char *text = whole; text && *text; text++) {
 		if (*text == '\'')
 			fputc('\'', to);
 		fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
 	}
 	fputs("'\n", to);
+	free(whole);
 }
 
 static void put_tap_finding(const char *text, FILE *to)

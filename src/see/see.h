@@ -69,14 +69,31 @@ struct see_sink {
 
 /* ---- the ring --------------------------------------------------------------------------------- */
 
+/*
+ * The program may write anywhere in the region at any time, by mistake or not. So what is needed to find the way is
+ * kept here; what the region has in its place is compared, and put right again. Nothing waits or turns for longer
+ * than the ring is.
+ */
 struct see_drain {
 	struct obs_region *r;
-	uint64_t lost_told;   /* of the ring's counter */
-	uint64_t given_up;    /* places whose writer did not come back */
+	uint64_t nr;	      /* places of the ring, as it was made */
+	uint64_t tail;	      /* what the region is to say, too */
+	uint64_t lost;	      /* the ring's counter when it was looked at last */
+	uint64_t given_up;    /* places whose writer did not come back, or that were spoilt */
+	uint64_t lost_told;   /* of both together */
+	uint64_t nr_lost;     /* both together */
 	uint64_t stuck_at;    /* tail that did not move since ... */
 	uint64_t stuck_since; /* ns */
+	uint64_t stuck_head;  /* what had been given out then */
+	uint64_t forsaken;    /* numbers below are not waited for */
+	bool is_damaged;      /* somebody wrote what only we, or nobody, may write */
 	struct obs_record *copy;
 	size_t nr_copy;
+	/* The header's constants. */
+	unsigned char made[offsetof(struct obs_region, wants_records)];
+	/* Records before the sinks have them; may change them. NULL: nothing is to be done. */
+	void (*prepare)(void *own, struct obs_region *r, struct obs_record *records, size_t nr);
+	void *prepare_own;
 };
 
 int see_drain_begin(struct obs_region *r, struct see_drain *d);

@@ -3,7 +3,7 @@
  * A trace that somebody gives us may be anything: nothing of it is believed before it was compared with what is
  * there.
  */
-#include "see/trace.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,10 +57,10 @@ const struct see_clock *trace_reader_clock(const struct trace_reader *t)
 
 static int read_header(struct trace_reader *t)
 {
+	const uint64_t magic = TRACE_MAGIC;
 	struct trace_header h;
 
-	if (t->size < sizeof(h.magic) ||
-	    memcmp(t->data, &(uint64_t){ TRACE_MAGIC }, sizeof(h.magic)))
+	if (t->size < sizeof(magic) || memcmp(t->data, &magic, sizeof(magic)))
 		return bad(t, "it is no trace of gmem's");
 	if (t->size < sizeof(h))
 		return bad(t, "the file ends in the header");
@@ -95,7 +95,7 @@ static int map_file(int fd, void **data, uint64_t *size)
 	if (fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	*size = (uint64_t)st.st_size;
 	*data = NULL;
 	if (!*size)
@@ -106,9 +106,9 @@ static int map_file(int fd, void **data, uint64_t *size)
 
 int trace_reader_open(const char *path, struct trace_reader **out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
 	uint64_t size = 0;
-	void *data;
+	void *data = NULL;
 
 	*out = NULL;
 	if (fd < 0)
@@ -146,25 +146,13 @@ static int next_record(struct trace_reader *t, struct trace_item *item)
 	return 1;
 }
 
-static void clean(char *text, size_t size)
-{
-	text[size - 1] = 0;
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-	}
-}
-
 /* Texts of the file end with 0, and have nothing that moves the cursor, only if its writer was honest. */
 static void end_texts(struct trace_item *item)
 {
 	if (item->kind == TRACE_PROCESS)
-		clean(item->process.name, sizeof(item->process.name));
-	if (item->kind == TRACE_MODULE) {
-		clean(item->module.path, sizeof(item->module.path));
-		if (item->module.build_id_size > sizeof(item->module.build_id))
-			item->module.build_id_size = sizeof(item->module.build_id);
-	}
+		see_process_clean(&item->process);
+	if (item->kind == TRACE_MODULE)
+		see_module_clean(&item->module);
 }
 
 static size_t size_of(uint32_t kind)

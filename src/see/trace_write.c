@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-#include "see/trace.h"
+#include "see/listed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,8 @@ struct trace_writer {
 	struct see_sink sink;
 	int fd;
 	int err; /* the first write that failed; nothing is written after it */
+	/* What is in the file; those below the numbers all are. */
+	bool has_process[OBS_MAX_PROCESSES], has_module[OBS_MAX_MODULES];
 	uint32_t nr_processes, nr_modules;
 	struct trace_totals totals;
 	struct last_snapshot {
@@ -78,48 +80,33 @@ static int put(struct trace_writer *w, enum trace_chunk_kind kind, const void *d
 
 static bool put_process(struct trace_writer *w, const struct obs_region *r, uint32_t i)
 {
-	const struct obs_process *p = obs_process_at(r, i);
-	struct trace_process out = { .place = i };
+	struct trace_process out;
 
-	if (!atomic_load_explicit(&p->state, memory_order_acquire))
-		return false;
-	out.pid = p->pid;
-	out.parent = p->parent;
-	out.start = p->start;
-	memcpy(out.name, p->name, sizeof(out.name));
-	return put(w, TRACE_PROCESS, &out, sizeof(out)) == 0;
+	return see_process_read(r, i, &out) && put(w, TRACE_PROCESS, &out, sizeof(out)) == 0;
 }
 
 static bool put_module(struct trace_writer *w, const struct obs_region *r, uint32_t i)
 {
-	const struct obs_module *m = obs_module_at(r, i);
-	struct trace_module out = { 0 };
+	struct trace_module out;
 
-	out.process = atomic_load_explicit(&m->process, memory_order_acquire);
-	if (!out.process--)
-		return false;
-	out.build_id_size = m->build_id_size;
-	out.start = m->start;
-	out.end = m->end;
-	out.base = m->base;
-	memcpy(out.build_id, m->build_id, sizeof(out.build_id));
-	memcpy(out.path, m->path, sizeof(out.path));
-	return put(w, TRACE_MODULE, &out, sizeof(out)) == 0;
+	return see_module_read(r, i, &out) && put(w, TRACE_MODULE, &out, sizeof(out)) == 0;
 }
 
-/* What is new in the tables comes before the records that refer to it. */
+/* What is new in the tables comes before the records that refer to it. A row stays empty when who took it was killed. */
 static void put_tables(struct trace_writer *w, const struct obs_region *r)
 {
-	uint32_t nr = atomic_load(&r->nr_processes);
+	uint32_t nr = see_nr_processes(r);
 
-	for (; w->nr_processes < nr && w->nr_processes < OBS_MAX_PROCESSES; w->nr_processes++) {
-		if (!put_process(w, r, w->nr_processes))
-			break;
+	for (uint32_t i = w->nr_processes; i < nr; i++) {
+		if (!w->has_process[i])
+			w->has_process[i] = put_process(w, r, i);
+		w->nr_processes += w->has_process[i] && i == w->nr_processes;
 	}
-	nr = atomic_load(&r->nr_modules);
-	for (; w->nr_modules < nr && w->nr_modules < OBS_MAX_MODULES; w->nr_modules++) {
-		if (!put_module(w, r, w->nr_modules))
-			break;
+	nr = see_nr_modules(r);
+	for (uint32_t i = w->nr_modules; i < nr; i++) {
+		if (!w->has_module[i])
+			w->has_module[i] = put_module(w, r, i);
+		w->nr_modules += w->has_module[i] && i == w->nr_modules;
 	}
 }
 

@@ -7,6 +7,13 @@
 
 #include "see/names.h"
 
+static const char *problem_of(const struct see_view *v, int err)
+{
+	if (v->reader && err == -EPROTO)
+		return trace_reader_problem(v->reader);
+	return err == -EINVAL ? "a trace is a file, no pipe and no device" : strerrordesc_np(-err);
+}
+
 int see_view_open(const char *path, struct see_view *v, char *problem, size_t size)
 {
 	int err;
@@ -20,8 +27,7 @@ int see_view_open(const char *path, struct see_view *v, char *problem, size_t si
 			return 0;
 		err = -ENOMEM;
 	}
-	snprintf(problem, size, "%s",
-		 v->reader && err == -EPROTO ? trace_reader_problem(v->reader) : strerror(-err));
+	snprintf(problem, size, "%s", problem_of(v, err));
 	see_view_close(v);
 	return err;
 }
@@ -60,6 +66,8 @@ int see_view_next(struct see_view *v, struct trace_item *item)
 		add_process(v, &item->process);
 	if (ret == 1 && item->kind == TRACE_MODULE)
 		see_places_add(v->places, &item->module);
+	if (ret == 1 && item->kind == TRACE_RECORDS && item->record.kind == OBS_GAP)
+		v->nr_in_gaps += item->record.a;
 	return ret;
 }
 
@@ -99,6 +107,8 @@ static bool is(int64_t wanted, int64_t value)
 bool see_filter_takes(const struct see_filter *f, const struct see_view *v,
 		      const struct obs_record *r)
 {
+	if (r->kind == OBS_GAP)
+		return is(f->pid, see_view_pid(v, r)) && is(f->thread, r->thread);
 	if (f->any_kind && (r->kind >= OBS_NR_EVENTS || !f->kinds[r->kind]))
 		return false;
 	if (f->result && !has_result(f->result, r->result))

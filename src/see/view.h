@@ -14,6 +14,7 @@ struct see_view {
 	struct see_places *places;
 	struct trace_process *processes; /* by their places in the table; pid 0: not told yet */
 	size_t nr_processes;
+	uint64_t nr_in_gaps; /* lost events that their threads have told of */
 };
 
 /* -errno, having told why into problem. */
@@ -26,7 +27,7 @@ uint32_t see_view_pid(const struct see_view *v, const struct obs_record *r);
 const struct trace_process *see_view_process(const struct see_view *v, unsigned int place);
 const struct see_where *see_view_where(struct see_view *v, const struct obs_record *r);
 
-/* Which records are wanted; below 0 and NULL: all. */
+/* Which records are wanted; below 0 and NULL: all. A gap is left out only if its thread is. */
 struct see_filter {
 	bool kinds[OBS_NR_EVENTS]; /* none set: all */
 	bool any_kind;
@@ -42,6 +43,8 @@ bool see_filter_takes(const struct see_filter *f, const struct see_view *v,
 void see_details(const struct obs_record *r, char *text, size_t size);
 void see_text(struct see_view *v, const struct obs_record *r, FILE *to);
 void see_text_lost(uint64_t nr, FILE *to);
+/* The last line, if events are missing. */
+void see_text_end(const struct see_view *v, const struct trace_end *end, FILE *to);
 
 void see_json_begin(struct see_view *v, FILE *to);
 void see_json(struct see_view *v, const struct trace_item *item, FILE *to);

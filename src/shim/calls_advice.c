@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "obs/rules.h"
 #include "os/fault.h"
 #include "os/format.h"
 #include "os/os.h"
@@ -19,6 +20,7 @@
 #include "shim/observe.h"
 #include "shim/real.h"
 #include "shim/shim.h"
+#include "shim/told.h"
 
 #define MADV_GUARD_INSTALL_NR 102
 #define MADV_DONTNEED_LOCKED_NR 24
@@ -83,8 +85,10 @@ static long remove_pages(uint64_t addr, uint64_t end)
 
 static long advise_ours(uint64_t addr, uint64_t size, int advice)
 {
-	if (!is_page_range(addr, size) || refused_for_gmem(advice))
+	if (!is_page_range(addr, size))
 		return -EINVAL;
+	if (refused_for_gmem(advice))
+		return obs_refuse(RULE_WINDOW_ADVICE);
 	if (advice == MADV_REMOVE)
 		return remove_pages(addr, addr + os_page_up(size));
 	return host_map_madvise(kvm_host_map(), addr, os_page_up(size), advice);
@@ -92,6 +96,7 @@ static long advise_ours(uint64_t addr, uint64_t size, int advice)
 
 long calls_madvise(uint64_t addr, uint64_t size, int advice)
 {
+	uint64_t start = obs_start();
 	struct change c;
 	long ret;
 
@@ -103,8 +108,9 @@ long calls_madvise(uint64_t addr, uint64_t size, int advice)
 		ret = advise_ours(addr, size, advice);
 	else if (ret == 0)
 		ret = os_sys3(SYS_madvise, addr, size, advice);
-	if (obs_on() && !ret && (c.cookie ? discards(advice) : advice == MADV_REMOVE))
+	if (obs_watched() && !ret && (c.cookie ? discards(advice) : advice == MADV_REMOVE))
 		observe_discard(OBS_DISCARD_MADVISE, addr, size);
+	told_map_call(&c, SYS_madvise, (uint32_t)advice, start, ret, addr, size);
 	return change_end(&c, ret);
 }
 
@@ -185,6 +191,7 @@ long calls_process_madvise(int pidfd, uint64_t vec, uint64_t nr, int advice, uns
 SHIM_EXPORT ssize_t process_madvise(int pidfd, const struct iovec *vec, size_t nr, int advice,
 				    unsigned int flags)
 {
+	observe_call();
 	return shim_return(calls_process_madvise(pidfd, (uintptr_t)vec, nr, advice, flags));
 }
 
@@ -202,6 +209,7 @@ long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock)
 {
 	uint64_t first = addr & ~(uint64_t)(OS_PAGE_SIZE - 1);
 	uint64_t bytes = os_page_up(size + (addr - first));
+	uint64_t start = obs_start();
 	struct change c;
 	long ret;
 
@@ -212,21 +220,29 @@ long calls_mlock(uint64_t addr, uint64_t size, int flags, bool lock)
 		ret = host_map_mlock(kvm_host_map(), first, bytes, flags, lock);
 	else if (ret == 0)
 		ret = lock_raw(addr, size, flags, lock);
+	told_map_call(&c,
+		      !lock   ? SYS_munlock
+		      : flags ? SYS_mlock2
+			      : SYS_mlock,
+		      (uint32_t)flags, start, ret, addr, size);
 	return change_end(&c, ret);
 }
 
 SHIM_EXPORT int mlock(const void *addr, size_t size)
 {
+	observe_call();
 	return (int)shim_return(calls_mlock((uintptr_t)addr, size, 0, true));
 }
 
 SHIM_EXPORT int mlock2(const void *addr, size_t size, unsigned int flags)
 {
+	observe_call();
 	return (int)shim_return(calls_mlock((uintptr_t)addr, size, (int)flags, true));
 }
 
 SHIM_EXPORT int munlock(const void *addr, size_t size)
 {
+	observe_call();
 	return (int)shim_return(calls_mlock((uintptr_t)addr, size, 0, false));
 }
 

@@ -11,7 +11,10 @@
 void calls_before_exit(void)
 {
 	/* The end of a vfork child is not its parent's, whose memory it uses. */
-	if (!obs_on() || shim_is_vfork_child())
+	if (shim_is_vfork_child())
+		return;
+	os_log_end();
+	if (!obs_on())
 		return;
 	shim_enter();
 	account_last();

@@ -385,10 +385,10 @@ static __attribute__((noinline)) long ioctl_noted(int fd, unsigned int cmd, uint
 }
 
 /* caller 0: it is known. */
-static void note(uint64_t caller)
+static inline __attribute__((always_inline)) void note(uint64_t caller)
 {
 	if (caller && obs_on())
-		observe_note_caller(caller);
+		observe_note(caller);
 }
 
 static __attribute__((noinline)) long ioctl_ours(int fd, unsigned int cmd, uint64_t arg,

@@ -23,6 +23,8 @@
                                                     \
 		if (!h)                             \
 			return real()->name args;   \
+		observe_call();                     \
+		observe_call();                     \
 		return (result)ours_end(h, answer); \
 	}
 
@@ -34,6 +36,7 @@
                                                           \
 		if (!h)                                   \
 			return (result)shim_return(call); \
+		observe_call();                           \
 		return (result)ours_end(h, answer);       \
 	}
 
@@ -95,7 +98,7 @@ BY_FD_RAW(int, ftruncate64, (int fd, off64_t size), os_sys2(SYS_ftruncate, fd, s
 		if (h)                                                            \
 			return (int)ours_end(h, op_fallocate(h, mode, at, size)); \
 		ret = real()->name(fd, mode, at, size);                           \
-		if (obs_on() && !ret)                                             \
+		if (obs_watched() && !ret)                                        \
 			observe_punch(fd, mode, (uint64_t)at, (uint64_t)size);    \
 		return ret;                                                       \
 	}
@@ -118,6 +121,7 @@ SHIM_EXPORT int posix_fallocate(int fd, off_t at, off_t size)
 {
 	struct handle *h = ours_begin(fd);
 
+	observe_call();
 	return h ? posix_fallocate_ours(h, at, size) : real()->posix_fallocate(fd, at, size);
 }
 
@@ -125,6 +129,7 @@ SHIM_EXPORT int posix_fallocate64(int fd, off64_t at, off64_t size)
 {
 	struct handle *h = ours_begin(fd);
 
+	observe_call();
 	return h ? posix_fallocate_ours(h, at, size) : real()->posix_fallocate64(fd, at, size);
 }
 

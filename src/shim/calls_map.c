@@ -13,12 +13,14 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#include "kvm/account.h"
 #include "obs/rules.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/map_change.h"
 #include "shim/observe.h"
 #include "shim/ours.h"
+#include "shim/told.h"
 
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -62,7 +64,9 @@ long op_mmap(struct handle *h, uint64_t addr, uint64_t size, int prot, int flags
 {
 	struct kvm_object *o = h->object;
 	uint64_t gone = flags & MAP_FIXED ? size : 0;
+	uint64_t start = obs_start();
 	struct change c;
+	long ret;
 	int err;
 
 	if (o->type == KVM_OBJECT_GMEM) {
@@ -71,7 +75,9 @@ long op_mmap(struct handle *h, uint64_t addr, uint64_t size, int prot, int flags
 	} else {
 		err = change_begin(&c, addr, gone, true);
 	}
-	return change_end(&c, err ? err : map_ours(o, &c, addr, size, prot, flags, offset));
+	ret = err ? err : map_ours(o, &c, addr, size, prot, flags, offset);
+	told_file_call(o, SYS_mmap, TOLD_MAP(prot, flags), start, ret, offset, size);
+	return change_end(&c, ret);
 }
 
 static long map_over(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
@@ -81,7 +87,7 @@ static long map_over(uint64_t addr, uint64_t size, int prot, int flags, int fd, 
 
 	long ret = err ? err : map_other(&c, addr, size, prot, flags, fd, offset);
 
-	if (obs_on() && c.cookie && !os_sys_failed(ret))
+	if (obs_watched() && c.cookie && !os_sys_failed(ret))
 		observe_discard(OBS_DISCARD_MMAP, addr, size);
 	return change_end(&c, ret);
 }
@@ -107,7 +113,7 @@ static __attribute__((noinline)) void *mmap_noted(uint64_t addr, uint64_t size, 
 						  int fd, uint64_t offset, uint64_t caller)
 {
 	if (obs_on())
-		observe_note_caller(caller);
+		observe_note(caller);
 	return (void *)shim_return(calls_mmap(addr, size, prot, flags, fd, offset));
 }
 
@@ -137,15 +143,20 @@ SHIM_EXPORT void *mmap64(void *addr, size_t size, int prot, int flags, int fd, o
 
 static __attribute__((noinline)) long munmap_told(uint64_t addr, uint64_t size)
 {
+	uint64_t start = obs_start();
 	struct change c;
-	long ret = change_begin(&c, addr, size, true);
+	long ret;
 
+	if (obs_on())
+		account_before_unmap(addr, size);
+	ret = change_begin(&c, addr, size, true);
 	if (ret == 0 && c.meets && is_page_range(addr, size))
 		ret = host_map_munmap(kvm_host_map(), addr, os_page_up(size));
 	else if (ret == 0)
 		ret = os_sys2(SYS_munmap, addr, size);
-	if (obs_on() && c.cookie && !ret)
+	if (obs_watched() && c.cookie && !ret)
 		observe_discard(OBS_DISCARD_MUNMAP, addr, size);
+	told_map_call(&c, SYS_munmap, 0, start, ret, addr, size);
 	return change_end(&c, ret);
 }
 
@@ -157,7 +168,7 @@ long calls_munmap(uint64_t addr, uint64_t size)
 static __attribute__((noinline)) int munmap_noted(uint64_t addr, uint64_t size, uint64_t caller)
 {
 	if (obs_on())
-		observe_note_caller(caller);
+		observe_note(caller);
 	return (int)shim_return(munmap_told(addr, size));
 }
 
@@ -184,6 +195,7 @@ static int remap_begin(struct change *c, uint64_t addr, uint64_t old_size, uint6
 
 long calls_mremap(uint64_t addr, uint64_t old_size, uint64_t size, int flags, uint64_t to)
 {
+	uint64_t start = obs_start();
 	struct change c;
 	long ret;
 
@@ -195,6 +207,7 @@ long calls_mremap(uint64_t addr, uint64_t old_size, uint64_t size, int flags, ui
 				      flags, to);
 	else if (ret == 0)
 		ret = os_sys5(SYS_mremap, addr, old_size, size, flags, to);
+	told_map_call(&c, SYS_mremap, (uint32_t)flags, start, ret, addr, size);
 	return change_end(&c, ret);
 }
 
@@ -255,6 +268,7 @@ static long protect_raw(uint64_t addr, uint64_t size, int prot, int pkey)
 /* pkey -1: mprotect. */
 long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey)
 {
+	uint64_t start = obs_start();
 	struct change c;
 	long ret;
 
@@ -267,6 +281,8 @@ long calls_mprotect(uint64_t addr, uint64_t size, int prot, int pkey)
 		ret = host_map_mprotect(kvm_host_map(), addr, os_page_up(size), prot, pkey);
 	else if (ret == 0)
 		ret = protect_raw(addr, size, prot, pkey);
+	told_map_call(&c, pkey < 0 ? SYS_mprotect : SYS_pkey_mprotect, (uint32_t)prot, start, ret,
+		      addr, size);
 	return change_end(&c, ret);
 }
 
@@ -278,5 +294,6 @@ SHIM_EXPORT int mprotect(void *addr, size_t size, int prot)
 
 SHIM_EXPORT int pkey_mprotect(void *addr, size_t size, int prot, int pkey)
 {
+	observe_call();
 	return (int)shim_return(calls_mprotect((uintptr_t)addr, size, prot, pkey));
 }

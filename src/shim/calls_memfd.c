@@ -9,6 +9,7 @@
 
 #include "shim/calls.h"
 #include "shim/fdtable.h"
+#include "shim/observe.h"
 #include "shim/shim.h"
 
 static long plain(uint64_t name, unsigned int flags)
@@ -35,6 +36,7 @@ long calls_memfd_create(uint64_t name, unsigned int flags)
 
 SHIM_EXPORT int memfd_create(const char *name, unsigned int flags)
 {
+	observe_call();
 	return (int)shim_return(calls_memfd_create((uintptr_t)name, flags));
 }
 

@@ -55,6 +55,7 @@ long calls_writev(struct handle *h, uint64_t iov, int n, int64_t offset)
                                                      \
 		if (!h)                              \
 			return real()->name args;    \
+		observe_call();                      \
 		return (ssize_t)ours_end(h, answer); \
 	}
 

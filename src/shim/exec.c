@@ -11,10 +11,12 @@
 
 #include "os/os.h"
 #include "shim/elf_reach.h"
+#include "shim/observe.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
 
 #define PRELOAD "LD_PRELOAD="
+#define OBSERVER "GMEM_OBS="
 #define PRELOAD_MAX (PATH_MAX + 256)
 
 /* As they were when the program started: "LD_PRELOAD=...", and so on; empty: it was not set. */
@@ -108,19 +110,22 @@ static char *with_preload(char *entry, char *text)
 
 void exec_environment(char *const envp[], char **pointers, char *text)
 {
-	bool is_preloaded = false;
+	bool is_preloaded = false, is_observed = observe_may_pass_on();
 
 	/* Of two the loader takes the first. */
 	for (char *const *e = envp; e && *e; e++) {
 		bool first = !is_preloaded && sets(*e, preload);
 
+		if (!is_observed && sets(*e, OBSERVER))
+			continue;
 		*pointers++ = first ? with_preload(*e, text) : *e;
 		is_preloaded |= first;
 	}
 	if (!is_preloaded)
 		*pointers++ = preload;
 	for (size_t i = 0; i < NR_OURS; i++)
-		if (ours[i].text[0] && !has(envp, ours[i].text))
+		if (ours[i].text[0] && !has(envp, ours[i].text) &&
+		    (is_observed || !sets(ours[i].text, OBSERVER)))
 			*pointers++ = ours[i].text;
 	*pointers = NULL;
 }
@@ -154,6 +159,7 @@ long exec_run(int dirfd, const char *path, char *const argv[], char *const envp[
 	long failed;
 	int ret = exec_judge(dirfd, path, flags);
 
+	os_log_end();
 	if (ret)
 		return ret;
 	pointers = __builtin_alloca(exec_nr_pointers(envp) * sizeof(*pointers));

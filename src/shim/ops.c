@@ -24,6 +24,7 @@
 #include "shim/ours.h"
 #include "shim/path.h"
 #include "shim/signal.h"
+#include "shim/told.h"
 
 #ifndef FIGETBSZ
 #define FIGETBSZ 2
@@ -64,9 +65,15 @@ long op_seek(struct handle *h, int64_t offset, int whence)
 
 long op_truncate(struct handle *h, int64_t size)
 {
+	uint64_t start;
+	long r;
+
 	if (ours_type(h) == KVM_OBJECT_MEMFD)
 		return kvm_memfd_truncate(h->object, size);
-	return obs_refuse(RULE_FILE_SIZE_FIXED);
+	start = obs_start();
+	r = obs_refuse(RULE_FILE_SIZE_FIXED);
+	told_file_call(h->object, SYS_ftruncate, 0, start, r, 0, (uint64_t)size);
+	return r;
 }
 
 long op_sync(struct handle *h)
@@ -76,7 +83,7 @@ long op_sync(struct handle *h)
 	return obs_refuse(RULE_FILE_NO_SYNC);
 }
 
-long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
+static long fallocate_any(struct handle *h, int mode, int64_t offset, int64_t size)
 {
 	if (ours_type(h) == KVM_OBJECT_GMEM)
 		return kvm_gmem_fallocate(h->object, mode, offset, size);
@@ -86,6 +93,16 @@ long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
 		return obs_refuse(RULE_FALLOCATE_NEGATIVE);
 	return obs_refuse((h->open_flags & O_ACCMODE) == O_RDONLY ? RULE_FILE_ACCESS
 								  : RULE_FILE_NO_ALLOCATE);
+}
+
+long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
+{
+	uint64_t start = obs_start();
+	long r = fallocate_any(h, mode, offset, size);
+
+	told_file_call(h->object, SYS_fallocate, (uint32_t)mode, start, r, (uint64_t)offset,
+		       (uint64_t)size);
+	return r;
 }
 
 long op_setattr(struct handle *h)

@@ -182,7 +182,7 @@ static bool fault_in_window(int signo, siginfo_t *info, const ucontext_t *uc)
 		is_bad = !again && host_map_is_bad(kvm_host_map(), addr);
 		info->si_code = is_bad ? BUS_MCEERR_AR : BUS_ADRERR;
 		info->si_addr_lsb = is_bad ? OS_PAGE_SHIFT : 0;
-		if (!again && obs_on())
+		if (!again && obs_watched())
 			observe_host_fault(addr, info->si_code,
 					   (uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
 	}

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "obs/account.h"
 #include "obs/rules.h"
 
 static struct see_region region;
@@ -115,11 +116,12 @@ static void test_texts_are_escaped(void **state)
 	finish(0);
 	text = written(&none, REPORT_JUNIT);
 	has(text, "<property name=\"program\" value=\"&lt;&amp;&quot;&gt;'\"/>");
-	has(text, "<failure message=\"2 times\">vmm.c:7 &lt;end&gt;, 2 times\n</failure>");
+	has(text, "<failure message=\"1 place, 2 times\">vmm.c:7 &lt;end&gt;, 2 times\n</failure>");
 	has(text, "failures=\"1\"");
 	text = written(&none, REPORT_TAP);
 	has(text, "- lint L7: ");
-	has(text, "  message: '2 times'\n  places:\n    - 'vmm.c:7 <end>, 2 times'\n  ...\n");
+	has(text,
+	    "  message: '1 place, 2 times'\n  places:\n    - 'vmm.c:7 <end>, 2 times'\n  ...\n");
 	has(text, "\nok 6 - lint L1: ");
 	text = written(&none, REPORT_JSON);
 	has(text, "\"suppressed\": \"it is so\"");
@@ -151,6 +153,107 @@ static void test_policies_of_findings(void **state)
 	/* Suppressed. */
 	assert_false(broken("L1"));
 	assert_false(broken("refused,lost,twice"));
+}
+
+static void leave_account(uint32_t flags)
+{
+	struct account_area *area = obs_account_take(region.r, 0);
+	struct account_snapshot *before, *s = obs_account_begin(area, &before);
+
+	s->flags = flags;
+	obs_account_finish(area, s);
+}
+
+/* Whose memory nobody has seen may hold anything twice. */
+static void test_what_is_not_known_is_not_right(void **state)
+{
+	finish(0);
+	assert_false(broken("twice"));
+	atomic_store(&region.r->accounts_lost, 1);
+	assert_true(broken("twice:1G"));
+	atomic_store(&region.r->accounts_lost, 0);
+	atomic_store(&region.r->nr_processes, 1);
+	leave_account(0);
+	assert_false(broken("twice"));
+	leave_account(ACCOUNT_BLIND);
+	assert_true(broken("twice:1G"));
+}
+
+/* One that a loop commits 2048 times is one. */
+static void test_findings_count_by_place(void **state)
+{
+	struct report_finding loop = leak, other = leak;
+	struct policy p = { 0 };
+	char said[256];
+
+	loop.nr = 2048;
+	other.place = "vmm.c:8";
+	other.line = 8;
+	report_add_finding(&rep, &loop);
+	report_add_finding(&rep, &other);
+	report_add_finding(&rep, &wanted);
+	finish(0);
+	assert_true(broken("lint:1"));
+	assert_false(broken("lint:2"));
+	assert_true(broken("L7:1"));
+	assert_false(broken("l7:2,leak:2,L1:0"));
+	assert_non_null(policy_parse(&p, "refused:1"));
+	assert_non_null(policy_parse(&p, "MEMSLOT_FLAGS:1"));
+	assert_non_null(policy_parse(&p, "lint:"));
+	p.nr = 0;
+	assert_null(policy_parse(&p, "lint:1"));
+	assert_true(policy_is_broken(&p.items[0], &rep, said, sizeof(said)));
+	assert_string_equal(said, "found at 2 places, 2050 times in all");
+}
+
+/* Nor is what lint could not judge; what it could stays as it is. */
+static void test_codes_that_are_not_judged(void **state)
+{
+	struct policy none = { 0 };
+	const char *text;
+
+	rep.run.why_not[2] = "nobody looked";
+	finish(0);
+	text = written(&none, REPORT_TAP);
+	has(text, "- lint L3: attribute changed, the other side never discarded before the next "
+		  "entry # SKIP not judged: nobody looked");
+	assert_true(broken("lint"));
+	assert_true(broken("L3"));
+	assert_false(broken("L4,leak"));
+	text = written(&none, REPORT_JSON);
+	has(text, "\"lint_not_judged\": [\n    \"L3\"\n  ]");
+	has(text, "\"memory_of_ended\": 0");
+}
+
+/* When there is no other room that of an ended process is taken; what is known of its worst is kept apart. */
+static void test_the_room_of_the_ended(void **state)
+{
+	const struct account_area *first = obs_account_take(region.r, 0);
+
+	for (uint32_t i = 1; i < ACCOUNT_NR_AREAS; i++)
+		assert_non_null(obs_account_take(region.r, i));
+	assert_null(obs_account_take(region.r, ACCOUNT_NR_AREAS));
+	atomic_store(&obs_process_at(region.r, 0)->state, OBS_STATE_GONE);
+	assert_ptr_equal(obs_account_take(region.r, ACCOUNT_NR_AREAS), first);
+	assert_null(obs_account_find(region.r, 0));
+	assert_ptr_equal(obs_account_find(region.r, ACCOUNT_NR_AREAS), first);
+	assert_int_equal(atomic_load(&region.r->accounts_left_out), 1);
+	finish(0);
+	assert_false(broken("twice"));
+	atomic_store(&region.r->most_twice, 4096);
+	assert_true(broken("twice"));
+}
+
+/* What is not known of one that made room is not forgotten. */
+static void test_the_room_of_one_that_nobody_saw(void **state)
+{
+	leave_account(ACCOUNT_BLIND);
+	for (uint32_t i = 1; i < ACCOUNT_NR_AREAS; i++)
+		obs_account_take(region.r, i);
+	atomic_store(&obs_process_at(region.r, 0)->state, OBS_STATE_GONE);
+	assert_non_null(obs_account_take(region.r, ACCOUNT_NR_AREAS));
+	finish(0);
+	assert_true(broken("twice:1G"));
 }
 
 static void test_refusals(void **state)
@@ -249,6 +352,11 @@ int main(void)
 		TEST(test_texts_are_escaped),
 		TEST(test_annotations),
 		TEST(test_policies_of_findings),
+		TEST(test_findings_count_by_place),
+		TEST(test_what_is_not_known_is_not_right),
+		TEST(test_codes_that_are_not_judged),
+		TEST(test_the_room_of_the_ended),
+		TEST(test_the_room_of_one_that_nobody_saw),
 		TEST(test_refusals),
 		TEST(test_requests_of_threads),
 		TEST(test_more_refusals_than_there_is_room_for),

@@ -64,6 +64,30 @@ static void child(void)
 	must(waitpid(pid, NULL, 0) == pid);
 }
 
+/* System calls on a guest_memfd that can be mapped, and on its mapping. */
+static void call(int kvm)
+{
+	struct kvm_create_guest_memfd create = {
+		.size = SIZE, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED
+	};
+	int file = ioctl(ioctl(kvm, KVM_CREATE_VM, 0), KVM_CREATE_GUEST_MEMFD, &create);
+	char *p;
+
+	must(file >= 0);
+	must(fallocate(file, 0, 0x1000, 0x1000) < 0);				  /* @grow */
+	must(!fallocate(file, FALLOC_FL_KEEP_SIZE, 0x1000, 0x2000));		  /* @allocate2 */
+	must(posix_fallocate(file, 0x1001, 0x1000) != 0);			  /* @posix */
+	must(ftruncate(file, 0x2000) < 0);					  /* @truncate */
+	must(mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, file, 0) == MAP_FAILED);	  /* @private */
+	p = mmap(NULL, 0x2000, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0x1000); /* @map */
+	must(p != MAP_FAILED);
+	must(!madvise(p, 0x1000, MADV_DONTNEED)); /* @advise */
+	must(madvise(p, 0x1000, MADV_FREE) < 0);  /* @free */
+	must(!mprotect(p, 0x2000, PROT_READ));	  /* @protect */
+	must(!munmap(p, 0x2000));		  /* @unmap */
+	close(file);
+}
+
 int main(int argc, char **argv)
 {
 	int kvm = open("/dev/kvm", O_RDWR), vm, file;
@@ -80,6 +104,10 @@ int main(int argc, char **argv)
 	slot.guest_memfd = (uint32_t)file;
 	slot.userspace_addr = (uintptr_t)memory;
 	must(!ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &slot)); /* @slot */
+	if (argc > 1 && !strcmp(argv[1], "calls")) {
+		call(kvm);
+		return 0;
+	}
 	if (argc > 1) {
 		repeat(vm, atol(argv[1]));
 		return 0;

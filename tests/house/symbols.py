@@ -24,7 +24,7 @@ COMPILER = (r'__(asan|ubsan|tsan|sanitizer|gcov|llvm|lsan)_.*|_GLOBAL_OFFSET_TAB
             r'__start___sancov.*|__stop___sancov.*|__tls_get_addr|__popcountdi2|__udivti3|'
             r'__umodti3|__divti3|__modti3|__udivmodti4')
 BY_LAYER = {'core': '', 'mmu': '', 'map': PURE, 'cpu': PURE + r'|Zydis\w+|Zyan\w+', 'kvm': PURE,
-            'lib': PURE + '|getenv|pthread_atfork|__register_atfork'}
+            'lib': PURE + '|(secure_)?getenv|pthread_atfork|__register_atfork'}
 NO_GLOBALS = {'core', 'mmu'}
 # Of a thread that gmem_interrupt() finds inside a call.
 THREAD_LOCAL = {'lib'}

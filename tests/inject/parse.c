@@ -149,13 +149,17 @@ static void as_many_as_there_is_room_for(void **state)
 
 static void rules_and_names_of_files(void **state)
 {
-	assert_true(see_inject_is_text("run fail=EINTR"));
-	assert_true(see_inject_is_text("  poison"));
-	assert_true(see_inject_is_text("# nothing\n"));
-	assert_true(see_inject_is_text("runn fail;"));
-	assert_false(see_inject_is_text("rules.txt"));
-	assert_false(see_inject_is_text("./run"));
-	assert_false(see_inject_is_text(""));
+	static const char *const rules[] = { "run fail=EINTR", "  poison",
+					     "hypercall",      "# nothing\n",
+					     "runn fail;",     "runn fail=EINTR",
+					     "poison;",	       "guest touch=private chance=1/2" };
+	static const char *const files[] = { "rules.txt", "./run", "",	   "@run",
+					     "@a b=c;d",  "a b",   "runn", "dir/poison" };
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		assert_int_equal(see_inject_source(rules[i]), SEE_INJECT_RULES);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		assert_int_equal(see_inject_source(files[i]), SEE_INJECT_FILE);
 }
 
 int main(void)

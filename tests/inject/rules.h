@@ -24,7 +24,7 @@ static inline struct inject_table *rules_begin(const struct inject_rule *rules, 
 	memset(r, 0, size);
 	obs_region_init(r, 1);
 	r->injects = 1;
-	t = obs_region_at(r, r->injection);
+	t = obs_region_at(r, OBS_AT_INJECTION);
 	t->nr = nr;
 	t->seed = 1;
 	memcpy(t->rules, rules, nr * sizeof(*rules));

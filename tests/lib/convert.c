@@ -149,6 +149,22 @@ static void the_last_refusal_is_told_with_its_rule(void **state)
 	gmem_put(g);
 }
 
+static void who_refuses_first_gives_the_rule(void **state)
+{
+	struct gmem_refusal r = { .args_size = sizeof(r) };
+	struct gmem *g = t_create(1, BOTH);
+	struct gmem_pinned *pin;
+
+	assert_int_equal(gmem_pin(g, 0, PAGE, &pin), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(gmem_make_private(g, 0, PAGE, NULL), -EAGAIN);
+		assert_int_equal(gmem_last_refusal(&r), 0);
+		assert_string_equal(r.rule, "CONVERT_HELD");
+	}
+	gmem_unpin(pin);
+	gmem_put(g);
+}
+
 static void *ask_in_a_fresh_thread(void *arg)
 {
 	struct gmem_refusal r = { .args_size = sizeof(r) };
@@ -325,6 +341,7 @@ int main(void)
 		cmocka_unit_test(success_leaves_error_offset_alone),
 		cmocka_unit_test(every_refusal_is_told_in_one_call),
 		cmocka_unit_test(the_last_refusal_is_told_with_its_rule),
+		cmocka_unit_test(who_refuses_first_gives_the_rule),
 		cmocka_unit_test(a_thread_that_was_refused_nothing_has_no_refusal),
 		cmocka_unit_test(runs_are_read_back),
 		cmocka_unit_test(attributes_are_of_pages_of_the_file),

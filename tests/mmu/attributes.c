@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Attributes and the size of leaves. */
+#include "../obs/observed.h"
 #include "fixture.h"
-#include "obs/obs.h"
 
 struct fixture {
 	struct world w;
@@ -85,16 +85,15 @@ static void private_memory_gets_large_leaves_too(void **state)
 static void setting_what_is_already_so_invalidates_nothing(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t before;
-
 	set(f, GB, 4 * MB2, ATTR_PRIVATE);
 	touch_ok(f->w.v, GB + MB2, MMU_WRITE);
-	before = obs_counter(OBS_INVALIDATE);
+	observed_begin();
 	set(f, GB + PAGE, MB2, ATTR_PRIVATE);
-	assert_int_equal(obs_counter(OBS_INVALIDATE), before);
+	assert_int_equal(observed_nr(OBS_INVALIDATE), 0);
 	assert_int_equal(mmu_mapped_level(f->w.mmu, GB + MB2), LEVEL_2M);
 	set(f, GB + PAGE, MB2, 0);
-	assert_int_equal(obs_counter(OBS_INVALIDATE), before + 1);
+	assert_int_equal(observed_nr(OBS_INVALIDATE), 1);
+	observed_end();
 }
 
 static void attributes_are_the_guest_addresses_and_outlive_slots(void **state)

@@ -31,6 +31,7 @@ static void all_lanes_are_one(void **state)
 		atomic_store(&c->nr, 1);
 		atomic_store(&c->failed, 2);
 		atomic_store(&c->buckets[3], 5);
+		atomic_store(&obs_lane_at(r, lane)->details[OBS_EXIT_HLT].nr, 7);
 	}
 	see_counts_read(r, &counts);
 	/* Two that threads have, and the one that is everybody's. */
@@ -38,6 +39,8 @@ static void all_lanes_are_one(void **state)
 	assert_int_equal(counts.kinds[OBS_PUNCH].failed, 6);
 	assert_int_equal(counts.kinds[OBS_PUNCH].buckets[3], 15);
 	assert_int_equal(counts.kinds[OBS_CONVERT].nr, 0);
+	assert_int_equal(counts.details[OBS_EXIT_HLT].nr, 21);
+	assert_int_equal(counts.details[OBS_EXIT_IO].nr, 0);
 	os_unmap(memory, size);
 }
 

@@ -14,6 +14,8 @@
 #include "obs/obs.h"
 #include "os/os.h"
 
+#include "observed.h"
+
 static int pipe_fds[2];
 
 static int listen_to_messages(void **state)
@@ -122,18 +124,63 @@ static void the_last_refusal_is_the_threads_own(void **state)
 
 static void events_are_counted_each_by_itself(void **state)
 {
-	uint64_t punches = obs_counter(OBS_PUNCH);
-	uint64_t exits = obs_counter(OBS_EXIT);
-
+	observed_begin();
 	obs_count(OBS_PUNCH, 1, 2, 3);
 	obs_count(OBS_PUNCH, 1, 2, 3);
-	assert_int_equal(obs_counter(OBS_PUNCH), punches + 2);
-	assert_int_equal(obs_counter(OBS_EXIT), exits);
+	assert_int_equal(observed_nr(OBS_PUNCH), 2);
+	assert_int_equal(observed_nr(OBS_EXIT), 0);
+	obs_add(OBS_EXIT);
+	assert_int_equal(observed_nr(OBS_PUNCH), 2);
+	assert_int_equal(observed_nr(OBS_EXIT), 1);
 	assert_string_equal(what_was_said(), "");
+	observed_end();
+}
+
+static void nobody_wants_events_until_somebody_does(void **state)
+{
+	assert_false(obs_wanted());
+	observed_begin();
+	assert_true(obs_wanted() && obs_watched() && obs_on());
+	observed_end();
+	assert_false(obs_wanted() || obs_watched() || obs_on());
+	/* As the system does for a tracer. */
+	atomic_fetch_add(&os_wanted, 1);
+	assert_true(obs_wanted() && obs_watched() && obs_start());
+	assert_false(obs_on());
+	obs_count(OBS_PUNCH, 1, 2, 3);
+	assert_int_equal(obs_refuse(RULE_VM_TYPE), -EINVAL);
+	atomic_fetch_sub(&os_wanted, 1);
+	assert_false(obs_wanted() || obs_start());
 	os_log_set_level(OS_LOG_DEBUG);
+	assert_true(obs_wanted());
+	assert_false(obs_watched());
+	assert_string_equal(what_was_said(), "");
 	obs_count(OBS_EXIT, 1, 2, 0x30);
-	assert_int_equal(obs_counter(OBS_EXIT), exits + 1);
 	assert_string_equal(what_was_said(), "gmem: exit 0x1 0x2 0x30\n");
+	os_log_set_level(OS_LOG_WARN);
+	assert_false(obs_wanted());
+}
+
+/* Longer than any test takes, so that what it takes itself changes no bucket. */
+static void a_length_is_in_the_bucket_of_its_highest_bit(void **state)
+{
+	for (unsigned int log = 40; log < 48; log++) {
+		uint64_t ticks = 1ull << log, slack = 1ull << 38;
+		unsigned int bucket = log < OBS_NR_BUCKETS ? log : OBS_NR_BUCKETS - 1;
+
+		observed_begin();
+		obs_span(OBS_PUNCH, os_tsc() - ticks, 0, 1, 2, 3);
+		obs_span(OBS_PUNCH, os_tsc() - (2 * ticks - slack), -EIO, 1, 2, 3);
+		/* What has no length is in none. */
+		obs_count(OBS_PUNCH, 1, 2, 3);
+		for (unsigned int i = 0; i < OBS_NR_BUCKETS; i++)
+			assert_int_equal(observed_counter(OBS_PUNCH)->buckets[i],
+					 i == bucket ? 2 : 0);
+		assert_int_equal(observed_counter(OBS_PUNCH)->nr, 3);
+		assert_int_equal(observed_counter(OBS_PUNCH)->failed, 1);
+		assert_in_range(observed_counter(OBS_PUNCH)->ticks, 3 * ticks - slack, 3 * ticks);
+		observed_end();
+	}
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, listen_to_messages, stop_listening)
@@ -147,6 +194,8 @@ int main(void)
 		TEST(an_errno_without_a_rule_gets_one_at_the_end),
 		TEST(the_last_refusal_is_the_threads_own),
 		TEST(events_are_counted_each_by_itself),
+		TEST(nobody_wants_events_until_somebody_does),
+		TEST(a_length_is_in_the_bucket_of_its_highest_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

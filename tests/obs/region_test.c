@@ -9,9 +9,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "obs/obs.h"
 #include "see/see.h"
@@ -28,6 +33,8 @@ static struct see_drain drain;
 /* What came out. */
 static struct {
 	uint64_t nr, lost;
+	uint64_t nr_gaps, in_gaps;
+	uint64_t gap_behind; /* the last gap: how many punches were before it */
 	struct obs_record last;
 	uint64_t next[NR_THREADS]; /* of each thread: the number that is still to come */
 	bool disorder;
@@ -38,6 +45,11 @@ static int on_records(void *own, const struct obs_region *r, const struct obs_re
 {
 	for (size_t i = 0; i < nr; i++) {
 		got.last = records[i];
+		if (records[i].kind == OBS_GAP) {
+			got.nr_gaps++;
+			got.in_gaps += records[i].a;
+			got.gap_behind = got.nr;
+		}
 		if (records[i].kind != OBS_PUNCH)
 			continue;
 		got.nr++;
@@ -69,10 +81,9 @@ static int begin(void **state)
 {
 	uint64_t size = obs_region_size(NR_PLACES);
 
-	region = aligned_alloc(4096, size);
-	if (!region)
+	region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (region == MAP_FAILED)
 		return -1;
-	memset(region, 0, size);
 	obs_region_init(region, NR_PLACES);
 	region->wants_records = 1;
 	memset(&got, 0, sizeof(got));
@@ -83,7 +94,7 @@ static int end(void **state)
 {
 	obs_detach();
 	see_drain_end(&drain);
-	free(region);
+	munmap(region, obs_region_size(NR_PLACES));
 	return 0;
 }
 
@@ -170,6 +181,10 @@ static void what_does_not_fit_is_lost_and_counted(void **state)
 	drain_all(0, false);
 	assert_int_equal(got.nr, NR_PLACES + 1);
 	assert_int_equal(got.lost, 10);
+	/* Just where they are missing. */
+	assert_int_equal(got.nr_gaps, 1);
+	assert_int_equal(got.in_gaps, 10);
+	assert_int_equal(got.gap_behind, NR_PLACES);
 }
 
 static void the_ring_goes_round(void **state)
@@ -218,7 +233,7 @@ static void a_writer_that_was_stopped_harms_no_later_record(void **state)
 
 	drain_all(0, false);
 	n = atomic_fetch_add(&region->ring.head, 1);
-	place = obs_record_at(region, n);
+	place = obs_record_at(region, NR_PLACES, n);
 	place->sequence = obs_sequence_taken(n);
 	drain_all(1000, false);
 	drain_all(4000000000, false);
@@ -335,6 +350,7 @@ static void writers_and_the_reader_do_not_disturb_each_other(void **state)
 {
 	pthread_t threads[NR_THREADS];
 
+	drain_all(0, false);
 	for (uintptr_t i = 0; i < NR_THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, tell_many, (void *)i), 0);
 	while (nr_of(OBS_PUNCH) < NR_THREADS * NR_EACH)
@@ -347,13 +363,206 @@ static void writers_and_the_reader_do_not_disturb_each_other(void **state)
 	assert_true(got.nr >= NR_PLACES);
 }
 
-/* The region is as writable to the program as all of its memory. */
-static void a_program_that_writes_anywhere_keeps_no_reader(void **state)
+/* ---- one that is killed ------------------------------------------------------------------------- */
+
+static void tell_for_ever(void)
 {
+	for (uint64_t i = 0;; i++)
+		obs_count(OBS_PUNCH, 1, i, 1 ^ i);
+}
+
+/* Wherever it was: what comes out is whole, and each number is told or lost. */
+static void what_a_killed_writer_leaves_is_never_half_a_record(void **state)
+{
+	uint64_t all = 0;
+
+	for (int round = 0; round < 200; round++) {
+		const struct timespec pause = { .tv_nsec = 20000 + 3989 * round };
+		pid_t child = fork();
+
+		if (!child)
+			tell_for_ever();
+		for (int i = 0; i < 3; i++) {
+			nanosleep(&pause, NULL);
+			drain_all(0, false);
+		}
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		drain_all(0, true);
+		got.next[1] = 0;
+		all += got.nr;
+		assert_false(got.disorder);
+		assert_false(drain.is_damaged);
+		assert_int_equal(region->ring.tail, region->ring.head);
+	}
+	assert_true(all > 0);
+}
+
+/* ---- the region is as writable to the program as all of its memory ------------------------------- */
+
+static void a_head_that_cannot_be_is_put_right(void **state)
+{
+	drain_all(0, false);
 	obs_count(OBS_PUNCH, 0, 0, 0);
 	region->ring.head = region->ring.tail - 1;
+	drain_all(0, false);
+	assert_int_equal(got.nr, 1);
+	assert_int_equal(got.lost, 1);
+	assert_true(drain.is_damaged);
+	obs_count(OBS_PUNCH, 0, 1, 1);
+	drain_all(0, false);
+	assert_int_equal(got.nr, 2);
+	assert_int_equal(got.lost, 1);
+}
+
+/* A number for each place, that nobody has taken: they are not waited for one after the other. */
+static void a_head_that_leads_too_far_is_waited_for_once(void **state)
+{
+	drain_all(0, false);
+	region->ring.head = region->ring.tail + NR_PLACES;
+	drain_all(1000, false);
+	drain_all(4000000000, false);
+	assert_int_equal(got.lost, NR_PLACES);
+	obs_count(OBS_PUNCH, 0, 0, 0);
+	drain_all(4000000000, false);
+	assert_int_equal(got.nr, 1);
+}
+
+static void a_tail_of_another_is_put_right(void **state)
+{
+	drain_all(0, false);
+	obs_count(OBS_PUNCH, 0, 0, 0);
+	drain_all(0, false);
+	region->ring.tail = 0;
+	drain_all(0, false);
+	assert_int_equal(got.nr, 1);
+	assert_int_equal(region->ring.tail, region->ring.head);
+	assert_true(drain.is_damaged);
+}
+
+/* Neither side goes by it: each would leave the region. */
+static void a_layout_that_was_changed_leads_nobody_astray(void **state)
+{
+	drain_all(0, false);
+	region->processes = region->modules = region->lanes = 1ull << 50;
+	region->snapshot = region->injection = region->size = 1ull << 50;
+	region->ring.nr = region->ring.offset = 1ull << 50;
+	obs_count(OBS_PUNCH, 0, 0, 0);
+	assert_int_equal(nr_of(OBS_PUNCH), 1);
+	assert_int_equal(obs_process_at(region, 0)->pid, 7);
+	drain_all(0, false);
+	assert_int_equal(got.nr, 1);
+	assert_int_equal(got.lost, 1);
+	assert_true(drain.is_damaged);
+	assert_int_equal(obs_region_check(region, obs_region_size(NR_PLACES)), NR_PLACES);
+	/* It is told once. */
+	region->lanes = 0;
+	drain_all(0, false);
+	assert_int_equal(got.lost, 1);
+}
+
+static void a_place_that_was_spoilt_is_lost_and_used_again(void **state)
+{
+	uint64_t n;
+
+	drain_all(0, false);
+	n = region->ring.head;
+	obs_count(OBS_PUNCH, 0, 0, 0);
+	obs_count(OBS_PUNCH, 0, 1, 1);
+	obs_record_at(region, NR_PLACES, n)->sequence = 0xabcdef01;
+	drain_all(0, false);
+	assert_int_equal(got.nr, 1);
+	assert_int_equal(got.lost, 2);
+	for (uint64_t i = 2; i < 2 + 2 * NR_PLACES; i++) {
+		obs_count(OBS_PUNCH, 0, i, i);
+		drain_all(0, false);
+	}
+	assert_int_equal(got.nr, 1 + 2 * NR_PLACES);
+	assert_int_equal(got.lost, 2);
+}
+
+static void what_can_be_no_record_is_not_shown(void **state)
+{
+	uint64_t n;
+
+	drain_all(0, false);
+	n = region->ring.head;
+	for (uint64_t i = 0; i < 4; i++)
+		obs_count(OBS_PUNCH, 0, i, i);
+	obs_record_at(region, NR_PLACES, n)->kind = OBS_NR_EVENTS;
+	obs_record_at(region, NR_PLACES, n + 1)->kind = OBS_NONE;
+	obs_record_at(region, NR_PLACES, n + 2)->process = OBS_MAX_PROCESSES + 1;
+	drain_all(0, false);
+	assert_int_equal(got.nr, 1);
+	assert_int_equal(got.last.b, 3);
+	assert_int_equal(got.lost, 4);
+}
+
+static void a_counter_of_losses_that_leaps_is_no_loss_of_as_many(void **state)
+{
+	drain_all(0, false);
+	region->ring.lost = 1ull << 60;
+	drain_all(0, false);
+	region->ring.lost = 3;
+	drain_all(0, false);
+	region->ring.lost += 2;
+	drain_all(0, false);
+	assert_true(drain.is_damaged);
+	assert_true(got.lost <= 4);
+}
+
+static _Atomic bool spoils;
+
+/* xorshift */
+static void *spoil(void *arg)
+{
+	uint64_t nr = obs_region_size(NR_PLACES) / sizeof(uint64_t), x = 88172645463325252ull;
+	uint64_t from = OBS_AT_RING / sizeof(uint64_t);
+
+	while (atomic_load(&spoils)) {
+		uint64_t at;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		at = x & 1 ? (x >> 8) % 64 : from + (x >> 8) % (nr - from);
+		if (&((uint64_t *)region)[at] != (void *)&region->wants_records)
+			__atomic_store_n(&((uint64_t *)region)[at], x & 2 ? x : (x >> 40) % 200,
+					 __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void all_of_it_spoilt_all_the_time_ends_well(void **state)
+{
+	struct timespec now, end;
+	pthread_t thread;
+
+#ifdef __SANITIZE_THREAD__
+	skip(); /* it races on purpose */
+#endif
+	atomic_store(&spoils, true);
+	assert_int_equal(pthread_create(&thread, NULL, spoil, NULL), 0);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec++;
+	do {
+		for (uint64_t i = 0; i < 100; i++)
+			obs_count(OBS_PUNCH, 100, i, 0);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		drain_all((uint64_t)now.tv_sec * 1000000000, false);
+	} while (now.tv_sec < end.tv_sec);
+	atomic_store(&spoils, false);
+	pthread_join(thread, NULL);
 	drain_all(0, true);
-	assert_int_equal(got.nr, 0);
+	assert_true(drain.is_damaged);
+	assert_true(got.lost > 0);
+	/* And it is a region again, but for places that look as if a writer stood still there. */
+	got.nr = 0;
+	for (uint64_t i = 0; i < 3 * NR_PLACES; i++) {
+		obs_count(OBS_PUNCH, 100, i, 0);
+		drain_all(0, true);
+	}
+	assert_true(got.nr >= NR_PLACES);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -369,7 +578,15 @@ int main(void)
 		TEST(nobody_reads_and_there_are_counters_alone),
 		TEST(a_place_that_is_never_filled_is_given_up),
 		TEST(a_writer_that_was_stopped_harms_no_later_record),
-		TEST(a_program_that_writes_anywhere_keeps_no_reader),
+		TEST(a_head_that_cannot_be_is_put_right),
+		TEST(a_head_that_leads_too_far_is_waited_for_once),
+		TEST(a_tail_of_another_is_put_right),
+		TEST(a_layout_that_was_changed_leads_nobody_astray),
+		TEST(a_place_that_was_spoilt_is_lost_and_used_again),
+		TEST(what_can_be_no_record_is_not_shown),
+		TEST(a_counter_of_losses_that_leaps_is_no_loss_of_as_many),
+		TEST(all_of_it_spoilt_all_the_time_ends_well),
+		TEST(what_a_killed_writer_leaves_is_never_half_a_record),
 		TEST(a_process_ends_once),
 		TEST(lengths_are_counted_by_their_logarithm),
 		TEST(long_times_keep_their_length),

@@ -19,6 +19,8 @@ BY_TEXT = {"SPARE_MEMFDS": "src/os/spare.c", "INJECTED": "src/obs/inject.c"}
 # What is returned there is no answer to the program.
 INTERNAL = {("gmem.c", "-EINVAL"), ("limit.c", "-EINVAL"), ("msr.c", "-ENOENT"), ("run.c", "-EINVAL"), ("account_walk.c", "-ENOMEM"),
             ("hypercall.c", "-EINVAL")}
+# They ask for words about what was asked before, and are told to nobody.
+UNTOLD = {"gmem_change_describe", "gmem_explain"}
 failures = []
 
 
@@ -69,7 +71,8 @@ def check_uses(rules):
             used.setdefault(name, set()).add(path.name)
         for call, name in re.findall(r"\b(obs_refuse\w*)\(\s*RULE_([A-Z0-9_]+)", text):
             rule = rules.get(name)
-            check(rule and (call == "obs_refuse_as") != rule.fixed, f"{path.name}: {call}({name})")
+            told_why = call in ("obs_refuse_as", "obs_refuse_unless_told")
+            check(rule and told_why != rule.fixed, f"{path.name}: {call}({name})")
     for name in rules:
         if name in BY_TEXT:
             check(f'"{name}"' in (ROOT / BY_TEXT[name]).read_text(), f"{name} is not told")
@@ -101,6 +104,14 @@ def check_requests(requests):
     header = "".join(path.read_text() for path in (ROOT / "include/gmem").glob("*.h"))
     for name, request in requests.items():
         check("LIBRARY" not in request.of or re.search(rf"\b{name}\(", header), f"{name} is not in gmem.h")
+
+
+def check_functions(requests):
+    """What is asked of the library is a request to who observes."""
+    told = re.findall(r"^FUNCTION\((\w+)\)$", (ROOT / "src/obs/functions.def").read_text(), re.M)
+    of_library = {name for name, request in requests.items() if "LIBRARY" in request.of}
+    check(len(told) == len(set(told)), "a function is told twice")
+    check(set(told) == of_library - UNTOLD, f"told, or to be told: {set(told) ^ (of_library - UNTOLD)}")
 
 
 def check_page(requests):
@@ -148,6 +159,7 @@ def main():
         check_rule(rule, requests)
     check_uses({r.id: r for r in rules})
     check_requests(requests)
+    check_functions(requests)
     check_page(requests)
     check_profiles()
     check_never_met({r.id for r in rules})

@@ -2,6 +2,7 @@
 /* Messages: a line each, and numbers as printf() writes them. */
 #include "test.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,39 @@ static void refusals_are_named_when_asked_for(void **state)
 	os_log_set_level(OS_LOG_WARN);
 }
 
+static void refuse(const char *rule, int times)
+{
+	while (times--)
+		os_log_refusal(-EINVAL, "KVM_RUN", rule, "RULE");
+}
+
+static void the_same_again_is_counted(void **state)
+{
+	os_log_set_fd(pipe_fds[1]);
+	refuse("no", 2048);
+	refuse("never", 1);
+	assert_string_equal(what_was_said(), "gmem: EINVAL: KVM_RUN: no [RULE]\n"
+					     "gmem: ... again, 2047 times\n"
+					     "gmem: EINVAL: KVM_RUN: never [RULE]\n");
+	refuse("never", 1);
+	refuse("no", 1);
+	os_log_end();
+	assert_string_equal(what_was_said(), "gmem: ... again, 1 time\n"
+					     "gmem: EINVAL: KVM_RUN: no [RULE]\n");
+	refuse("no", 2);
+	assert_string_equal(what_was_said(), "gmem: EINVAL: KVM_RUN: no [RULE]\n");
+	/* A child says nothing of its parent's. */
+	os_log_after_fork();
+	os_log_end();
+	assert_string_equal(what_was_said(), "");
+	os_log_set_level(OS_LOG_DEBUG);
+	refuse("no", 2);
+	assert_string_equal(what_was_said(), "gmem: EINVAL: KVM_RUN: no [RULE]\n"
+					     "gmem: EINVAL: KVM_RUN: no [RULE]\n");
+	os_log_set_level(OS_LOG_WARN);
+	os_log_set_fd(2);
+}
+
 static int assertion(void)
 {
 	volatile int one = 1;
@@ -123,6 +157,7 @@ int main(void)
 		cmocka_unit_test(a_long_text_is_cut),
 		cmocka_unit_test(messages_are_lines_of_ours),
 		cmocka_unit_test(refusals_are_named_when_asked_for),
+		cmocka_unit_test(the_same_again_is_counted),
 		cmocka_unit_test(a_failed_assertion_says_what_and_aborts),
 		cmocka_unit_test(a_pending_signal_is_per_thread),
 	};

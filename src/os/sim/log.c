@@ -6,7 +6,7 @@
 
 #include "os/sim/sim_private.h"
 
-_Atomic bool os_log_everything;
+_Atomic uint32_t os_wanted;
 
 void os_log_set_level(enum os_log_level level)
 {
@@ -50,6 +50,14 @@ void os_log(enum os_log_level level, const char *fmt, ...)
 void os_log_refusal(int err, const char *request, const char *rule, const char *id)
 {
 	sim_note("refused, %d: %s", err, id);
+}
+
+void os_log_end(void)
+{
+}
+
+void os_log_after_fork(void)
+{
 }
 
 /* The folders before ours are the builder's. */

@@ -91,7 +91,7 @@ void target(const uint8_t *data, size_t size)
 	size_t nr_events = size < NR_EVENTS ? size : NR_EVENTS;
 	struct input in = { .at = data, .left = nr_events };
 	const uint8_t *text = data + nr_events;
-	struct inject_table *t = obs_region_at(region(), region()->injection);
+	struct inject_table *t = obs_region_at(region(), OBS_AT_INJECTION);
 	struct see_inject_problem problem;
 	int err;
 
