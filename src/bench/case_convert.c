@@ -86,11 +86,14 @@ struct steps {
 
 static struct steps steps_of(const struct convert_way *w, const struct convert_row *row)
 {
+	uint64_t nr_2m = w->size / BENCH_2M;
+
 	switch (row->shape) {
 	case CONVERT_ONE:
 		return (struct steps){ 0, BENCH_PAGE, STRIDE * BENCH_PAGE, NR_SINGLE };
 	case CONVERT_INSIDE:
-		return (struct steps){ 17 * BENCH_PAGE, BENCH_PAGE, BENCH_2M, NR_SINGLE };
+		return (struct steps){ 17 * BENCH_PAGE, BENCH_PAGE, BENCH_2M,
+				       nr_2m < NR_SINGLE ? nr_2m : NR_SINGLE };
 	case CONVERT_512:
 		return (struct steps){ BENCH_2M, BENCH_2M, BENCH_2M, 1 };
 	case CONVERT_ALTERNATING:
