@@ -43,6 +43,11 @@ long host_policy_get(struct host_file *f, uint64_t offset, uint64_t mode, uint64
 	return ret;
 }
 
+static bool is_same(const struct os_numa_policy *a, const struct os_numa_policy *b)
+{
+	return a->mode == b->mode && !memcmp(a->nodes, b->nodes, sizeof(a->nodes));
+}
+
 /* The kernel looks for a policy at the mapping, where a new one has none: it is put there again, run by run. */
 static long set_home(char *at, uint64_t size, uint64_t node, uint64_t flags, uint64_t *done)
 {
@@ -52,7 +57,7 @@ static long set_home(char *at, uint64_t size, uint64_t node, uint64_t flags, uin
 
 	for (; !ret && run < size; run += OS_PAGE_SIZE) {
 		ret = os_numa_policy_at(at + run, &next);
-		if (ret || memcmp(&policy, &next, sizeof(policy)))
+		if (ret || !is_same(&policy, &next))
 			break;
 	}
 	if (!ret && policy.mode)
