@@ -247,7 +247,7 @@ struct plan {
 
 static int make_plan(const struct cmd *cmd, const char *program, struct plan *p)
 {
-	struct elf_reach r;
+	struct elf_reach r = { 0 };
 	int ret = find_library(cmd, p->library);
 
 	if (ret != EXIT_OK)
