@@ -24,7 +24,6 @@
 		if (!h)                             \
 			return real()->name args;   \
 		observe_call();                     \
-		observe_call();                     \
 		return (result)ours_end(h, answer); \
 	}
 

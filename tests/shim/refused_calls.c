@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* What no program does, and what a host or a filter may do to one: each is refused with the errno of a kernel. */
 #include <linux/falloc.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
 
+#include "forbid.h"
 #include "t.h"
 
 #define VAST (1ul << 40)
@@ -115,16 +113,7 @@ static void a_signal_while_much_is_hidden(int vm)
 /* A filter for which there is no memory to be had or given back. Nothing else is in its way, and nothing has changed. */
 static void no_fallocate_any_more(void)
 {
-	struct sock_filter rules[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { .len = sizeof(rules) / sizeof(rules[0]), .filter = rules };
-
-	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+	forbid(SYS_fallocate, ENOMEM);
 }
 
 static void a_host_that_gives_and_takes_nothing(int gmem)
