@@ -235,7 +235,7 @@ static void attach(void)
 		must("gmem_create", gmem_create(&make, &places[i].g));
 		must("gmem_map", gmem_map(places[i].g, &map, &at));
 		windows[i] = at;
-		files[i] = (struct gmem_consumer_file){ places[i].g, &places[i] };
+		files[i] = (struct gmem_consumer_file){ .g = places[i].g, .data = &places[i] };
 	}
 	must("gmem_consumer_add_several",
 	     gmem_consumer_add_several(files, 2, &callbacks, consumers));

@@ -39,11 +39,11 @@ struct gmem;
 struct gmem_refusal {
 	uint32_t args_size; /* sizeof(struct gmem_refusal) */
 	int32_t error;	    /* the negative errno that the call returned */
-	const char
-		*rule; /* stable, for programs: "LIB_RANGE_PAST_END"; gmem explain RULE tells all */
+	/* Stable, for programs: "LIB_RANGE_PAST_END"; gmem explain RULE tells all. */
+	const char *rule;
 	const char *reason; /* one sentence for people */
-	const char
-		*since; /* which kernels have it: "any", "6.8", "gmem", "in " and profiles. 0.3 */
+	/* Which kernels have it: "any", "6.8", "gmem", "in " and profiles. 0.3 */
+	const char *since;
 	const char *advice; /* what is checked, and what to do about it. 0.3 */
 };
 

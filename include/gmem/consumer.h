@@ -74,6 +74,7 @@ GMEM_API int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
 struct gmem_consumer;
 struct gmem_change;
 
+/* More may come: a kind that a consumer does not know is one of which it drops all translations. */
 #define GMEM_KIND_CONVERT 0u
 #define GMEM_KIND_DISCARD 1u /* gmem_punch(): the pages go, their state stays */
 #define GMEM_KIND_RELEASE 2u /* the end of the file: after end() no consumer is registered */
@@ -120,7 +121,9 @@ GMEM_API int gmem_consumer_add(struct gmem *g, const struct gmem_consumer_callba
 /* One place of several where a consumer registers. */
 struct gmem_consumer_file {
 	struct gmem *g;
-	void *data; /* to the functions, of changes of this file: how they know it */
+	void *data;	   /* to the functions, of changes of this file: how they know it */
+	uint32_t flags;	   /* 0 */
+	uint32_t reserved; /* 0 */
 };
 
 /*
@@ -130,7 +133,8 @@ struct gmem_consumer_file {
  * Changes of one file are in order; those of two files may be told by two threads at once, so what
  * the functions share has a lock of the consumer's: taken in them, and between gmem_fault_begin()
  * and gmem_fault_end(), but never around a call of the library that may wait.
- *	-EINVAL	 nr is 0
+ * When it fails, what is in out means nothing.
+ *	-EINVAL	 nr is 0; flags or reserved of a file is not
  *	[any thread; home only; may wait; since 0.3]
  */
 GMEM_API int gmem_consumer_add_several(const struct gmem_consumer_file *files, uint32_t nr,
@@ -217,7 +221,7 @@ struct gmem_block {
  * The same for who has tables with leaves: the largest block around offset that one leaf may map.
  * All of it is in order at addr and of one state, and all of it may be touched. args_size is read;
  * as much as it has room for is filled in. Errors as gmem_page().
- *	[faults only; home only; since 0.3]
+ *	[faults only; home only; may wait; since 0.3]
  */
 GMEM_API int gmem_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block);
 

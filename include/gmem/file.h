@@ -187,20 +187,28 @@ GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
  * From which NUMA nodes the memory of the pages comes when they get it: mode, nodes and max_node as of
  * mbind(2), whose constants are in linux/mempolicy.h. It belongs to the file, for all its windows, all
  * processes and a guest, whatever the pages are; pages that have memory stay where they are.
- * mbind() of a window would meet what hides its private pages instead.
- *	-EINVAL	 offset, size; and what mbind() refuses
- *	-EIO	 the home is gone
- *	[any thread; since 0.3]
+ * mbind() of a window would meet what hides its private pages instead. offset and size: multiples of
+ * GMEM_PAGE_SIZE, inside the file; size > 0. flags: 0.
+ *	-EINVAL	 flags; offset or size; what mbind() refuses: a mode that it does not know, nodes that
+ *		 do not go with it
+ *	-EFAULT	 nodes cannot be read
+ *	-ENOSYS	 the system knows no nodes
+ *	[any thread; may wait; since 0.3]
  */
 GMEM_API int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
-			     const unsigned long *nodes, unsigned long max_node);
+			     const unsigned long *nodes, unsigned long max_node, uint32_t flags);
 
 /*
- * The policy of the page that offset lies in, as get_mempolicy(2) with MPOL_F_ADDR tells it.
- *	[any thread; since 0.3]
+ * The policy of the page that offset lies in, as get_mempolicy(2) with MPOL_F_ADDR tells it: *mode,
+ * and the first max_node bits of nodes. NULL for either: not wanted. flags: 0.
+ *	-EINVAL	 flags; offset is outside the file; nodes is not NULL, and has not as many bits as the
+ *		 system may have nodes
+ *	-EFAULT	 mode or nodes cannot be written
+ *	-ENOSYS	 the system knows no nodes
+ *	[any thread; may wait; since 0.3]
  */
 GMEM_API int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
-			     unsigned long max_node);
+			     unsigned long max_node, uint32_t flags);
 
 /*
  * The memory of the pages has failed, as a machine check says it: what is in them is lost, consumers
@@ -210,8 +218,7 @@ GMEM_API int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigne
  * Nothing happens to the host's memory.
  *	-EINVAL	 size 0, or past the end of the file
  *	-EOPNOTSUPP  the host can see a page: a shared one of a file with GMEM_MMAP
- *	-EREMOTE the home is another process
- *	[any thread; may wait; since 0.3]
+ *	[any thread; home only; may wait; since 0.3]
  */
 GMEM_API int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size);
 

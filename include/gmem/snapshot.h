@@ -30,7 +30,6 @@ struct gmem_populate_args {
  *	-EINVAL	 flags; offset or size; a page is shared (6.11)
  *	-EFAULT	 source cannot be read
  *	-EINTR	 gmem_interrupt()
- *	-EREMOTE this process is not the home
  *	or what gmem_vm_type.prepare says
  *	[any thread; home only; may wait; since 0.3]
  */

@@ -97,15 +97,16 @@ struct gmem_store {
  * For a store without a descriptor that wants its pages elsewhere: compressed, swapped out, on another
  * node. All consumers drop their translations of the range (GMEM_KIND_MOVE) and make none while
  * move() runs, with the lock held exclusively and nothing else of the store running; from then on
- * address() may say another place. What is in the pages and what they are stays. data is the
- * store's. The result is move()'s. offset and size: multiples of GMEM_PAGE_SIZE, inside the file.
+ * address() may say another place. What is in the pages and what they are stays. arg is handed to
+ * move(), whose result is the call's. offset and size: multiples of GMEM_PAGE_SIZE, inside the file;
+ * size > 0.
  *	-EINVAL	 offset or size
  *	-EFAULT	 the file is released
  *	-EOPNOTSUPP the pages are not those of a store without a descriptor
  *	[any thread; home only; may wait; since 0.3]
  */
 GMEM_API int gmem_move(struct gmem *g, uint64_t offset, uint64_t size,
-		       int (*move)(void *data, uint64_t offset, uint64_t size));
+		       int (*move)(void *arg, uint64_t offset, uint64_t size), void *arg);
 
 #ifdef __cplusplus
 }

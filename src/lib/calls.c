@@ -174,15 +174,16 @@ int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size)
 }
 
 int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
-		    const unsigned long *nodes, unsigned long max_node)
+		    const unsigned long *nodes, unsigned long max_node, uint32_t flags)
 {
-	ASK(set_policy, offset, size, lib_set_policy(g, offset, size, mode, nodes, max_node));
+	ASK(set_policy, offset, size,
+	    lib_set_policy(g, offset, size, mode, nodes, max_node, flags));
 }
 
 int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
-		    unsigned long max_node)
+		    unsigned long max_node, uint32_t flags)
 {
-	ASK(get_policy, offset, 0, lib_get_policy(g, offset, mode, nodes, max_node));
+	ASK(get_policy, offset, 0, lib_get_policy(g, offset, mode, nodes, max_node, flags));
 }
 
 int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size)
@@ -191,9 +192,9 @@ int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size)
 }
 
 int gmem_move(struct gmem *g, uint64_t offset, uint64_t size,
-	      int (*move)(void *data, uint64_t offset, uint64_t size))
+	      int (*move)(void *arg, uint64_t offset, uint64_t size), void *arg)
 {
-	ASK(move, offset, size, lib_move(g, offset, size, move));
+	ASK(move, offset, size, lib_move(g, offset, size, move, arg));
 }
 
 /* ---- contents ---------------------------------------------------------------------------------- */

@@ -22,11 +22,11 @@ int lib_punch(struct gmem *g, uint64_t offset, uint64_t size);
 int lib_allocate(struct gmem *g, uint64_t offset, uint64_t size);
 int lib_poison(struct gmem *g, uint64_t offset, uint64_t size);
 int lib_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
-		   const unsigned long *nodes, unsigned long max_node);
+		   const unsigned long *nodes, unsigned long max_node, uint32_t flags);
 int lib_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
-		   unsigned long max_node);
+		   unsigned long max_node, uint32_t flags);
 int lib_move(struct gmem *g, uint64_t offset, uint64_t size,
-	     int (*move)(void *data, uint64_t offset, uint64_t size));
+	     int (*move)(void *arg, uint64_t offset, uint64_t size), void *arg);
 int lib_populate(struct gmem *g, struct gmem_populate_args *args);
 int lib_snapshot(struct gmem *g, struct gmem_snapshot_args *args);
 int lib_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info);

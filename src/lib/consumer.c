@@ -8,9 +8,6 @@
 #include "obs/obs.h"
 #include "os/process.h"
 
-#define CALLBACKS_MIN ((uint32_t)sizeof(struct gmem_consumer_callbacks))
-#define INFO_MIN ((uint32_t)sizeof(struct gmem_change_info))
-
 struct consumer {
 	struct gmem_consumer core; /* first: the program holds a pointer to it */
 	struct gmem_consumer_callbacks ops;
@@ -79,7 +76,8 @@ static const struct gmem_consumer_ops core_ops = {
 
 static int take_callbacks(struct consumer *c, const struct gmem_consumer_callbacks *ops)
 {
-	int err = lib_args_in(&c->ops, sizeof(c->ops), CALLBACKS_MIN, ops);
+	int err = lib_args_in(&c->ops, sizeof(c->ops),
+			      LIB_MIN_OF(struct gmem_consumer_callbacks, end), ops);
 
 	if (err)
 		return err;
@@ -96,6 +94,8 @@ static int make(const struct gmem_consumer_file *at, const struct gmem_consumer_
 
 	if (!at->g)
 		return obs_refuse(RULE_LIB_NO_FILE_OR_PLACE);
+	if (at->flags || at->reserved)
+		return obs_refuse(RULE_LIB_CONSUMER_FLAGS);
 	if (!lib_home_file(at->g))
 		return obs_refuse(RULE_LIB_CONSUMER_HOME);
 	c = os_alloc(sizeof(*c));
@@ -171,7 +171,7 @@ int gmem_change_describe(const struct gmem_change *change, struct gmem_change_in
 	i.leaves = change->filter;
 	i.generation = change->generation;
 	i.aborted = change->aborted;
-	return lib_args_out(info, &i, sizeof(i), INFO_MIN);
+	return lib_args_out(info, &i, sizeof(i), LIB_MIN_OF(struct gmem_change_info, reserved));
 }
 
 /* A consumer that does not look at the kind asks in a punch, too. */

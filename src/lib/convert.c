@@ -17,7 +17,6 @@ _Static_assert(sizeof(struct gmem_extent) == sizeof(struct gmem_run) &&
 _Static_assert(GMEM_ATTRIBUTE_PRIVATE == ATTR_PRIVATE, "one bit for private");
 
 #define PATIENCE_MAX_MS 3600000u
-#define CONVERT_ARGS_MIN ((uint32_t)sizeof(struct gmem_convert_args))
 
 /* In the order of the kernel's checks (series v7). */
 static int check_convert(const struct gmem *g, const struct gmem_convert_args *a)
@@ -33,7 +32,8 @@ int lib_convert(struct gmem *g, struct gmem_convert_args *args)
 {
 	struct gmem_convert_args a;
 	struct gmem_conversion c;
-	int err = lib_args_in(&a, sizeof(a), CONVERT_ARGS_MIN, args);
+	int err =
+		lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_convert_args, nr_refused), args);
 
 	if (err)
 		return err;

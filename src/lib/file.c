@@ -12,8 +12,6 @@
 #include "os/spare.h"
 #include "os/sys.h"
 
-#define MIN_OF(type, last) ((uint32_t)(offsetof(type, last) + sizeof(((type *)0)->last)))
-
 static struct gmem *files; /* under lib_lock_files() */
 
 struct gmem *lib_first_file(void)
@@ -61,7 +59,7 @@ void lib_enlist(struct gmem *g)
 static int take_type(struct gmem *g, const struct gmem_vm_type *type)
 {
 	struct gmem_vm_type t;
-	int err = lib_args_in(&t, sizeof(t), MIN_OF(struct gmem_vm_type, reclaim), type);
+	int err = lib_args_in(&t, sizeof(t), LIB_MIN_OF(struct gmem_vm_type, reclaim), type);
 
 	if (err)
 		return err;
@@ -176,7 +174,7 @@ static int create(const struct gmem_create_args *args, struct gmem **out)
 int lib_create(const struct gmem_create_args *args, struct gmem **out)
 {
 	struct gmem_create_args a;
-	int err = lib_args_in(&a, sizeof(a), MIN_OF(struct gmem_create_args, type_data), args);
+	int err = lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_create_args, type_data), args);
 
 	if (err)
 		return err;
@@ -437,5 +435,5 @@ int lib_get_info(struct gmem *g, struct gmem_info *info)
 	i.size = g->file->size;
 	i.id = g->file->id;
 	i.is_home = !!lib_home_file(g);
-	return lib_args_out(info, &i, sizeof(i), MIN_OF(struct gmem_info, reserved));
+	return lib_args_out(info, &i, sizeof(i), LIB_MIN_OF(struct gmem_info, reserved));
 }

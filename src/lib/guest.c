@@ -7,8 +7,6 @@
 #include "lib/lib.h"
 #include "obs/obs.h"
 
-#define STATS_MIN ((uint32_t)sizeof(struct gmem_stats))
-#define BLOCK_MIN ((uint32_t)sizeof(struct gmem_block))
 #define NR_RUNS 64
 
 int lib_fault_begin(struct gmem *g)
@@ -100,7 +98,7 @@ int lib_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block)
 	b.offset = (offset & ~(uint64_t)(OS_PAGE_SIZE - 1)) - inside;
 	b.addr = (char *)at - inside;
 	b.attributes = attr_map_get(g->file->state, offset >> OS_PAGE_SHIFT);
-	return lib_args_out(block, &b, sizeof(b), BLOCK_MIN);
+	return lib_args_out(block, &b, sizeof(b), LIB_MIN_OF(struct gmem_block, reserved));
 }
 
 /* ---- accounting -------------------------------------------------------------------------------- */
@@ -162,5 +160,7 @@ int lib_get_stats(struct gmem *g, struct gmem_stats *stats)
 		err = account_elsewhere(g, &s);
 	}
 	lib_leave();
-	return err ? err : lib_args_out(stats, &s, sizeof(s), STATS_MIN);
+	return err ? err
+		   : lib_args_out(stats, &s, sizeof(s),
+				  LIB_MIN_OF(struct gmem_stats, attribute_bytes));
 }

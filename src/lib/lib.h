@@ -15,6 +15,8 @@
 #ifndef GMEM_LIB_LIB_H
 #define GMEM_LIB_LIB_H
 
+#include <stddef.h>
+
 #include "gmem.h"
 
 #include "core/gmem_file.h"
@@ -46,6 +48,8 @@ void lib_leave(void);
 int lib_args_in(void *dst, uint32_t size, uint32_t least, const void *args);
 /* The other way; the size stays what the caller put there. */
 int lib_args_out(void *args, const void *src, uint32_t size, uint32_t least);
+/* The first version's size, by the field that was its last: never by sizeof, which grows with the structure. */
+#define LIB_MIN_OF(type, last) ((uint32_t)(offsetof(type, last) + sizeof(((type *)0)->last)))
 
 static inline bool lib_is_aligned(uint64_t x)
 {

@@ -14,13 +14,15 @@ static int judge(long ret)
 }
 
 int lib_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
-		   const unsigned long *nodes, unsigned long max_node)
+		   const unsigned long *nodes, unsigned long max_node, uint32_t flags)
 {
 	long ret;
 	int err;
 
 	if (!g)
 		return obs_refuse(RULE_LIB_NO_FILE);
+	if (flags)
+		return obs_refuse(RULE_LIB_POLICY_FLAGS);
 	err = lib_check_inside(g, offset, size);
 	if (err)
 		return err;
@@ -32,12 +34,14 @@ int lib_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
 }
 
 int lib_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *nodes,
-		   unsigned long max_node)
+		   unsigned long max_node, uint32_t flags)
 {
 	long ret;
 
 	if (!g)
 		return obs_refuse(RULE_LIB_NO_FILE);
+	if (flags)
+		return obs_refuse(RULE_LIB_POLICY_FLAGS);
 	if (offset >= g->file->size)
 		return obs_refuse(RULE_LIB_OFFSET_PAST_END);
 	lib_enter();

@@ -9,8 +9,6 @@
 #include "obs/obs.h"
 
 #define PIECE (16 * OS_PAGE_SIZE)
-#define POPULATE_ARGS_MIN \
-	((uint32_t)(offsetof(struct gmem_populate_args, populated) + sizeof(uint64_t)))
 
 static int check(const struct gmem *g, const struct gmem_populate_args *a)
 {
@@ -66,7 +64,8 @@ int lib_populate(struct gmem *g, struct gmem_populate_args *args)
 {
 	struct gmem_populate_args a;
 	void *room;
-	int err = lib_args_in(&a, sizeof(a), POPULATE_ARGS_MIN, args);
+	int err =
+		lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_populate_args, populated), args);
 
 	if (err)
 		return err;

@@ -7,8 +7,6 @@
 #include "lib/lib.h"
 #include "obs/rules.h"
 
-#define REFUSAL_MIN ((uint32_t)(offsetof(struct gmem_refusal, reason) + sizeof(char *)))
-
 /* What only those who ask are told; the rest is where calls are refused. */
 static const struct advice {
 	const char *since, *advice;
@@ -29,7 +27,7 @@ static int tell(enum obs_rule rule, int err, struct gmem_refusal *refusal)
 				  .since = advices[rule].since,
 				  .advice = advices[rule].advice };
 
-	return lib_args_out(refusal, &r, sizeof(r), REFUSAL_MIN);
+	return lib_args_out(refusal, &r, sizeof(r), LIB_MIN_OF(struct gmem_refusal, reason));
 }
 
 int gmem_last_refusal(struct gmem_refusal *refusal)

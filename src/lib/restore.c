@@ -12,8 +12,6 @@
 #include "obs/obs.h"
 #include "os/disk.h"
 
-#define RESTORE_ARGS_MIN ((uint32_t)sizeof(struct gmem_restore_args))
-
 struct restorer {
 	struct gmem *g;
 	uint64_t shared, shared_end; /* filled in, and not made shared yet */
@@ -80,7 +78,7 @@ int lib_restore(struct gmem *g, const struct gmem_restore_args *args)
 {
 	struct gmem_restore_args a;
 	struct snapshot_reader snapshot;
-	int err = lib_args_in(&a, sizeof(a), RESTORE_ARGS_MIN, args);
+	int err = lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_restore_args, reserved), args);
 
 	if (!err)
 		err = lib_check_snapshot(g, a.flags, a.reserved);

@@ -17,8 +17,6 @@
 /* What is looked at at a time: each ask for its runs tells the home that we are still at it. */
 #define SEGMENT ((uint64_t)64 << 20)
 #define NR_RUNS 64u
-#define SNAPSHOT_ARGS_MIN \
-	((uint32_t)(offsetof(struct gmem_snapshot_args, frozen_ns) + sizeof(uint64_t)))
 
 struct saver {
 	struct gmem *g;
@@ -240,7 +238,8 @@ int lib_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
 {
 	struct gmem_snapshot_args a;
 	uint64_t size;
-	int err = lib_args_in(&a, sizeof(a), SNAPSHOT_ARGS_MIN, args);
+	int err =
+		lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_snapshot_args, frozen_ns), args);
 
 	if (!err)
 		err = lib_check_snapshot(g, a.flags, a.reserved);

@@ -11,8 +11,6 @@
 #include "obs/obs.h"
 #include "os/disk.h"
 
-#define SNAPSHOT_INFO_MIN ((uint32_t)sizeof(struct gmem_snapshot_info))
-
 static int read_at(const struct snapshot_reader *r, uint64_t at, void *data, uint64_t size)
 {
 	int err = os_disk_read(r->fd, at, data, size);
@@ -237,5 +235,5 @@ int lib_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
 	i.private_bytes = r.footer.private_bytes;
 	i.nr_runs = r.footer.nr_runs;
 	i.file_bytes = r.footer.file_bytes;
-	return lib_args_out(info, &i, sizeof(i), SNAPSHOT_INFO_MIN);
+	return lib_args_out(info, &i, sizeof(i), LIB_MIN_OF(struct gmem_snapshot_info, file_bytes));
 }

@@ -17,8 +17,6 @@
 #include "os/peer.h"
 #include "os/sys.h"
 
-#define OPS_MIN ((uint32_t)sizeof(struct gmem_store_ops))
-#define STORE_MIN ((uint32_t)sizeof(struct gmem_store))
 #define ERRNO_MAX 4095
 
 struct own {
@@ -167,7 +165,8 @@ static int take_ops(struct own *o, const struct gmem_store *store)
 	int err = 0;
 
 	if (store->ops)
-		err = lib_args_in(&o->ops, sizeof(o->ops), OPS_MIN, store->ops);
+		err = lib_args_in(&o->ops, sizeof(o->ops),
+				  LIB_MIN_OF(struct gmem_store_ops, destroy), store->ops);
 	if (err)
 		return err;
 	if (o->ops.reserved || !o->ops.address != (store->fd >= 0) ||
@@ -236,7 +235,8 @@ int lib_store_create(const struct gmem_create_args *args, struct store **out)
 {
 	struct gmem_store store;
 	struct own *o;
-	int err = lib_args_in(&store, sizeof(store), STORE_MIN, args->store);
+	int err = lib_args_in(&store, sizeof(store), LIB_MIN_OF(struct gmem_store, data),
+			      args->store);
 
 	if (!err)
 		err = check_with(args, &store);
@@ -277,7 +277,7 @@ void lib_store_give_back(struct store *s)
 /* ---- moving ------------------------------------------------------------------------------------ */
 
 int lib_move(struct gmem *g, uint64_t offset, uint64_t size,
-	     int (*move)(void *data, uint64_t offset, uint64_t size))
+	     int (*move)(void *arg, uint64_t offset, uint64_t size), void *arg)
 {
 	struct gmem_file *f;
 	int err;
@@ -292,6 +292,6 @@ int lib_move(struct gmem *g, uint64_t offset, uint64_t size,
 		return obs_refuse(RULE_LIB_STORE_HOME);
 	if (gmem_file_store(f)->ops != &core_ops || g->file->store_fd >= 0)
 		return obs_refuse(RULE_LIB_STORE_STAYS);
-	err = judge(gmem_file_move(f, offset, size, move, own_of(gmem_file_store(f))->data));
+	err = judge(gmem_file_move(f, offset, size, move, arg));
 	return err && err != -EFAULT ? obs_refuse_as(RULE_LIB_STORE_MOVE, err) : err;
 }

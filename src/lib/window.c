@@ -8,7 +8,6 @@
 #include "lib/lib.h"
 #include "obs/obs.h"
 
-#define MAP_ARGS_MIN ((uint32_t)sizeof(struct gmem_map_args))
 #define MAP_FLAGS \
 	(MAP_SHARED | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED | MAP_NORESERVE)
 
@@ -43,7 +42,7 @@ int lib_map(struct gmem *g, const struct gmem_map_args *args, void **addr)
 {
 	struct gmem_map_args a;
 	uint64_t at;
-	int err = lib_args_in(&a, sizeof(a), MAP_ARGS_MIN, args);
+	int err = lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_map_args, offset), args);
 
 	if (err)
 		return err;

@@ -13,7 +13,7 @@ static void expect_policy(struct gmem *g, uint64_t page, int wanted)
 	unsigned long nodes[16] = { 0 };
 	int mode = -1;
 
-	assert_int_equal(gmem_get_policy(g, page * PAGE, &mode, nodes, 1024), 0);
+	assert_int_equal(gmem_get_policy(g, page * PAGE, &mode, nodes, 1024, 0), 0);
 	assert_int_equal(mode, wanted);
 	assert_int_equal(nodes[0], wanted == MPOL_DEFAULT ? 0 : node_0);
 }
@@ -23,12 +23,12 @@ static void it_is_of_pages_whatever_they_are(void **state)
 	struct gmem *g = t_create(16, BOTH);
 
 	assert_int_equal(gmem_convert_simply(g, 0, 3 * PAGE, PRIVATE, NULL), 0);
-	assert_int_equal(gmem_set_policy(g, 2 * PAGE, 2 * PAGE, MPOL_BIND, &node_0, 64), 0);
+	assert_int_equal(gmem_set_policy(g, 2 * PAGE, 2 * PAGE, MPOL_BIND, &node_0, 64, 0), 0);
 	expect_policy(g, 1, MPOL_DEFAULT);
 	expect_policy(g, 2, MPOL_BIND);
 	expect_policy(g, 3, MPOL_BIND);
 	expect_policy(g, 4, MPOL_DEFAULT);
-	assert_int_equal(gmem_set_policy(g, 3 * PAGE, PAGE, MPOL_DEFAULT, NULL, 0), 0);
+	assert_int_equal(gmem_set_policy(g, 3 * PAGE, PAGE, MPOL_DEFAULT, NULL, 0, 0), 0);
 	expect_policy(g, 2, MPOL_BIND);
 	expect_policy(g, 3, MPOL_DEFAULT);
 	gmem_put(g);
@@ -39,13 +39,17 @@ static void what_is_wrong_is_refused(void **state)
 	struct gmem *g = t_create(4, 0);
 	int mode;
 
-	assert_int_equal(gmem_set_policy(NULL, 0, PAGE, MPOL_BIND, &node_0, 64), -EINVAL);
-	assert_int_equal(gmem_set_policy(g, 1, PAGE, MPOL_BIND, &node_0, 64), -EINVAL);
-	assert_int_equal(gmem_set_policy(g, 4 * PAGE, PAGE, MPOL_BIND, &node_0, 64), -EINVAL);
-	assert_int_equal(gmem_set_policy(g, 0, PAGE, 99, &node_0, 64), -EINVAL);
-	assert_int_equal(gmem_set_policy(g, 0, PAGE, MPOL_BIND, NULL, 0), -EINVAL);
-	assert_int_equal(gmem_get_policy(NULL, 0, &mode, NULL, 0), -EINVAL);
-	assert_int_equal(gmem_get_policy(g, 4 * PAGE, &mode, NULL, 0), -EINVAL);
+	assert_int_equal(gmem_set_policy(NULL, 0, PAGE, MPOL_BIND, &node_0, 64, 0), -EINVAL);
+	assert_int_equal(gmem_set_policy(g, 1, PAGE, MPOL_BIND, &node_0, 64, 0), -EINVAL);
+	assert_int_equal(gmem_set_policy(g, 4 * PAGE, PAGE, MPOL_BIND, &node_0, 64, 0), -EINVAL);
+	assert_int_equal(gmem_set_policy(g, 0, PAGE, 99, &node_0, 64, 0), -EINVAL);
+	assert_int_equal(gmem_set_policy(g, 0, PAGE, MPOL_BIND, NULL, 0, 0), -EINVAL);
+	assert_int_equal(gmem_set_policy(g, 0, PAGE, MPOL_BIND, &node_0, 64, 1), -EINVAL);
+	must_refuse("LIB_POLICY_FLAGS");
+	assert_int_equal(gmem_get_policy(g, 0, &mode, NULL, 0, 1), -EINVAL);
+	must_refuse("LIB_POLICY_FLAGS");
+	assert_int_equal(gmem_get_policy(NULL, 0, &mode, NULL, 0, 0), -EINVAL);
+	assert_int_equal(gmem_get_policy(g, 4 * PAGE, &mode, NULL, 0, 0), -EINVAL);
 	expect_policy(g, 0, MPOL_DEFAULT);
 	gmem_put(g);
 }

@@ -67,14 +67,6 @@ static void add(struct gmem *g, struct place *p, struct gmem_consumer **out)
 	assert_int_equal(gmem_consumer_add(g, &callbacks, p, out), 0);
 }
 
-static void must_refuse(const char *rule)
-{
-	struct gmem_refusal why = { .args_size = sizeof(why) };
-
-	assert_int_equal(gmem_last_refusal(&why), 0);
-	assert_string_equal(why.rule, rule);
-}
-
 /* ---- several files ----------------------------------------------------------------------------- */
 
 static void one_consumer_hears_of_several_files(void **state)
@@ -84,7 +76,8 @@ static void one_consumer_hears_of_several_files(void **state)
 	struct gmem_consumer *consumers[NR_FILES];
 
 	for (int i = 0; i < NR_FILES; i++)
-		files[i] = (struct gmem_consumer_file){ t_create(NR_PAGES, BOTH), &places[i] };
+		files[i] = (struct gmem_consumer_file){ .g = t_create(NR_PAGES, BOTH),
+							.data = &places[i] };
 	assert_int_equal(gmem_consumer_add_several(files, NR_FILES, &callbacks, consumers), 0);
 	t_private(files[1].g, 0, 1);
 	assert_int_equal(places[0].nr_begin, 0);
@@ -109,7 +102,8 @@ static void on_all_files_or_on_none(void **state)
 {
 	struct place places[2] = { 0 };
 	struct gmem *g = t_create(NR_PAGES, BOTH);
-	struct gmem_consumer_file files[2] = { { g, &places[0] }, { NULL, &places[1] } };
+	struct gmem_consumer_file files[2] = { { .g = g, .data = &places[0] },
+					       { .data = &places[1] } };
 	struct gmem_consumer_callbacks shapeless = callbacks;
 	struct gmem_consumer *consumers[2];
 
@@ -122,10 +116,15 @@ static void on_all_files_or_on_none(void **state)
 	shapeless.end = NULL;
 	assert_int_equal(gmem_consumer_add_several(files, 1, &shapeless, consumers), -EINVAL);
 	must_refuse("LIB_CONSUMER_SHAPE");
+	files[1] = (struct gmem_consumer_file){ .g = g, .data = &places[1], .flags = 1 };
+	assert_int_equal(gmem_consumer_add_several(files, 2, &callbacks, consumers), -EINVAL);
+	must_refuse("LIB_CONSUMER_FLAGS");
+	files[1] = (struct gmem_consumer_file){ .g = g, .data = &places[1], .reserved = 1 };
+	assert_int_equal(gmem_consumer_add_several(files, 2, &callbacks, consumers), -EINVAL);
 	t_private(g, 0, 1);
 	assert_int_equal(places[0].nr_begin, 0);
 	/* One file twice is two places. */
-	files[1].g = g;
+	files[1].reserved = 0;
 	assert_int_equal(gmem_consumer_add_several(files, 2, &callbacks, consumers), 0);
 	t_shared(g, 0, 1);
 	assert_int_equal(places[0].nr_end, 1);
@@ -245,7 +244,8 @@ static void begins_and_ends_balance_for_who_comes_and_goes(void **state)
 
 	enough = false;
 	for (int i = 0; i < 2; i++) {
-		files[i] = (struct gmem_consumer_file){ t_create(NR_PAGES, BOTH), &places[i] };
+		files[i] = (struct gmem_consumer_file){ .g = t_create(NR_PAGES, BOTH),
+							.data = &places[i] };
 		assert_int_equal(pthread_create(&threads[i], NULL, change_all_the_time, files[i].g),
 				 0);
 	}

@@ -145,14 +145,6 @@ static struct gmem *create_own(struct own *o)
 	return g;
 }
 
-static void must_refuse(const char *rule)
-{
-	struct gmem_refusal why = { .args_size = sizeof(why) };
-
-	assert_int_equal(gmem_last_refusal(&why), 0);
-	assert_string_equal(why.rule, rule);
-}
-
 static int a_file(uint64_t size)
 {
 	char name[] = "/tmp/gmem-stores-XXXXXX";
@@ -499,17 +491,17 @@ static void a_store_may_move_its_pages(void **state)
 	strcpy(before, "moves");
 	t_private(g, 2, 1);
 	assert_int_equal(gmem_consumer_add(g, &tells, NULL, &c), 0);
-	assert_int_equal(gmem_move(g, 0, NR_PAGES * PAGE, swap_halves), 0);
+	assert_int_equal(gmem_move(g, 0, NR_PAGES * PAGE, swap_halves, o), 0);
 	after = t_guest(g, 2);
 	assert_ptr_not_equal(before, after);
 	assert_string_equal(after, "moves");
 	assert_int_equal(t_state(g, 2), PRIVATE);
-	assert_int_equal(gmem_move(g, 0, PAGE, refuse_to_move), -ENOSPC);
+	assert_int_equal(gmem_move(g, 0, PAGE, refuse_to_move, NULL), -ENOSPC);
 	must_refuse("LIB_STORE_MOVE");
-	assert_int_equal(gmem_move(g, 0, BIG + PAGE, swap_halves), -EINVAL);
-	assert_int_equal(gmem_move(g, 0, PAGE, NULL), -EINVAL);
-	assert_int_equal(gmem_move(NULL, 0, PAGE, swap_halves), -EINVAL);
-	assert_int_equal(gmem_move(other, 0, PAGE, swap_halves), -EOPNOTSUPP);
+	assert_int_equal(gmem_move(g, 0, BIG + PAGE, swap_halves, o), -EINVAL);
+	assert_int_equal(gmem_move(g, 0, PAGE, NULL, o), -EINVAL);
+	assert_int_equal(gmem_move(NULL, 0, PAGE, swap_halves, o), -EINVAL);
+	assert_int_equal(gmem_move(other, 0, PAGE, swap_halves, o), -EOPNOTSUPP);
 	must_refuse("LIB_STORE_STAYS");
 	gmem_consumer_remove(g, c);
 	gmem_put(g);
@@ -607,7 +599,7 @@ static int in_child(struct gmem *g)
 		return 2;
 	if (gmem_allocate(g, 0, PAGE))
 		return 3;
-	if (gmem_move(g, 0, PAGE, refuse_to_move) != -EREMOTE)
+	if (gmem_move(g, 0, PAGE, refuse_to_move, NULL) != -EREMOTE)
 		return 4;
 	gmem_put(g);
 	return 0;

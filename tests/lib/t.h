@@ -22,6 +22,15 @@
 #define PRIVATE GMEM_ATTRIBUTE_PRIVATE
 #define BOTH (GMEM_MMAP | GMEM_INIT_SHARED)
 
+/* The last call that failed did so by this rule. */
+static inline void must_refuse(const char *rule)
+{
+	struct gmem_refusal why = { .args_size = sizeof(why) };
+
+	assert_int_equal(gmem_last_refusal(&why), 0);
+	assert_string_equal(why.rule, rule);
+}
+
 static inline struct gmem *t_create(uint64_t nr_pages, uint32_t flags)
 {
 	struct gmem_create_args args = { .args_size = sizeof(args),
