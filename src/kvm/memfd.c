@@ -444,28 +444,33 @@ static int allocate_range(struct memfd *m, int mode, uint64_t offset, uint64_t s
 	return err;
 }
 
-/* All of the range, holes too: that is how it was posted. */
-static void return_punched(struct memfd *m, uint64_t offset, uint64_t size)
+/* All of the range, holes too: that is how it was posted. Behind the end, where there may be no end of holes, what there is. */
+static uint64_t pages_to_return(struct memfd *m, uint64_t offset, uint64_t size)
 {
-	uint64_t end = min_u64(offset + size, os_page_up(atomic_load(&m->size)));
+	uint64_t end = offset + size, file_end = os_page_up(atomic_load(&m->size));
+	uint64_t inside = offset < file_end ? min_u64(end, file_end) - offset : 0;
 
-	if (offset < end)
-		memlock_return((end - offset) >> OS_PAGE_SHIFT);
+	if (!early()->memlock)
+		return 0;
+	offset += inside;
+	return (inside >> OS_PAGE_SHIFT) + count(m, offset, end - offset, ATTR_PRIVATE);
 }
 
 /* Shared first: from then on nobody can reach what is freed. */
 static int punch_range(struct memfd *m, uint64_t offset, uint64_t size)
 {
+	uint64_t nr_pages;
 	int err;
 
 	if (offset >= capacity(m))
 		return 0;
 	size = min_u64(size, capacity(m) - offset);
+	nr_pages = pages_to_return(m, offset, size);
 	err = convert(m, offset, size, 0);
 	if (!err)
 		err = gmem_file_punch(m->file, offset, size);
-	if (!err && early()->memlock)
-		return_punched(m, offset, size);
+	if (!err)
+		memlock_return(nr_pages);
 	return err;
 }
 

@@ -397,6 +397,25 @@ static void row_16_allocations_count_against_what_may_be_locked(void **state)
 	with_limit(3, charge_two_files);
 }
 
+/* What FALLOC_FL_KEEP_SIZE allocates behind the end is charged, and comes back as all else does. */
+static void charge_behind_the_end(void)
+{
+	int fd = make_file(PAGE);
+
+	for (int i = 0; i < 2; i++) {
+		EXPECT(!fallocate(fd, FALLOC_FL_KEEP_SIZE, 5 * PAGE, 3 * PAGE));
+		EXPECT(fallocate(fd, FALLOC_FL_KEEP_SIZE, 8 * PAGE, PAGE) && errno == ENOMEM);
+		EXPECT(!fallocate(fd, PUNCH, 2 * PAGE, 100 * PAGE));
+	}
+	EXPECT(allocates(fd, 0, 3));
+	EXPECT(!allocates(fd, 3, 1));
+}
+
+static void row_16_what_is_behind_the_end_is_returned_too(void **state)
+{
+	with_limit(3, charge_behind_the_end);
+}
+
 static void punch_holes(void)
 {
 	int a = make_file(FOUR), b = make_file(FOUR);
@@ -552,6 +571,7 @@ int main(void)
 		ROW(row_42_no_capability),
 		ROW(both_halves_can_hold_memory),
 		ROW(row_16_allocations_count_against_what_may_be_locked),
+		ROW(row_16_what_is_behind_the_end_is_returned_too),
 		ROW(row_16_a_hole_is_returned_that_nobody_was_charged_for),
 		ROW(row_16_who_may_lock_memory_is_not_asked),
 		ROW(a_child_has_the_descriptor_and_no_more),
