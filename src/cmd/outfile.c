@@ -20,7 +20,7 @@ static char *claimed[MAX_FILES];
 static size_t nr_claimed;
 
 /* A plain file's path without links; of one that is not there yet, its folder's, and its name. NULL: something else. */
-static char *full_path(const char *path)
+char *outfile_place(const char *path)
 {
 	const char *name = strrchr(path, '/');
 	char folder[PATH_MAX], full[PATH_MAX];
@@ -41,7 +41,7 @@ static char *full_path(const char *path)
 
 int outfile_claim(const struct cmd *cmd, const char *path)
 {
-	char *full = full_path(path);
+	char *full = outfile_place(path);
 
 	for (size_t i = 0; full && i < nr_claimed; i++) {
 		if (strcmp(full, claimed[i]))
@@ -93,7 +93,13 @@ static bool remember(const char *temporary)
 	return false;
 }
 
-static void forget(const char *temporary)
+void outfile_remember(const char *temporary)
+{
+	take_care();
+	remember(temporary);
+}
+
+void outfile_forget(const char *temporary)
 {
 	for (size_t i = 0; i < MAX_FILES; i++)
 		if (temporaries[i] == temporary)
@@ -125,7 +131,7 @@ static void leave_temporary(struct outfile *o)
 	o->f = NULL;
 	if (o->temporary) {
 		unlink(o->temporary);
-		forget(o->temporary);
+		outfile_forget(o->temporary);
 	}
 	free(o->temporary);
 	free(o->target);
@@ -138,7 +144,7 @@ static bool open_beside(struct outfile *o)
 	size_t size;
 	int fd;
 
-	o->target = full_path(o->path);
+	o->target = outfile_place(o->path);
 	if (!o->target || (!access(o->target, F_OK) && access(o->target, W_OK)))
 		return false;
 	size = strlen(o->target) + sizeof(".XXXXXX");
@@ -190,7 +196,7 @@ bool outfile_finish(const struct cmd *cmd, struct outfile *out)
 		cmd_complain(cmd, "%s is not complete%s%s", out->path, err ? ": " : "",
 			     err ? strerror(err) : "");
 	if (ok && out->temporary) {
-		forget(out->temporary);
+		outfile_forget(out->temporary);
 		free(out->temporary);
 		out->temporary = NULL;
 	}

@@ -30,4 +30,13 @@ bool outfile_finish(const struct cmd *cmd, struct outfile *out);
 /* There is nothing to write after all. Nothing happens when it is not open. */
 void outfile_drop(struct outfile *out);
 
+/*
+ * For who writes a file beside its place himself. Where that is, without links: to be freed; NULL: something is there that
+ * is no plain file, or the folder is not.
+ */
+char *outfile_place(const char *path);
+/* What is not whole goes when a signal ends the process, until it is renamed or unlinked, and forgotten. */
+void outfile_remember(const char *temporary);
+void outfile_forget(const char *temporary);
+
 #endif

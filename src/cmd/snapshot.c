@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/mapped.h"
 #include "cmd/opts.h"
+#include "cmd/outfile.h"
 #include "cmd/snapshot_shown.h"
 #include "lib/lib.h"
 
@@ -140,37 +141,66 @@ static int sync_folder(const char *path)
 	return err == -EINVAL ? 0 : err;
 }
 
-static int save_into(const struct cmd *cmd, struct gmem *g, const char *path)
+/* What is not whole is private memory on a disk: it goes, whatever ends us. */
+static int drop(const char *temporary)
+{
+	unlink(temporary);
+	outfile_forget(temporary);
+	return EXIT_FAILED;
+}
+
+static int save_beside(const struct cmd *cmd, struct gmem *g, const char *path, const char *place)
 {
 	struct gmem_snapshot_args args = { .args_size = sizeof(args) };
 	char temporary[PATH_SIZE];
 	int err;
 
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >=
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", place) >=
 	    sizeof(temporary)) {
 		cmd_complain(cmd, "the name of the file is too long");
 		return EXIT_FAILED;
 	}
+	outfile_remember(temporary);
 	args.fd = mkostemp(temporary, O_CLOEXEC);
 	if (args.fd < 0) {
-		cmd_complain(cmd, "%s: %s", temporary, strerror(errno));
+		cmd_complain(cmd, "%s: %s", path, strerror(errno));
+		outfile_forget(temporary);
 		return EXIT_FAILED;
 	}
 	err = gmem_snapshot(g, &args);
 	close(args.fd);
 	if (err) {
-		unlink(temporary);
+		drop(temporary);
 		return complain_of_call(cmd, path, err);
 	}
-	if (rename(temporary, path) || sync_folder(path)) {
+	if (rename(temporary, place) || sync_folder(place)) {
 		cmd_complain(cmd, "%s: %s", path, strerror(errno));
-		unlink(temporary);
-		return EXIT_FAILED;
+		return drop(temporary);
 	}
+	outfile_forget(temporary);
 	if (!quiet)
 		printf("%s: %" PRIu64 " bytes; the guest memory stood still for %.3f ms\n", path,
 		       args.file_bytes, (double)args.frozen_ns / 1e6);
 	return EXIT_OK;
+}
+
+/* A device, a pipe or a folder is not to be replaced by a file. */
+static int save_into(const struct cmd *cmd, struct gmem *g, const char *path)
+{
+	char *place = outfile_place(path);
+	struct stat st;
+	int ret;
+
+	if (place) {
+		ret = save_beside(cmd, g, path, place);
+		free(place);
+		return ret;
+	}
+	if (lstat(path, &st))
+		cmd_complain(cmd, "%s: %s", path, strerror(errno));
+	else
+		cmd_complain(cmd, "%s is no plain file, which a snapshot is written to", path);
+	return EXIT_FAILED;
 }
 
 static int save(const struct cmd *cmd, int argc, char **argv)
