@@ -79,7 +79,9 @@ struct gmem_change;
 #define GMEM_KIND_DISCARD 1u /* gmem_punch(): the pages go, their state stays */
 #define GMEM_KIND_RELEASE 2u /* the end of the file: after end() no consumer is registered */
 #define GMEM_KIND_FREEZE 3u  /* nothing changes: the file stands still for gmem_snapshot(). 0.3 */
-#define GMEM_KIND_MOVE 4u    /* gmem_move(): the same pages, at other addresses. 0.3 */
+/* The same pages, at other addresses: gmem_move(); before and after a conversion GMEM_HUGETLB with
+ * GMEM_MMAP, of whole huge pages. 0.3 */
+#define GMEM_KIND_MOVE 4u
 
 #define GMEM_LEAVES_SHARED 1u
 #define GMEM_LEAVES_PRIVATE 2u

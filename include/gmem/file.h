@@ -21,9 +21,15 @@ extern "C" {
  * of those that a gmem_vm_type is told of.
  * HUGETLB: huge pages of the system's pool (vm.nr_hugepages), as many as the file is long, are set
  * aside. gmem_punch() zeroes a piece of one, and frees it when all of it has been punched.
+ * With MMAP, since 0.3: windows have pages of 4 KiB alone, so what is in huge pages is what is
+ * private all through 2 MiB (1 GiB). The first page of it that becomes shared takes the rest along:
+ * contents are copied into pages of 4 KiB, and back when the last is private again. Consumers hear
+ * of that (GMEM_KIND_MOVE), and those who use the pages wait meanwhile. Where the pool has no page
+ * left the memory stays small until the next time. What is left of size after the last whole huge
+ * page is small, too.
  */
 #define GMEM_THP 4u
-#define GMEM_HUGETLB 8u	    /* not with GMEM_MMAP */
+#define GMEM_HUGETLB 8u
 #define GMEM_HUGETLB_1G 16u /* with GMEM_HUGETLB: pages of 1 GiB instead of 2 MiB. 0.3 */
 
 /*
@@ -66,7 +72,7 @@ struct gmem_create_args {
  * Makes a guest memory. No page has memory yet; each is zero when it is first seen. This process
  * is its home. One reference is the caller's.
  *	-EINVAL	 size is 0, not a multiple of GMEM_PAGE_SIZE or too large (6.8); unknown flags, or
- *		 GMEM_HUGETLB with GMEM_THP or GMEM_MMAP, or where the system has no such pages;
+ *		 GMEM_HUGETLB with GMEM_THP, or where the system has no such pages;
  *		 GMEM_HUGETLB_1G without GMEM_HUGETLB; with store: GMEM_THP or GMEM_HUGETLB;
  *		 without a descriptor of it GMEM_MMAP or a limit; a descriptor that does not fit;
  *		 an operation that must be there is not, or one must not be that is

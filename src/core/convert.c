@@ -6,11 +6,14 @@
  *	already so?			done, nobody hears of it
  *	trim				to the first and last page that change
  *	prepare (to private only)	a pinned page refuses here, with nothing touched
- *	reserve				the map's memory, the last thing that can fail by itself
+ *	reserve				the map's memory
+ *	apart (to shared only)		huge pages that the host is to see are copied into small ones (blocks.c); the
+ *					last thing that can fail by itself
  *	begin				every translation of the range is gone, none comes back
  *	the VM type is told
  *	the map changes			cannot fail
  *	end				new translations, of the new state
+ *	together (to private only)	what no host sees any more is copied into huge pages, if it can be
  *
  * Contents stay: only who may touch them changes.
  */
@@ -120,11 +123,15 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 	int err = get_ready(f, ch);
 	uint32_t told = obs_refusals();
 
+	if (!err && !(ch->attributes & ATTR_PRIVATE))
+		err = blocks_apart(f, ch->offset, ch->size);
 	if (err)
 		return err;
 	err = bracket_begin(f, ch);
-	if (err)
+	if (err) {
+		blocks_together(f, ch->offset, ch->size);
 		return obs_refuse_unless_told(RULE_CONVERT_CONSUMER, err, told);
+	}
 
 	os_assert(f->changing);
 	type_convert(f, ch);
@@ -132,6 +139,8 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 		     ch->attributes);
 
 	bracket_end(f, ch);
+	if (ch->attributes & ATTR_PRIVATE)
+		blocks_together(f, ch->offset, ch->size);
 	obs_span_file(OBS_CONVERT, f->number, start, 0, ch->offset, ch->size, ch->attributes);
 	return 0;
 }

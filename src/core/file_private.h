@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The inside of a gmem_file, for the files of core alone: file.c, convert.c, bracket.c, refusal.c, type.c. */
+/* The inside of a gmem_file, for the files of core alone. */
 #ifndef GMEM_CORE_FILE_PRIVATE_H
 #define GMEM_CORE_FILE_PRIVATE_H
 
@@ -67,6 +67,12 @@ int poison_level(struct gmem_file *f, uint64_t offset, int level);
 /* Inside the bracket of a punch: others come in their place. */
 void poison_punched(struct gmem_file *f, uint64_t offset, uint64_t size);
 void poison_destroy(struct gmem_file *f);
+
+/* blocks.c: what the range meets is in small pages afterwards (-ENOMEM, -EINTR: nothing has changed), or in huge ones where it
+ * is private and there are any. Not in a bracket. */
+int blocks_apart(struct gmem_file *f, uint64_t offset, uint64_t size);
+void blocks_together(struct gmem_file *f, uint64_t offset, uint64_t size);
+void blocks_check(struct gmem_file *f);
 
 /* type.c: the VM type is told, inside the bracket. */
 void type_convert(struct gmem_file *f, const struct gmem_change *ch);

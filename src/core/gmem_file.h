@@ -103,7 +103,7 @@ struct gmem_consumer {
 /* What its store is made of (store.h), not both: huge pages where there is room, or the system's own. */
 #define GMEM_FILE_THP 0x40000u
 #define GMEM_FILE_HUGETLB 0x80000u
-/* With HUGETLB: pages of 1 GiB. */
+/* With HUGETLB: pages of 1 GiB. With HUGETLB, MMAP and IN_PLACE they are for what is private all through alone (blocks.c). */
 #define GMEM_FILE_HUGETLB_1G 0x1000000u
 /* Its size is a page where none is 0: for the upper layers, as NO_PRIVATE. */
 #define GMEM_FILE_EMPTY 0x800000u

@@ -80,9 +80,14 @@ void limit_remove(struct limit_link *link)
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-static uint64_t unit_up(const struct limit_link *link, uint64_t offset)
+static uint64_t unit_up(uint64_t unit, uint64_t offset)
 {
-	return (offset + link->unit - 1) & ~(link->unit - 1);
+	return (offset + unit - 1) & ~(unit - 1);
+}
+
+static uint64_t unit_at(const struct limit_link *link, uint64_t offset)
+{
+	return store_is_huge(link->store, offset) ? link->store->block : link->unit;
 }
 
 static uint64_t used_locked(const struct gmem_limit *limit)
@@ -119,16 +124,28 @@ static bool is_present(struct store *s, uint64_t offset, uint64_t size)
 }
 
 /* What backing the range takes: all units of which it is and that have no page yet. */
-static uint64_t missing(const struct limit_link *link, uint64_t offset, uint64_t size)
+static uint64_t missing_units(const struct limit_link *link, uint64_t unit, uint64_t offset,
+			      uint64_t end)
 {
-	uint64_t end = min_u64(unit_up(link, offset + size), link->size);
 	uint64_t bytes = 0, run, at;
 
-	for (offset &= ~(link->unit - 1); offset < end; offset = unit_up(link, at + run)) {
+	end = min_u64(unit_up(unit, end), link->size);
+	for (offset &= ~(unit - 1); offset < end; offset = unit_up(unit, at + run)) {
 		at = offset;
 		if (!store_next_present(link->store, &at, end, &run))
-			return bytes + unit_up(link, end) - offset;
-		bytes += (at & ~(link->unit - 1)) - offset;
+			return bytes + unit_up(unit, end) - offset;
+		bytes += (at & ~(unit - 1)) - offset;
+	}
+	return bytes;
+}
+
+static uint64_t missing(const struct limit_link *link, uint64_t offset, uint64_t size)
+{
+	uint64_t block = link->store->block, end = offset + size, bytes = 0, stop;
+
+	for (; offset < end; offset = stop) {
+		stop = block ? min_u64((offset & ~(block - 1)) + block, end) : end;
+		bytes += missing_units(link, unit_at(link, offset), offset, stop);
 	}
 	return bytes;
 }
@@ -159,7 +176,7 @@ static int fill_locked(struct limit_link *link, uint64_t offset, bool *is_over)
 	if (*is_over)
 		return -ENOMEM;
 	/* Else the store might take a huge page, where a small one has room. */
-	if (link->unit > OS_PAGE_SIZE || has_room(link->limit, STEP))
+	if (unit_at(link, offset) > OS_PAGE_SIZE || has_room(link->limit, STEP))
 		err = store_fill(s, offset);
 	return err ? err : touch(s, offset, offset + OS_PAGE_SIZE, &stop);
 }
@@ -202,6 +219,21 @@ int limit_allocate(struct limit_link *link, uint64_t offset, uint64_t size, bool
 	if (!err)
 		err = touch_range(link->store, offset, size);
 	os_mutex_unlock(&limit->lock);
+	return err;
+}
+
+/* It has less in small pages than in a huge one. */
+int limit_move(struct limit_link *link, uint64_t block, bool huge)
+{
+	struct store *s = link->store;
+	uint64_t size = s->block, lacks;
+	int err = -ENOMEM;
+
+	os_mutex_lock(&link->limit->lock);
+	lacks = missing_units(link, OS_PAGE_SIZE, block, block + size);
+	if (!huge || lacks == size || has_room(link->limit, lacks))
+		err = store_move(s, block, huge);
+	os_mutex_unlock(&link->limit->lock);
 	return err;
 }
 

@@ -28,7 +28,9 @@ struct limit_link {
 	struct limit_link *next, **pprev;
 	struct store *store;
 	uint64_t size;
-	uint64_t unit; /* memory comes by that much: a huge page where there are no smaller ones */
+	uint64_t
+		unit; /* memory comes by that much: a huge page where there are no smaller ones. Of a
+			* store with blocks that of the small ones */
 };
 
 /* One reference is the caller's. -ENOMEM. */
@@ -46,6 +48,8 @@ void limit_remove(struct limit_link *link);
 int limit_fill(struct limit_link *link, uint64_t offset, bool *is_over);
 /* As store_allocate(), and the pages are present afterwards. */
 int limit_allocate(struct limit_link *link, uint64_t offset, uint64_t size, bool *is_over);
+/* As store_move(). -ENOMEM: also for want of room in the limit. */
+int limit_move(struct limit_link *link, uint64_t block, bool huge);
 /* The largest level, up to level, at which all around offset is present. */
 int limit_level(struct limit_link *link, uint64_t offset, int level);
 

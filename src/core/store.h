@@ -13,6 +13,9 @@
  *		it is punched.
  *	1g	the same, larger
  *
+ * and of two at once (store_mixed.c), for files that windows map: what no window can show is in huge pages of the pool,
+ * everything else in pages of 4 KiB.
+ *
  * Any thread. Filling and allocating may run beside each other and beside lookups, a punch beside none of them
  * (the file's invalidate lock sees to it). The store's own lock is the last in the lock order.
  */
@@ -45,6 +48,9 @@ struct store_ops {
 	uint64_t (*backed)(struct store *s);
 	int (*release)(struct store *s);     /* NULL: all is punched */
 	void (*stay_small)(struct store *s); /* NULL: it is small */
+	/* Both, with blocks; else NULL. */
+	bool (*is_huge)(struct store *s, uint64_t offset);
+	int (*move)(struct store *s, uint64_t block, bool huge);
 };
 
 /* What every store begins with. */
@@ -52,6 +58,8 @@ struct store {
 	const struct store_ops *ops;
 	uint64_t size;
 	int fd; /* for host mappings; -1: there are none */
+	uint64_t
+		block; /* that can be in huge pages or small ones, bytes; 0: pages stay what they are */
 };
 
 /* One of ours. -ENOMEM (of 2m, 1g: also when the pool has not as many as size takes), -EMFILE; of these: -EINVAL and
@@ -60,6 +68,10 @@ int store_create(uint64_t size, enum store_pages pages, struct store **out);
 /* Of pages of 4 KiB, over a file that is as long and open for reading and writing; a descriptor of ours, which is
  * closed with the store. -ENOMEM: it is still the caller's. */
 int store_create_on(int fd, uint64_t size, struct store **out);
+
+/* Of 2m or 1g, and of 4k, with blocks; huge: all of them are huge at first. What is left of size behind the last whole block, or
+ * is none, is small. Errors as above. */
+int store_create_mixed(uint64_t size, enum store_pages pages, bool huge, struct store **out);
 
 static inline void store_destroy(struct store *s)
 {
@@ -75,8 +87,8 @@ static inline void store_stay_small(struct store *s)
 }
 
 /* The engine's own hidden view: *addr is the host address of the byte at offset; it is contiguous to
- * the end of the page of store_level(), of ours to the end of the 1 GiB window that offset lies in. -ENOMEM. Valid
- * until store_destroy(), of a store that is not ours until its page is punched. */
+ * the end of the page of store_level(), of ours to the end of the block or, without blocks, the 1 GiB window that offset lies in.
+ * -ENOMEM. Valid until store_destroy(), or until its block moves; of a store that is not ours until its page is punched. */
 static inline int store_address(struct store *s, uint64_t offset, void **addr)
 {
 	os_assert(offset < s->size);
@@ -109,12 +121,6 @@ static inline int store_level(struct store *s, uint64_t offset)
 	return s->ops->level ? s->ops->level(s, offset) : store_level_by_size(s, offset);
 }
 
-/* For who counts before (limit.h): what a fill of the page at offset, with a touch, may take; what the pages of a range
- * still lack, in pages of the store's kind; and whether there is no smaller fill than of a whole huge page. Exact while
- * nobody else fills. */
-uint64_t store_fill_bytes(struct store *s, uint64_t offset);
-uint64_t store_missing(struct store *s, uint64_t offset, uint64_t size);
-bool store_fills_whole(const struct store *s);
 /* Whether the 2 MiB around offset, as far as they are of the store, hold no such page either. */
 static inline bool store_filled_around(struct store *s, uint64_t offset)
 {
@@ -154,6 +160,22 @@ static inline bool store_next_present(struct store *s, uint64_t *offset, uint64_
 static inline uint64_t store_backed(struct store *s)
 {
 	return s->ops->backed(s);
+}
+
+/* Of a store with blocks: whether the one around offset is in a huge page, or will be when it has contents. A fill may make
+ * it a small one, where the pool has no page. */
+static inline bool store_is_huge(struct store *s, uint64_t offset)
+{
+	os_assert(offset < s->size);
+	return s->block && s->ops->is_huge(s, offset);
+}
+
+/* The block, which is a whole one, goes there by copy, if it is not there yet. Alone, as a punch, and nobody uses an address of it.
+ * -ENOMEM, -EINTR: it is where it was. */
+static inline int store_move(struct store *s, uint64_t block, bool huge)
+{
+	os_assert(s->block && block % s->block == 0 && s->block <= s->size - block);
+	return s->ops->is_huge(s, block) == huge ? 0 : s->ops->move(s, block, huge);
 }
 
 /* For host mappings (map/) only: the descriptor behind the store; -1: it has none. */

@@ -73,7 +73,11 @@ static unsigned int file_flags(const struct vm *vm, uint64_t flags, bool in_plac
 		flags |= GMEM_FILE_IN_PLACE;
 	if (!vm->has_private)
 		flags |= GMEM_FILE_NO_PRIVATE;
-	flags |= flags & GMEM_FILE_MMAP ? page_flags_mapped : page_flags;
+	/* One that is never private has its memory in windows alone. */
+	if (flags & GMEM_FILE_MMAP && !(in_place && vm->has_private))
+		flags |= page_flags_mapped;
+	else
+		flags |= page_flags;
 	if (huge && !(flags & GMEM_FILE_HUGETLB))
 		flags |= GMEM_FILE_THP;
 	return (unsigned int)flags;

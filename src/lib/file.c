@@ -77,7 +77,7 @@ static int check_create(const struct gmem_create_args *args)
 	if (args->flags &
 	    ~(GMEM_MMAP | GMEM_INIT_SHARED | GMEM_THP | GMEM_HUGETLB | GMEM_HUGETLB_1G))
 		return obs_refuse(RULE_LIB_CREATE_FLAGS);
-	if (args->flags & GMEM_HUGETLB && args->flags & (GMEM_THP | GMEM_MMAP))
+	if (args->flags & GMEM_HUGETLB && args->flags & GMEM_THP)
 		return obs_refuse(RULE_LIB_CREATE_HUGE);
 	if (args->flags & GMEM_HUGETLB_1G && !(args->flags & GMEM_HUGETLB))
 		return obs_refuse(RULE_LIB_CREATE_HUGE);

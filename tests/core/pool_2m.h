@@ -52,6 +52,21 @@ static inline const char *pool_open(long nr)
 	return "the system has no huge pages to spare";
 }
 
+/* Pages of 2 MiB that are free, and not set aside for anybody. */
+static inline long pool_free(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[128];
+	long nr = -1, reserved = 0;
+
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "HugePages_Free: %ld", &nr);
+		sscanf(line, "HugePages_Rsvd: %ld", &reserved);
+	}
+	fclose(f);
+	return nr - reserved;
+}
+
 static inline void pool_close(void)
 {
 	pool_write(pool_was);

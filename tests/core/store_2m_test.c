@@ -19,20 +19,6 @@
 #define PAGE OS_PAGE_SIZE
 #define WANTED 12
 
-static long pool_free(void)
-{
-	FILE *f = fopen("/proc/meminfo", "r");
-	char line[128];
-	long nr = -1, reserved = 0;
-
-	while (fgets(line, sizeof(line), f)) {
-		sscanf(line, "HugePages_Free: %ld", &nr);
-		sscanf(line, "HugePages_Rsvd: %ld", &reserved);
-	}
-	fclose(f);
-	return nr - reserved;
-}
-
 static void pages_are_set_aside_at_creation(void **state)
 {
 	long before = pool_free();

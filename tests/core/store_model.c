@@ -7,7 +7,7 @@
 #include "store_model.h"
 
 #define PAGE OS_PAGE_SIZE
-#define NR_PAGES 2200u /* four blocks and a bit */
+#define NR_PAGES MODEL_PAGES
 
 struct model {
 	struct store *s;
@@ -66,11 +66,23 @@ static void check_page(struct model *m, uint64_t page)
 	assert_memory_equal(p, p + 1, PAGE - 1);
 }
 
+static void move_one(struct model *m)
+{
+	uint64_t block = rng_below(&m->rng, NR_PAGES * PAGE / m->s->block) * m->s->block;
+	bool huge = rng_below(&m->rng, 2);
+
+	assert_int_equal(store_move(m->s, block, huge), 0);
+	assert_int_equal(store_is_huge(m->s, block), huge);
+	assert_int_equal(store_is_huge(m->s, block + m->s->block - 1), huge);
+}
+
 static void do_one(struct model *m)
 {
 	uint64_t first, nr, page;
 
 	pick_range(m, &first, &nr);
+	if (m->s->block && rng_below(&m->rng, 4) == 0)
+		move_one(m);
 	switch (rng_below(&m->rng, 8)) {
 	case 0:
 		assert_int_equal(store_allocate(m->s, first * PAGE, nr * PAGE), 0);
@@ -111,10 +123,15 @@ static void check_present(struct model *m)
 
 void compare_with_model(enum store_pages pages, uint64_t seed, unsigned int nr_ops)
 {
+	compare_store_with_model(make_store(NR_PAGES * PAGE, pages), seed, nr_ops);
+}
+
+void compare_store_with_model(struct store *s, uint64_t seed, unsigned int nr_ops)
+{
 	static struct model m;
 	unsigned int i;
 
-	m = (struct model){ .s = make_store(NR_PAGES * PAGE, pages), .rng = { seed } };
+	m = (struct model){ .s = s, .rng = { seed } };
 	for (i = 0; i < nr_ops; i++) {
 		do_one(&m);
 		if (i % 64 == 0)

@@ -20,7 +20,7 @@ struct model {
 	uint64_t seed;
 	uint8_t bytes[NR_PAGES];
 	bool is_private[NR_PAGES];
-	struct file files[3];
+	struct file files[4];
 	unsigned int nr_files;
 };
 
@@ -165,6 +165,7 @@ static void files_of_all_pages_read_alike(void **state)
 		add_file(&m, BOTH);
 		add_file(&m, BOTH | GMEM_THP);
 		add_file(&m, GMEM_INIT_SHARED | GMEM_HUGETLB);
+		add_file(&m, BOTH | GMEM_HUGETLB);
 		for (unsigned int i = 0; i < NR_OPS; i++)
 			do_one(&m);
 		for (unsigned int i = 0; i < m.nr_files; i++) {

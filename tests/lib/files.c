@@ -20,8 +20,6 @@ static void create_refuses_what_kvm_refuses(void **state)
 	assert_int_equal(gmem_create(&args, &g), -EINVAL);
 	args.flags = GMEM_HUGETLB_1G;
 	assert_int_equal(gmem_create(&args, &g), -EINVAL);
-	args.flags = GMEM_HUGETLB | GMEM_MMAP;
-	assert_int_equal(gmem_create(&args, &g), -EINVAL);
 	args.flags = 0;
 	for (int i = 0; i < 5; i++) {
 		static const uint64_t sizes[] = { 0, 1, 4095, PAGE + 1, (uint64_t)1 << 63 };
