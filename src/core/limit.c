@@ -195,15 +195,29 @@ int limit_fill(struct limit_link *link, uint64_t offset, bool *is_over)
 	return err;
 }
 
-static int touch_range(struct store *s, uint64_t offset, uint64_t size)
+static int touch_range(struct store *s, uint64_t offset, uint64_t end)
 {
-	uint64_t end = offset + size, stop;
+	uint64_t stop;
+	int err = 0;
+
+	for (; !err && offset < end; offset = stop)
+		err = touch(s, offset, end, &stop);
+	return err;
+}
+
+/* A piece at a time: what is allocated and not touched would count, and be taken for missing once more. */
+static int allocate_range(struct store *s, uint64_t offset, uint64_t end)
+{
+	uint64_t stop;
 	int err = 0;
 
 	for (; !err && offset < end; offset = stop) {
 		if (os_signal_pending())
 			return -EINTR;
-		err = touch(s, offset, end, &stop);
+		stop = min_u64(end, (offset & ~(STEP - 1)) + STEP);
+		err = store_allocate(s, offset, stop - offset);
+		if (!err)
+			err = touch_range(s, offset, stop);
 	}
 	return err;
 }
@@ -215,9 +229,7 @@ int limit_allocate(struct limit_link *link, uint64_t offset, uint64_t size, bool
 
 	os_mutex_lock(&limit->lock);
 	*is_over = !has_room(limit, missing(link, offset, size));
-	err = *is_over ? -ENOMEM : store_allocate(link->store, offset, size);
-	if (!err)
-		err = touch_range(link->store, offset, size);
+	err = *is_over ? -ENOMEM : allocate_range(link->store, offset, offset + size);
 	os_mutex_unlock(&limit->lock);
 	return err;
 }

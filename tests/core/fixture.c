@@ -63,3 +63,16 @@ uint8_t *page_at(struct gmem_file *f, uint64_t offset)
 	assert_int_equal(store_address(gmem_file_store(f), offset, &addr), 0);
 	return addr;
 }
+
+void fail_all(enum os_fail_point point)
+{
+	os_fail_arm(&(struct os_fail_plan){ .points = 1u << point, .nr = UINT64_MAX });
+}
+
+void fail_none(void)
+{
+	struct os_fail_seen seen;
+
+	os_fail_disarm(&seen);
+	assert_true(seen.nr_failed > 0);
+}

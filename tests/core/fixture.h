@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "core/gmem_file.h"
+#include "os/fail.h"
 #include "os/os.h"
 
 #define P ATTR_PRIVATE
@@ -25,5 +26,9 @@ int convert(struct gmem_file *f, uint64_t offset, uint64_t size, uint32_t attrib
 bool all_are(struct gmem_file *f, uint64_t offset, uint64_t size, uint32_t attributes);
 /* The byte at offset; a look at it makes the page present. */
 uint8_t *page_at(struct gmem_file *f, uint64_t offset);
+
+/* Every call of the kind fails from here on; fail_none() ends that, and asks that one has. */
+void fail_all(enum os_fail_point point);
+void fail_none(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/limit.h"
+#include "fail_alloc.h"
 #include "fixture.h"
 
 #define NR_THREADS 4
@@ -65,7 +66,12 @@ static void files_share_it_and_return_it_when_they_end(void **state)
 {
 	struct gmem_limit *limit = limit_of(2 * PAGE);
 	struct gmem_file *a = limited_file(limit, MB, 0), *b = limited_file(limit, MB, 0);
+	struct gmem_file *last = limited_file(limit, MB, 0);
 
+	assert_int_equal(look(last, 0), 0);
+	assert_int_equal(gmem_limit_used(limit), PAGE);
+	gmem_file_put(last);
+	assert_int_equal(gmem_limit_used(limit), 0);
 	assert_int_equal(look(a, 0), 0);
 	assert_int_equal(look(b, 0), 0);
 	assert_int_equal(look(b, PAGE), -ENOMEM);
@@ -107,6 +113,10 @@ static void a_leaf_has_no_page_without_memory(void **state)
 	assert_int_equal(level_at(f, 5 * PAGE), LEVEL_2M);
 	gmem_file_punch(f, 9 * PAGE, PAGE);
 	assert_int_equal(level_at(f, 5 * PAGE), LEVEL_4K);
+	assert_int_equal(gmem_file_allocate(f, 0, 2 * MB), 0);
+	assert_int_equal(level_at(f, 5 * PAGE), LEVEL_2M);
+	gmem_file_punch(f, 0, PAGE);
+	assert_int_equal(level_at(f, 5 * PAGE), LEVEL_4K);
 	close_file(f);
 	gmem_limit_put(limit);
 }
@@ -126,6 +136,80 @@ static void a_huge_page_comes_where_it_fits_and_a_small_one_else(void **state)
 	assert_int_equal(look(f, 4 * MB), 0);
 	assert_int_equal(gmem_limit_used(limit), 2 * MB + 2 * PAGE);
 	assert_int_equal(look(f, 4 * MB + PAGE), -ENOMEM);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+/* The system serves the host, and asks nobody. */
+static void what_the_host_touches_counts_and_is_not_refused(void **state)
+{
+	struct gmem_limit *limit = limit_of(2 * PAGE);
+	struct gmem_file *f = limited_file(limit, MB, 0);
+
+	assert_int_equal(gmem_limit_bytes(limit), 2 * PAGE);
+	for (uint64_t i = 0; i < 3; i++)
+		page_at(f, i * PAGE)[0] = 1;
+	assert_int_equal(gmem_limit_used(limit), 3 * PAGE);
+	assert_int_equal(look(f, 3 * PAGE), -ENOMEM);
+	assert_int_equal(look(f, 2 * PAGE), 0);
+	gmem_file_punch(f, 0, 2 * PAGE);
+	assert_int_equal(look(f, 3 * PAGE), 0);
+	close_file(f);
+	gmem_limit_put(limit);
+}
+
+/* ---- what the system refuses ------------------------------------------------------------------- */
+
+static void without_memory_there_is_no_limit(void **state)
+{
+	struct gmem_limit *limit = NULL;
+
+	allow_allocs(0);
+	assert_int_equal(gmem_limit_create(PAGE, &limit), -ENOMEM);
+	allow_allocs(ALLOW_ALL);
+	assert_null(limit);
+}
+
+static void a_fault_that_the_system_refuses_takes_nothing(void **state)
+{
+	static const unsigned int kinds[] = { 0, GMEM_FILE_THP };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct gmem_limit *limit = limit_of(4 * MB);
+		struct gmem_file *f = limited_file(limit, 4 * MB, kinds[i]);
+
+		fail_all(OS_FAIL_MAP);
+		assert_int_equal(look(f, 0), -ENOMEM);
+		fail_none();
+		fail_all(OS_FAIL_POPULATE);
+		assert_int_equal(look(f, 0), -ENOMEM);
+		fail_none();
+		assert_int_equal(gmem_limit_used(limit), 0);
+		assert_int_equal(look(f, 0), 0);
+		close_file(f);
+		gmem_limit_put(limit);
+	}
+}
+
+static void an_allocation_ends_where_the_system_refuses(void **state)
+{
+	const struct os_fail_plan second = { .points = 1u << OS_FAIL_SIGNAL, .first = 1, .nr = 1 };
+	struct gmem_limit *limit = limit_of(8 * MB);
+	struct gmem_file *f = limited_file(limit, 8 * MB, 0);
+
+	/* What it has got so far stays, and is in nobody's way when it goes on. */
+	os_fail_arm(&second);
+	assert_int_equal(gmem_file_allocate(f, 0, 8 * MB), -EINTR);
+	fail_none();
+	assert_true(gmem_limit_used(limit) < 8 * MB);
+	fail_all(OS_FAIL_POPULATE);
+	assert_int_equal(gmem_file_allocate(f, 0, 4 * PAGE), -ENOMEM);
+	fail_none();
+	fail_all(OS_FAIL_ALLOCATE);
+	assert_true(gmem_file_allocate(f, 0, 8 * MB) < 0);
+	fail_none();
+	assert_int_equal(gmem_file_allocate(f, 0, 8 * MB), 0);
+	assert_int_equal(gmem_limit_used(limit), 8 * MB);
 	close_file(f);
 	gmem_limit_put(limit);
 }
@@ -193,6 +277,10 @@ int main(void)
 		cmocka_unit_test(an_allocation_fits_or_takes_nothing),
 		cmocka_unit_test(a_leaf_has_no_page_without_memory),
 		cmocka_unit_test(a_huge_page_comes_where_it_fits_and_a_small_one_else),
+		cmocka_unit_test(what_the_host_touches_counts_and_is_not_refused),
+		cmocka_unit_test(without_memory_there_is_no_limit),
+		cmocka_unit_test(a_fault_that_the_system_refuses_takes_nothing),
+		cmocka_unit_test(an_allocation_ends_where_the_system_refuses),
 		cmocka_unit_test(threads_take_no_more_than_there_is),
 	};
 

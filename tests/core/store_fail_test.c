@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/attr_map.h"
+#include "core/limit.h"
 #include "fixture.h"
-#include "os/fail.h"
 #include "os/paths.h"
 #include "pool_2m.h"
 #include "store_model.h"
@@ -42,20 +42,6 @@ int __wrap_os_file_punch(int fd, uint64_t offset, uint64_t size)
 int __wrap_attr_map_reserve(struct attr_map *map, uint64_t first, uint64_t nr)
 {
 	return refuse_reserve ? -ENOMEM : __real_attr_map_reserve(map, first, nr);
-}
-
-/* The next call of this kind fails, and all that follow. */
-static void fail_all(enum os_fail_point point)
-{
-	os_fail_arm(&(struct os_fail_plan){ .points = 1u << point, .nr = UINT64_MAX });
-}
-
-static void fail_none(void)
-{
-	struct os_fail_seen seen;
-
-	os_fail_disarm(&seen);
-	assert_true(seen.nr_failed > 0);
 }
 
 static void need_pool(void)
@@ -156,6 +142,55 @@ static void what_lies_behind_the_range_is_not_present_in_it(void **state)
 	assert_false(store_next_present(s, &offset, 4 * PAGE, &size));
 	assert_true(store_next_present(s, &offset, 6 * PAGE, &size));
 	assert_int_equal(offset, 5 * PAGE);
+	store_destroy(s);
+}
+
+/* Of a block that was whole: it is asked for, or not. */
+static uint64_t collapses_of_join(struct store *s, uint64_t offset)
+{
+	const struct os_fail_plan count = { .points = 1u << OS_FAIL_COLLAPSE };
+	struct os_fail_seen seen;
+
+	os_fail_arm(&count);
+	store_join(s, offset);
+	os_fail_disarm(&seen);
+	return seen.nr_calls;
+}
+
+static void nothing_is_joined_where_nothing_was_taken_apart(void **state)
+{
+	struct store *s = make_store(2 * BLOCK, STORE_THP);
+
+	assert_int_equal(collapses_of_join(s, 0), 0);
+	guest_at(s, 0)[0] = 1;
+	assert_int_equal(collapses_of_join(s, 0), 0);
+	assert_int_equal(store_punch(s, 0, BLOCK), 0);
+	assert_int_equal(collapses_of_join(s, 0), 0);
+	assert_int_equal(store_backed(s), 0);
+	store_destroy(s);
+}
+
+static void a_block_that_cannot_be_joined_is_asked_for_again(void **state)
+{
+	struct store *s = make_store(BLOCK, STORE_THP);
+
+	if (store_backed(s) || !guest_at(s, 0) || store_backed(s) != BLOCK)
+		skip();
+	assert_int_equal(store_punch(s, 0, PAGE), 0);
+	assert_int_equal(store_punch(s, 5 * PAGE, PAGE), 0);
+	/* The first page is missing. */
+	assert_int_equal(collapses_of_join(s, 5 * PAGE), 0);
+	assert_int_equal(store_backed(s), BLOCK - PAGE);
+	fail_all(OS_FAIL_POPULATE);
+	store_join(s, 0);
+	fail_none();
+	assert_int_equal(store_backed(s), BLOCK - PAGE);
+	fail_all(OS_FAIL_COLLAPSE);
+	store_join(s, 0);
+	fail_none();
+	assert_int_equal(store_backed(s), BLOCK);
+	assert_int_equal(collapses_of_join(s, 0), 1);
+	assert_int_equal(collapses_of_join(s, 0), 0);
 	store_destroy(s);
 }
 
@@ -318,6 +353,56 @@ static void a_file_passes_on_what_its_store_says(void **state)
 	close_file(f);
 }
 
+static int look(struct gmem_file *f, uint64_t offset)
+{
+	void *addr;
+	int level;
+
+	return gmem_file_page(f, offset, &addr, &level);
+}
+
+/* It comes as a whole or not at all. */
+static void a_page_of_the_pool_is_counted_as_a_whole(void **state)
+{
+	struct gmem_limit *limit;
+	struct gmem_file *f;
+
+	need_pool();
+	f = file_of(3 * BLOCK, GMEM_FILE_HUGETLB);
+	assert_int_equal(gmem_limit_create(2 * BLOCK + PAGE, &limit), 0);
+	gmem_file_set_limit(f, limit);
+	assert_int_equal(look(f, PAGE), 0);
+	assert_int_equal(gmem_limit_used(limit), BLOCK);
+	assert_int_equal(look(f, BLOCK - PAGE), 0);
+	assert_int_equal(gmem_file_allocate(f, BLOCK - PAGE, BLOCK + 2 * PAGE), -ENOMEM);
+	assert_int_equal(gmem_limit_used(limit), BLOCK);
+	assert_int_equal(look(f, BLOCK), 0);
+	assert_int_equal(look(f, 2 * BLOCK), -ENOMEM);
+	assert_int_equal(gmem_limit_used(limit), 2 * BLOCK);
+	assert_int_equal(gmem_file_allocate(f, PAGE, 2 * BLOCK - PAGE), 0);
+	gmem_limit_put(limit);
+	close_file(f);
+}
+
+static void what_cannot_be_noted_as_failed_has_not(void **state)
+{
+	struct gmem_file *f = file_of(4 * PAGE, 0);
+
+	refuse_reserve = true;
+	assert_int_equal(gmem_file_poison(f, 0, PAGE), -ENOMEM);
+	refuse_reserve = false;
+	assert_int_equal(look(f, 0), 0);
+	assert_int_equal(gmem_file_poison(f, 0, PAGE), 0);
+	/* Nor as good again. */
+	refuse_reserve = true;
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), 0);
+	refuse_reserve = false;
+	assert_int_equal(look(f, 0), -EHWPOISON);
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), 0);
+	assert_int_equal(look(f, 0), 0);
+	close_file(f);
+}
+
 static int setup(void **state)
 {
 	os_paths_off &= ~HUGE_PATH;
@@ -337,6 +422,8 @@ int main(void)
 		TEST(a_punch_that_fails_leaves_the_page),
 		TEST(a_punch_far_out_forgets_what_was_filled_there),
 		TEST(what_lies_behind_the_range_is_not_present_in_it),
+		TEST(nothing_is_joined_where_nothing_was_taken_apart),
+		TEST(a_block_that_cannot_be_joined_is_asked_for_again),
 		TEST(a_signal_ends_an_allocation_of_the_pool),
 		TEST(without_a_window_no_page_leaves_the_pool),
 		TEST(a_punch_that_fails_leaves_the_huge_page),
@@ -346,6 +433,8 @@ int main(void)
 		TEST(a_file_of_more_huge_pages_than_there_are_is_refused),
 		TEST(a_file_without_a_memfd_is_refused),
 		TEST(a_file_passes_on_what_its_store_says),
+		TEST(a_page_of_the_pool_is_counted_as_a_whole),
+		TEST(what_cannot_be_noted_as_failed_has_not),
 	};
 	int ret;
 
