@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -61,7 +62,7 @@ class Memory
 	std::unique_ptr<gmem, Put> g;
 
       public:
-	Memory(std::uint64_t size, std::uint32_t flags)
+	Memory(std::uint64_t size, std::uint32_t flags, const gmem_store *store = nullptr)
 	{
 		gmem_create_args args{};
 		gmem *made;
@@ -69,6 +70,7 @@ class Memory
 		args.args_size = sizeof(args);
 		args.size = size;
 		args.flags = flags;
+		args.store = store;
 		must(gmem_create(&args, &made));
 		g.reset(made);
 	}
@@ -83,6 +85,32 @@ class Memory
 	void make_shared(std::uint64_t offset, std::uint64_t size) const
 	{
 		must(gmem_make_shared(get(), offset, size, nullptr));
+	}
+	void populate(std::uint64_t offset, const std::string &contents) const
+	{
+		gmem_populate_args args{};
+
+		args.args_size = sizeof(args);
+		args.offset = offset;
+		args.size = contents.size();
+		args.source = contents.data();
+		must(gmem_populate(get(), &args));
+		expect(args.populated == contents.size(), "all of it is populated");
+	}
+	/* As a guest reads it, private or shared. */
+	std::string guest(std::uint64_t offset, std::size_t size) const
+	{
+		void *at;
+		std::uint64_t room;
+
+		must(gmem_fault_begin(get()));
+		int result = gmem_page(get(), offset, &at, &room);
+		std::string found;
+		if (!result && room >= size)
+			found.assign(static_cast<char *>(at), size);
+		gmem_fault_end(get());
+		must(result);
+		return found;
 	}
 	std::vector<gmem_extent> extents(std::uint64_t size) const
 	{
@@ -225,6 +253,130 @@ void refusals_are_exceptions()
 	}
 }
 
+/* Pages in a vector, and how often they were asked for. */
+class Pages
+{
+	std::vector<char> room;
+	std::uint64_t shift;
+	gmem_store_ops ops{};
+
+	static Pages *of(void *self)
+	{
+		return static_cast<Pages *>(self);
+	}
+	static int address(void *self, std::uint64_t offset, void **addr) noexcept
+	{
+		*addr = of(self)->at() + offset;
+		return 0;
+	}
+	static int punch(void *self, std::uint64_t offset, std::uint64_t size) noexcept
+	{
+		std::memset(of(self)->at() + offset, 0, size);
+		of(self)->punched += size;
+		return 0;
+	}
+	static void destroy(void *self) noexcept
+	{
+		of(self)->destroyed++;
+	}
+
+      public:
+	std::atomic<std::uint64_t> punched{ 0 };
+	std::atomic<unsigned> destroyed{ 0 };
+	gmem_store store{};
+
+	explicit Pages(std::uint64_t size) : room(size + page)
+	{
+		auto odd = reinterpret_cast<std::uintptr_t>(room.data()) % page;
+
+		shift = odd ? page - odd : 0;
+		ops.ops_size = sizeof(ops);
+		ops.address = address;
+		ops.punch = punch;
+		ops.destroy = destroy;
+		store.args_size = sizeof(store);
+		store.fd = -1;
+		store.ops = &ops;
+		store.data = this;
+	}
+	char *at()
+	{
+		return room.data() + shift;
+	}
+};
+
+void a_class_is_a_store()
+{
+	Pages pages(8 * page);
+
+	{
+		Memory m(8 * page, 0, &pages.store);
+
+		m.populate(2 * page, std::string(page, 'p'));
+		expect(pages.at()[2 * page] == 'p', "the store has what was populated");
+		expect(m.guest(2 * page, 3) == "ppp", "and the guest reads it there");
+		must(gmem_punch(m.get(), 2 * page, page));
+		expect(pages.punched == page && m.guest(2 * page, 1)[0] == 0,
+		       "a punch is the store's");
+		expect(!pages.destroyed, "the file has it still");
+	}
+	expect(pages.destroyed == 1, "it is given back once, with the file");
+}
+
+void what_is_saved_comes_back()
+{
+	Memory m(8 * page, GMEM_MMAP | GMEM_INIT_SHARED), other(8 * page, GMEM_MMAP);
+	Watcher watcher(m);
+	std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::tmpfile(), std::fclose);
+	gmem_snapshot_args save{};
+	gmem_restore_args load{};
+	gmem_snapshot_info info{};
+
+	expect(file != nullptr, "there is room for a temporary file");
+	m.make_private(3 * page, page);
+	m.populate(3 * page, std::string(page, 's'));
+	save.args_size = sizeof(save);
+	save.fd = load.fd = fileno(file.get());
+	must(gmem_snapshot(m.get(), &save));
+	info.args_size = sizeof(info);
+	must(gmem_snapshot_check(save.fd, GMEM_CHECK_CONTENTS, &info));
+	expect(info.private_bytes == page && info.file_bytes == save.file_bytes, "it is checked");
+	load.args_size = sizeof(load);
+	must(gmem_restore(other.get(), &load));
+	expect(other.guest(3 * page, 2) == "ss" && other.extents(8 * page).size() == 3,
+	       "contents and states are back");
+	expect(watcher.begun == watcher.ended && watcher.begun >= 2,
+	       "a consumer was told that the file stands still");
+}
+
+void one_consumer_hears_of_several_files()
+{
+	Memory one(page, GMEM_INIT_SHARED), two(page, GMEM_INIT_SHARED);
+	std::atomic<unsigned> of[2] = {};
+	gmem_consumer_callbacks ops{};
+	gmem_consumer_file files[2] = {};
+	gmem_consumer *consumers[2];
+
+	ops.ops_size = sizeof(ops);
+	ops.begin = [](void *count, const gmem_change *) noexcept {
+		++*static_cast<std::atomic<unsigned> *>(count);
+		return 0;
+	};
+	ops.end = [](void *, const gmem_change *) noexcept {};
+	files[0].g = one.get();
+	files[1].g = two.get();
+	files[0].data = &of[0];
+	files[1].data = &of[1];
+	must(gmem_consumer_add_several(files, 2, &ops, consumers));
+	two.make_private(0, page);
+	two.make_shared(0, page);
+	one.make_private(0, page);
+	gmem_consumer_remove(two.get(), consumers[1]);
+	gmem_consumer_remove(one.get(), consumers[0]);
+	two.make_private(0, page);
+	expect(of[0] == 1 && of[1] == 2, "it is told of which file");
+}
+
 /* A process may have any number, and their threads nothing to do with each other. */
 void many_memories_know_nothing_of_each_other()
 {
@@ -262,6 +414,9 @@ int main()
 	expect(gmem_version() >> 16 == GMEM_VERSION_MAJOR, "library and header are of one version");
 	pages_are_hidden_and_come_back();
 	refusals_are_exceptions();
+	a_class_is_a_store();
+	what_is_saved_comes_back();
+	one_consumer_hears_of_several_files();
 	many_memories_know_nothing_of_each_other();
-	std::cout << "C++: 3 of 3 hold\n";
+	std::cout << "C++: 6 of 6 hold\n";
 }

@@ -8,10 +8,12 @@ import mmap
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 PAGE = 4096
 MMAP, INIT_SHARED, PRIVATE = 1, 2, 8
+EHWPOISON = 133
 u32, u64, pointer = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
 
 
@@ -21,8 +23,13 @@ class Sized(ctypes.Structure):
         super().__init__(ctypes.sizeof(self), **fields)
 
 
-class CreateArgs(Sized):
+class CreateArgs02(Sized):
+    """Of version 0.2: programs that were built with that are taken as they are."""
     _fields_ = [('args_size', u32), ('flags', u32), ('size', u64), ('type', pointer), ('type_data', pointer)]
+
+
+class CreateArgs(Sized):
+    _fields_ = CreateArgs02._fields_ + [('limit', u64), ('store', pointer)]
 
 
 class MapArgs(Sized):
@@ -57,6 +64,56 @@ class Callbacks(Sized):
     _fields_ = [('ops_size', u32), ('reserved', u32), ('prepare', CALL), ('begin', CALL), ('end', END)]
 
 
+class ConsumerFile(ctypes.Structure):
+    _fields_ = [('g', pointer), ('data', pointer), ('flags', u32), ('reserved', u32)]
+
+
+class PopulateArgs(Sized):
+    _fields_ = [('args_size', u32), ('flags', u32), ('offset', u64), ('size', u64), ('source', ctypes.c_char_p),
+                ('populated', u64)]
+
+
+class SnapshotArgs(Sized):
+    _fields_ = [('args_size', u32), ('flags', u32), ('fd', ctypes.c_int32), ('reserved', u32), ('file_bytes', u64),
+                ('frozen_ns', u64)]
+
+
+class RestoreArgs(Sized):
+    _fields_ = [('args_size', u32), ('flags', u32), ('fd', ctypes.c_int32), ('reserved', u32)]
+
+
+class SnapshotInfo(Sized):
+    _fields_ = [('args_size', u32), ('version', u32), ('flags', u32), ('reserved', u32), ('size', u64),
+                ('data_bytes', u64), ('private_bytes', u64), ('nr_runs', u64), ('file_bytes', u64)]
+
+
+class Block(Sized):
+    _fields_ = [('args_size', u32), ('order', u32), ('offset', u64), ('addr', pointer), ('attributes', u32),
+                ('reserved', u32)]
+
+
+class Stats(Sized):
+    _fields_ = [('args_size', u32), ('nr_pins', u32), ('size', u64), ('backed_bytes', u64), ('private_bytes', u64),
+                ('attribute_bytes', u64)]
+
+
+ADDRESS = ctypes.CFUNCTYPE(ctypes.c_int, pointer, u64, ctypes.POINTER(pointer))
+ORDER = ctypes.CFUNCTYPE(u32, pointer, u64)
+RANGE = ctypes.CFUNCTYPE(ctypes.c_int, pointer, u64, u64)
+NEXT = ctypes.CFUNCTYPE(ctypes.c_int, pointer, ctypes.POINTER(u64), u64, ctypes.POINTER(u64))
+BACKED = ctypes.CFUNCTYPE(u64, pointer)
+GONE = ctypes.CFUNCTYPE(None, pointer)
+
+
+class StoreOps(Sized):
+    _fields_ = [('ops_size', u32), ('reserved', u32), ('address', ADDRESS), ('order', ORDER), ('allocate', RANGE),
+                ('punch', RANGE), ('next_present', NEXT), ('backed', BACKED), ('release', GONE), ('destroy', GONE)]
+
+
+class Store(Sized):
+    _fields_ = [('args_size', u32), ('fd', ctypes.c_int32), ('ops', ctypes.POINTER(StoreOps)), ('data', pointer)]
+
+
 class Refused(Exception):
     """What a call returned, and the rule behind it."""
     def __init__(self, result):
@@ -81,9 +138,9 @@ def refused(call, *args):
 
 
 class Memory:
-    def __init__(self, size, flags=MMAP | INIT_SHARED):
+    def __init__(self, size, flags=MMAP | INIT_SHARED, of=CreateArgs, **more):
         self.size, self.handle = size, pointer()
-        must(lib.gmem_create(ctypes.byref(CreateArgs(size=size, flags=flags)), ctypes.byref(self.handle)))
+        must(lib.gmem_create(ctypes.byref(of(size=size, flags=flags, **more)), ctypes.byref(self.handle)))
 
     def window(self):
         at = pointer()
@@ -99,6 +156,30 @@ class Memory:
         found, nr = (Extent * 16)(), u32()
         must(lib.gmem_query(self.handle, u64(0), u64(self.size), found, u32(16), ctypes.byref(nr)))
         return [(e.offset // PAGE, e.size // PAGE, e.attributes) for e in found[:nr.value]]
+
+    def block(self, offset):
+        """As a guest reaches it, private or shared."""
+        found = Block()
+        must(lib.gmem_fault_begin(self.handle))
+        try:
+            must(lib.gmem_find_block(self.handle, u64(offset), ctypes.byref(found)))
+        finally:
+            lib.gmem_fault_end(self.handle)
+        return found
+
+    def populate(self, offset, contents):
+        args = PopulateArgs(offset=offset, size=len(contents), source=contents)
+        must(lib.gmem_populate(self.handle, ctypes.byref(args)))
+        return args.populated
+
+    def guest(self, offset, size):
+        at = self.block(offset)
+        return ctypes.string_at(at.addr + offset - at.offset, size)
+
+    def stats(self):
+        found = Stats()
+        must(lib.gmem_get_stats(self.handle, ctypes.byref(found)))
+        return found
 
     def put(self):
         lib.gmem_put(self.handle)
@@ -174,6 +255,142 @@ def test_a_consumer_in_python_is_asked_and_told():
     args = ConvertArgs(size=4 * PAGE, attributes=PRIVATE)
     assert lib.gmem_convert(memory.handle, ctypes.byref(args)) == -errno.EAGAIN and args.error_offset == PAGE
     lib.gmem_consumer_remove(memory.handle, consumer)
+    memory.put()
+
+
+def test_one_consumer_of_several_files():
+    memories, seen = [Memory(4 * PAGE), Memory(2 * PAGE)], []
+
+    def begin(data, _):
+        seen.append(data)
+        return 0
+
+    callbacks = Callbacks(begin=CALL(begin), end=END(lambda data, _: seen.append(-data)))
+    files, consumers = (ConsumerFile * 2)(), (pointer * 2)()
+    for i, memory in enumerate(memories):
+        files[i].g, files[i].data = memory.handle, i + 1
+    files[1].reserved = 1
+    add = lambda: must(lib.gmem_consumer_add_several(files, u32(2), ctypes.byref(callbacks), consumers))  # noqa: E731
+    assert refused(add).rule == 'LIB_CONSUMER_FLAGS'
+    files[1].reserved = 0
+    add()
+    memories[1].convert(0, PAGE, PRIVATE)
+    memories[0].convert(0, PAGE, PRIVATE)
+    lib.gmem_consumer_remove(memories[1].handle, pointer(consumers[1]))
+    memories[1].convert(0, PAGE, 0)
+    must(lib.gmem_punch(memories[0].handle, u64(0), u64(PAGE)))
+    assert seen == [2, -2, 1, -1, 1, -1], seen
+    lib.gmem_consumer_remove(memories[0].handle, pointer(consumers[0]))
+    for memory in memories:
+        memory.put()
+
+
+class OwnStore:
+    """Pages of a store in Python: some memory, and what was asked of it."""
+    def __init__(self, size):
+        self.room = mmap.mmap(-1, 2 * size)
+        self.at = ctypes.addressof(ctypes.c_char.from_buffer(self.room))
+        self.size, self.asked, self.answer = size, [], 0
+        self.ops = StoreOps(address=ADDRESS(self.address), order=ORDER(lambda *_: 0), allocate=RANGE(self.allocate),
+                            punch=RANGE(self.punch), backed=BACKED(lambda _: 3 * PAGE),
+                            release=GONE(lambda _: self.asked.append('release')),
+                            destroy=GONE(lambda _: self.asked.append('destroy')))
+        self.store = Store(fd=-1, ops=ctypes.pointer(self.ops))
+
+    def address(self, _, offset, addr):
+        addr[0] = self.at + offset
+        return 0
+
+    def allocate(self, _, offset, size):
+        self.asked.append(('allocate', offset // PAGE, size // PAGE))
+        return self.answer
+
+    def punch(self, _, offset, size):
+        self.asked.append(('punch', offset // PAGE, size // PAGE))
+        ctypes.memset(self.at + offset, 0, size)
+        return 0
+
+    def move(self, _, offset, size):
+        ctypes.memmove(self.at + self.size, self.at, self.size)
+        ctypes.memset(self.at, 0xee, self.size)
+        self.at += self.size
+        return 0
+
+
+def test_a_store_in_python_has_the_pages():
+    own = OwnStore(8 * PAGE)
+    assert refused(lambda: Memory(own.size, MMAP, store=ctypes.addressof(own.store))).rule == 'LIB_STORE_WINDOWS'
+    memory = Memory(own.size, 0, store=ctypes.addressof(own.store))
+    assert memory.populate(2 * PAGE, b'first image'.ljust(PAGE, b'.')) == PAGE
+    assert own.room[2 * PAGE:2 * PAGE + 11] == b'first image'
+    block = memory.block(2 * PAGE + 5)
+    assert (block.addr, block.order, block.attributes) == (own.at + 2 * PAGE, 0, PRIVATE)
+    allocate = lambda: must(lib.gmem_allocate(memory.handle, u64(0), u64(4 * PAGE)))  # noqa: E731
+    allocate()
+    own.answer = -errno.ENOSPC
+    assert refused(allocate).error == errno.ENOSPC
+    assert memory.stats().backed_bytes == 3 * PAGE
+    move = RANGE(own.move)
+    must(lib.gmem_move(memory.handle, u64(0), u64(own.size), move, None))
+    assert memory.guest(2 * PAGE, 11) == b'first image' and memory.block(0).addr == own.at
+    must(lib.gmem_punch(memory.handle, u64(2 * PAGE), u64(PAGE)))
+    assert memory.guest(2 * PAGE, 11) == bytes(11)
+    memory.put()
+    asked = [('allocate', 0, 4), ('allocate', 0, 4), ('punch', 2, 1), 'release', 'destroy']
+    assert own.asked[-5:] == asked, own.asked
+
+
+def test_what_is_saved_comes_back():
+    memory, other = Memory(8 * PAGE), Memory(8 * PAGE)
+    window = memory.window()
+    window[PAGE:PAGE + 6] = b'shared'
+    memory.convert(4 * PAGE, 2 * PAGE, PRIVATE)
+    assert memory.populate(5 * PAGE, b'private'.ljust(PAGE, b'.')) == PAGE
+    assert refused(memory.populate, PAGE, bytes(PAGE)).error == errno.EINVAL
+    with tempfile.TemporaryFile() as file:
+        args, info = SnapshotArgs(fd=file.fileno()), SnapshotInfo()
+        must(lib.gmem_snapshot(memory.handle, ctypes.byref(args)))
+        assert args.file_bytes == os.fstat(file.fileno()).st_size and args.frozen_ns
+        must(lib.gmem_snapshot_check(file.fileno(), u32(1), ctypes.byref(info)))
+        assert (info.size, info.private_bytes, info.data_bytes) == (8 * PAGE, 2 * PAGE, 2 * PAGE)
+        must(lib.gmem_restore(other.handle, ctypes.byref(RestoreArgs(fd=file.fileno()))))
+        assert other.extents() == memory.extents() == [(0, 4, 0), (4, 2, PRIVATE), (6, 2, 0)]
+        assert other.guest(PAGE, 6) == b'shared' and other.guest(5 * PAGE, 8) == b'private.'
+        file.truncate(args.file_bytes - 1)
+        assert lib.gmem_snapshot_check(file.fileno(), u32(0), None) == -errno.ENODATA
+        restore = lambda: must(lib.gmem_restore(other.handle, ctypes.byref(RestoreArgs(fd=file.fileno()))))  # noqa: E731
+        assert refused(restore).error == errno.ENODATA
+    must(lib.gmem_unmap(ctypes.byref(window), u64(memory.size)))
+    memory.put()
+    other.put()
+
+
+def test_pages_fail_and_are_mended():
+    memory = Memory(4 * PAGE, 0)
+    must(lib.gmem_poison(memory.handle, u64(PAGE), u64(PAGE)))
+    assert refused(memory.block, PAGE).error == EHWPOISON
+    must(lib.gmem_punch(memory.handle, u64(PAGE), u64(PAGE)))
+    assert memory.guest(PAGE, 4) == bytes(4)
+    memory.put()
+
+
+def test_policies_belong_to_pages():
+    memory, mode, nodes = Memory(4 * PAGE), ctypes.c_int(-1), (ctypes.c_ulong * 16)()
+    bind = 2  # MPOL_BIND
+    nodes[0] = 1
+    result = lib.gmem_set_policy(memory.handle, u64(PAGE), u64(PAGE), bind, nodes, ctypes.c_ulong(64), u32(0))
+    if result != -errno.ENOSYS:
+        must(result)
+        for page, wanted in enumerate((0, bind, 0)):
+            must(lib.gmem_get_policy(memory.handle, u64(page * PAGE), ctypes.byref(mode), nodes, ctypes.c_ulong(1024),
+                                     u32(0)))
+            assert mode.value == wanted
+    memory.put()
+
+
+def test_structures_of_version_0_2_are_taken():
+    memory = Memory(4 * PAGE, of=CreateArgs02)
+    assert ctypes.sizeof(CreateArgs02) < ctypes.sizeof(CreateArgs) and memory.stats().size == 4 * PAGE
     memory.put()
 
 
