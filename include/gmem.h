@@ -50,7 +50,8 @@
  *
  * ERRORS. 0 (or a count where said) or a negative errno, as -EINVAL; errno itself is not touched.
  * A call that fails has changed nothing, unless it says otherwise. With GMEM_LOG=why in the
- * environment each refusal names its rule on stderr; gmem_last_refusal() tells the program. These
+ * environment each refusal names its rule on stderr; gmem_last_refusal() tells the program. What
+ * has no result does nothing when it is handed a NULL. These
  * may come from any function and are not repeated below:
  *	-EINVAL	 a NULL that must not be one; an args_size that no version has; flag or attribute
  *		 bits that this version does not know; an offset or size that is not a multiple of

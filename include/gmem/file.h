@@ -43,7 +43,7 @@ struct gmem_vm_type {
 	uint32_t reserved; /* 0 */
 	/* A private page is about to be handed out (gmem_page()) for the first time since it is
 	 * private or backed; again if there was no memory to remember it. A negative errno ends
-	 * the fault with it. The lock is held shared; one call at a time. NULL: fine. */
+	 * the fault with it; what is no errno is taken for -EIO. The lock is held shared; one call at a time. NULL: fine. */
 	int (*prepare)(void *data, uint64_t offset, uint64_t size);
 	/* When no translation is left, before the state changes. They cannot fail. NULL: nothing
 	 * to do. */
@@ -109,7 +109,7 @@ GMEM_API int gmem_descriptor(struct gmem *g, int *fd);
 GMEM_API int gmem_open(int fd, uint32_t flags, struct gmem **out);
 
 /*
- * One more reference. Cannot fail.
+ * One more reference. Cannot fail. NULL is allowed.
  *	[any thread, callbacks too; since 0.2]
  */
 GMEM_API void gmem_get(struct gmem *g);

@@ -12,6 +12,7 @@
 #include "obs/obs.h"
 
 #define PREPARED 1u
+#define ERRNO_MAX 4095
 
 typedef void type_fn(void *type, uint64_t offset, uint64_t size);
 
@@ -63,6 +64,12 @@ static void forget_prepared(struct gmem_file *f, uint64_t offset, uint64_t size)
 	os_mutex_unlock(&f->prepare_lock);
 }
 
+/* Whose type it is may be a program that knows no better. */
+static bool is_errno(int err)
+{
+	return err < 0 && err >= -ERRNO_MAX;
+}
+
 static int prepare_locked(struct gmem_file *f, uint64_t page)
 {
 	int err = 0;
@@ -77,7 +84,7 @@ static int prepare_locked(struct gmem_file *f, uint64_t page)
 		return 0;
 	err = f->type_ops->prepare(f->type, page << OS_PAGE_SHIFT, OS_PAGE_SIZE);
 	if (err)
-		return obs_refuse_as(RULE_PAGE_PREPARE, err);
+		return obs_refuse_as(RULE_PAGE_PREPARE, is_errno(err) ? err : -EIO);
 	attr_map_set(f->prepared, page, 1, PREPARED);
 	return 0;
 }

@@ -36,15 +36,15 @@ static __attribute__((noinline, cold)) struct call begin(enum obs_request reques
 	return c;
 }
 
-/* What the system refused has no rule here, and gmem_last_refusal() none to tell: only who observes is told. */
-static void tell_unnamed(struct os_context *me, int err)
+/* What no rule has refused the system has, or a signal: gmem_last_refusal() is of each call that fails. */
+static __attribute__((noinline, cold)) int name_refusal(int err, uint32_t refusals)
 {
-	uint16_t rule = me->rule;
-	int16_t result = me->result;
-
+	if (obs_refusals() != refusals)
+		return err;
+	if (err == -EINTR)
+		return obs_refuse(RULE_LIB_INTERRUPTED);
 	obs_request_failed(err);
-	me->rule = rule;
-	me->result = result;
+	return err;
 }
 
 static __attribute__((noinline, cold)) void end(const struct call *c, enum function function,
@@ -52,8 +52,8 @@ static __attribute__((noinline, cold)) void end(const struct call *c, enum funct
 {
 	struct os_context *me = os_context();
 
-	if (err < 0 && me->refusals == c->refusals)
-		tell_unnamed(me, err);
+	if (err < 0)
+		name_refusal(err, c->refusals);
 	if (function)
 		obs_span(OBS_REQUEST, c->start, err, OBS_REQUEST_LIBRARY + function, at, size);
 	me->request = c->request;
@@ -63,11 +63,14 @@ static __attribute__((noinline, cold)) void end(const struct call *c, enum funct
 /* In exported functions alone: who called them is who asks. */
 #define ASK(name, at, size, ask)                                                        \
 	do {                                                                            \
+		uint32_t refusals = obs_refusals();                                     \
 		struct call own;                                                        \
 		int err;                                                                \
                                                                                         \
-		if (!obs_wanted())                                                      \
-			return ask;                                                     \
+		if (!obs_wanted()) {                                                    \
+			err = ask;                                                      \
+			return err < 0 ? name_refusal(err, refusals) : err;             \
+		}                                                                       \
 		own = begin(REQ_gmem_##name, __builtin_return_address(0));              \
 		err = ask;                                                              \
 		end(&own, FUNCTION_gmem_##name, (uint64_t)(at), (uint64_t)(size), err); \

@@ -177,13 +177,14 @@ int gmem_change_describe(const struct gmem_change *change, struct gmem_change_in
 /* A consumer that does not look at the kind asks in a punch, too. */
 static bool is_conversion(const struct gmem_change *change)
 {
-	return change->kind == GMEM_CHANGE_CONVERT;
+	return change && change->kind == GMEM_CHANGE_CONVERT;
 }
 
 bool gmem_change_next_part(const struct gmem_change *change, uint64_t *at, uint64_t *offset,
 			   uint64_t *size)
 {
-	return is_conversion(change) && gmem_change_next(change, at, offset, size);
+	return is_conversion(change) && at && offset && size &&
+	       gmem_change_next(change, at, offset, size);
 }
 
 void gmem_change_refuse_part(const struct gmem_change *change, uint64_t offset, uint64_t size)
@@ -215,7 +216,7 @@ int lib_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner, struct
 
 void lib_unbind(struct gmem *g, struct gmem_binding *binding)
 {
-	if (binding && lib_home_file(g))
+	if (g && binding && lib_home_file(g))
 		gmem_file_unbind(lib_home_file(g), binding);
 }
 

@@ -193,8 +193,11 @@ int lib_create(const struct gmem_create_args *args, struct gmem **out)
 
 void gmem_get(struct gmem *g)
 {
-	uint32_t refs = atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
+	uint32_t refs;
 
+	if (!g)
+		return;
+	refs = atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
 	os_assert(refs && refs < UINT32_MAX);
 }
 
@@ -414,9 +417,18 @@ int lib_open(int fd, uint32_t flags, struct gmem **out)
 	lib_enter();
 	err = open_link(fd, link, out);
 	lib_leave();
-	if (err == -EINVAL)
+	switch (err) {
+	case -ENOENT:
 		return obs_refuse(RULE_LIB_FD_OTHER);
-	return err == -EIO ? obs_refuse(RULE_GMEM_HOME_GONE) : err;
+	case -ESTALE:
+		return obs_refuse(RULE_LIB_FILE_GONE);
+	case -EACCES:
+		return obs_refuse(RULE_LIB_HOME_CLOSED);
+	case -EIO:
+		return obs_refuse(RULE_GMEM_HOME_GONE);
+	default:
+		return err;
+	}
 }
 
 /* ---- what does not change ---------------------------------------------------------------------- */

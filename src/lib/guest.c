@@ -22,7 +22,7 @@ int lib_fault_begin(struct gmem *g)
 /* A forked child may be told of the end of what its parent has begun. */
 void gmem_fault_end(struct gmem *g)
 {
-	if (lib_home_file(g))
+	if (g && lib_home_file(g))
 		gmem_file_fault_end(lib_home_file(g));
 }
 

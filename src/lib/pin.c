@@ -82,7 +82,7 @@ void lib_pin_trim(struct gmem_pinned *p, uint64_t size)
 		lib_unpin(p);
 		return;
 	}
-	if (size >= p->size)
+	if (!p || size >= p->size)
 		return;
 	p->size = size;
 	pin_settle(p->pin, size);

@@ -35,6 +35,8 @@ int gmem_last_refusal(struct gmem_refusal *refusal)
 	/* Read before the arguments are checked, which may refuse. */
 	struct obs_refusal last = obs_last_refusal();
 
+	if (!refusal)
+		return obs_refuse(RULE_LIB_NO_ANSWER_ROOM);
 	return last.rule == RULE_NONE ? -ENOENT : tell(last.rule, last.err, refusal);
 }
 
@@ -42,6 +44,8 @@ int gmem_explain(const char *rule, struct gmem_refusal *refusal)
 {
 	if (!rule)
 		return obs_refuse(RULE_LIB_NO_RULE);
+	if (!refusal)
+		return obs_refuse(RULE_LIB_NO_ANSWER_ROOM);
 	for (int i = RULE_NONE + 1; i < OBS_NR_RULES; i++)
 		if (!strcmp(obs_rule_id((enum obs_rule)i), rule))
 			return tell((enum obs_rule)i, -obs_rule_errno((enum obs_rule)i), refusal);
@@ -71,6 +75,8 @@ const char *gmem_strerror(int error)
 		return "interrupted before anything was changed";
 	case EINVAL:
 		return "an argument that cannot be";
+	case EHWPOISON:
+		return "the memory of a page has failed";
 	case EIO:
 		return "the file's home is gone; what was private stays hidden";
 	case EMFILE:
@@ -89,6 +95,8 @@ const char *gmem_strerror(int error)
 		return "no memory, or no room for another mapping";
 	case ENOSPC:
 		return "no space, or the file's home serves as many processes as it can";
+	case ENOSYS:
+		return "the system cannot do it";
 	case EOPNOTSUPP:
 		return "the state of the file's pages is the VM's";
 	case EPERM:

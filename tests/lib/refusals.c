@@ -91,9 +91,11 @@ static void a_program_that_was_built_for_0_2_gets_what_it_knows(void **state)
 
 static void a_number_has_words(void **state)
 {
-	static const int errors[] = { E2BIG,  EACCES, EAGAIN, EBADF,   EEXIST, EFAULT, EINTR,
-				      EINVAL, EIO,    EMFILE, ENFILE,  ENODEV, ENOENT, ENOMEM,
-				      ENOSPC, EPERM,  ERANGE, EREMOTE, ESTALE };
+	static const int errors[] = { E2BIG,  EACCES,	       EAGAIN,	   EBADF,  EBADMSG, EEXIST,
+				      EFAULT, EHWPOISON,       EINTR,	   EINVAL, EIO,	    EMFILE,
+				      ENFILE, ENODATA,	       ENODEV,	   ENOENT, ENOEXEC, ENOMEM,
+				      ENOSPC, ENOSYS,	       EOPNOTSUPP, EPERM,  ERANGE,  EREMOTE,
+				      ESTALE, EPROTONOSUPPORT, ETIMEDOUT };
 	const char *other = gmem_strerror(-EXDEV);
 
 	assert_string_equal(gmem_strerror(0), "done");

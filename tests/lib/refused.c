@@ -73,6 +73,85 @@ static void a_size_that_is_none(void **state)
 	gmem_put(g);
 }
 
+/* What is no guest memory, and what the system refuses: gmem_last_refusal() is of this call and not of one before. */
+static void each_failure_has_a_rule(void **state)
+{
+	struct gmem *g = t_create(1, BOTH), *other;
+	char *window = t_map(g, 0, 1);
+	struct gmem_map_args there = { .args_size = sizeof(there),
+				       .flags = MAP_FIXED_NOREPLACE,
+				       .prot = PROT_READ,
+				       .addr = (uintptr_t)window,
+				       .size = PAGE };
+	int fds[2], handle;
+	void *at;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_refused(gmem_open(fds[0], 0, &other), -ENOENT, "LIB_FD_OTHER");
+	assert_refused(gmem_map(g, &there, &at), -EEXIST, "PLATFORM");
+	assert_int_equal(gmem_descriptor(g, &handle), 0);
+	gmem_unmap(window, PAGE);
+	gmem_put(g);
+	assert_refused(gmem_open(handle, 0, &other), -ESTALE, "LIB_FILE_GONE");
+	close(handle);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* What has no result takes a NULL for nothing to do. */
+static void nothing_is_let_go_of(void **state)
+{
+	struct gmem *g = t_create(1, BOTH);
+	struct gmem_refusal r = { .args_size = sizeof(r) };
+	uint64_t at = 0, offset, size;
+
+	gmem_get(NULL);
+	gmem_put(NULL);
+	gmem_unbind(NULL, NULL);
+	gmem_unbind(g, NULL);
+	gmem_fault_end(NULL);
+	gmem_pin_trim(NULL, PAGE);
+	gmem_unpin(NULL);
+	gmem_consumer_remove(g, NULL);
+	gmem_change_refuse_part(NULL, 0, PAGE);
+	assert_false(gmem_change_wants_every_part(NULL));
+	assert_false(gmem_change_next_part(NULL, &at, &offset, &size));
+	assert_refused(gmem_last_refusal(NULL), -EINVAL, "LIB_NO_ANSWER_ROOM");
+	assert_refused(gmem_explain("LIB_PATIENCE", NULL), -EINVAL, "LIB_NO_ANSWER_ROOM");
+	gmem_put(g);
+}
+
+static int prepared_with;
+
+static int prepare_so(void *data, uint64_t offset, uint64_t size)
+{
+	return prepared_with;
+}
+
+static void expect_prepared(struct gmem *g, int answer, int err)
+{
+	void *at;
+
+	prepared_with = answer;
+	assert_int_equal(gmem_fault_begin(g), 0);
+	assert_refused(gmem_page(g, 0, &at, NULL), err, "PAGE_PREPARE");
+	gmem_fault_end(g);
+}
+
+/* A VM type that answers with what is no errno. */
+static void what_a_type_answers_is_not_trusted(void **state)
+{
+	static const struct gmem_vm_type type = { .ops_size = sizeof(type), .prepare = prepare_so };
+	struct gmem_create_args args = { .args_size = sizeof(args), .size = PAGE, .type = &type };
+	struct gmem *g;
+
+	assert_int_equal(gmem_create(&args, &g), 0);
+	expect_prepared(g, -EBUSY, -EBUSY);
+	expect_prepared(g, 1, -EIO);
+	expect_prepared(g, -100000, -EIO);
+	gmem_put(g);
+}
+
 /* ---- in a child, whose assertions would unwind into the parent's tests --------------------------------------------- */
 
 static void must_be_refused(int result, int err, const char *rule)
@@ -143,6 +222,9 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_created),
 		cmocka_unit_test(huge_pages_that_there_are_not),
 		cmocka_unit_test(a_size_that_is_none),
+		cmocka_unit_test(each_failure_has_a_rule),
+		cmocka_unit_test(nothing_is_let_go_of),
+		cmocka_unit_test(what_a_type_answers_is_not_trusted),
 		cmocka_unit_test(consumers_are_at_home),
 		cmocka_unit_test(who_may_not_look_cannot_count),
 	};
