@@ -47,7 +47,7 @@ static inline int memfd_restricted(unsigned int flags)
 	return fd;
 }
 
-/* statfs of the files of v8 and v10. */
+/* statfs of the files of v8 and v10; the second number is concluded, not read. */
 #define INACCESSIBLE_MAGIC 0x494e4143
 #define RESTRICTEDMEM_MAGIC 0x5245534d
 

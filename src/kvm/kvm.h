@@ -105,10 +105,10 @@ uint16_t kvm_gmem_number(struct kvm_object *gmem);
 /* fallocate(2) with the checks of VFS and of guest_memfd, in their order. */
 int kvm_gmem_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);
 /* write() and lseek(), where the profile has them for this object: a count, or -errno. from: the program's; offset:
- * KVM_GMEM_POSITION: at the file's own position, which is one for all descriptors of a process. */
+ * KVM_GMEM_POSITION: at the file's own position, which is one for all descriptors of a process, and where that was is told. */
 #define KVM_GMEM_POSITION ((int64_t)-1)
 bool kvm_gmem_takes_data(struct kvm_object *o);
-long kvm_gmem_write(struct kvm_object *gmem, uint64_t from, uint64_t size, int64_t offset);
+long kvm_gmem_write(struct kvm_object *gmem, uint64_t from, uint64_t size, int64_t *offset);
 long kvm_gmem_seek(struct kvm_object *gmem, int64_t offset, int whence);
 /* The checks alone. */
 int kvm_gmem_check_fallocate(struct kvm_object *gmem, int mode, int64_t offset, int64_t size);

@@ -77,8 +77,8 @@ static const struct kvm_profile in_place_per_vm = {
 };
 
 /*
- * "guest_memfd: use write for population", version 6 (2025), which no released kernel has: a loader fills pages
- * without mapping them.
+ * The series by which guest_memfds are populated with write(), version 6, which no released kernel has: a loader fills
+ * pages without mapping them.
  */
 static const struct kvm_profile gmem_write_v6 = {
 	.name = "gmem-write-v6",

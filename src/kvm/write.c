@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * write() into a guest_memfd, in the profile whose series has it: how a loader fills memory without mapping it. Pages
- * get memory and contents, whatever they are for the guest; translations to them stay. Rules that the series leaves to
- * the page cache are those of a loop over pages: a part may be done, and what is behind the end is refused.
+ * get memory and contents, translations to them stay. Of its rules only that there is such a call was read; the
+ * others are concluded (docs/generations.md): those of a loop over pages, of which a part may be done, and that what
+ * begins private, which no host can touch, nobody writes this way either.
  */
 #include "kvm/vm.h"
 
@@ -37,22 +38,24 @@ static long write_some(struct gmem *g, uint64_t from, uint64_t size, uint64_t of
 	return ret;
 }
 
-long kvm_gmem_write(struct kvm_object *o, uint64_t from, uint64_t size, int64_t offset)
+long kvm_gmem_write(struct kvm_object *o, uint64_t from, uint64_t size, int64_t *offset)
 {
 	struct gmem *g = gmem_of(o);
-	bool at_position = offset == KVM_GMEM_POSITION;
+	bool at_position = *offset == KVM_GMEM_POSITION;
 	long ret;
 
+	if (at_position)
+		*offset = atomic_load(&g->position);
 	if (!(g->host->flags & GMEM_FILE_MMAP))
 		return obs_refuse(RULE_GMEM_WRITE_NO_MMAP);
-	if (at_position)
-		offset = atomic_load(&g->position);
-	if (offset < 0)
+	if (!(g->host->flags & GMEM_FILE_INIT_SHARED))
+		return obs_refuse(RULE_GMEM_WRITE_PRIVATE);
+	if (*offset < 0)
 		return obs_refuse(RULE_FILE_OFFSET);
 	if (!size)
 		return 0;
 	account_changed();
-	ret = write_some(g, from, size, (uint64_t)offset);
+	ret = write_some(g, from, size, (uint64_t)*offset);
 	if (at_position && ret > 0)
 		atomic_fetch_add(&g->position, ret);
 	return ret;

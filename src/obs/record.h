@@ -90,8 +90,9 @@ enum obs_event {
 
 /*
  * CALL: a system call on a guest_memfd, at an offset, or on memory where one is mapped (munmap, mremap, mprotect,
- * pkey_mprotect, madvise, mlock), at an address. Its number as x86-64 has it; above it mode, advice or protection, of
- * mmap protection and, from bit 8 on, flags. What is mapped by mmap is told by MAPPED behind it.
+ * pkey_mprotect, madvise, mlock, mbind, get_mempolicy, set_mempolicy_home_node), at an address. Its number as x86-64 has it;
+ * above it mode, advice or protection, of mmap protection and, from bit 8 on, flags, of write and its like the bytes that
+ * were written, of policies what shim/told.h says. What is mapped by mmap is told by MAPPED behind it.
  */
 #define OBS_CALL_SHIFT 16
 /*

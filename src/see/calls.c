@@ -2,6 +2,7 @@
 /* System calls in records (OBS_CALL): their names, and what they were asked how. */
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -30,9 +31,25 @@ const char *see_call(uint64_t call)
 		SYS_##name, #name \
 	}
 	static const struct bit calls[] = {
-		CALL(fallocate), CALL(ftruncate), CALL(mmap),	       CALL(munmap),
-		CALL(mremap),	 CALL(mprotect),  CALL(madvise),       CALL(mlock),
-		CALL(munlock),	 CALL(mlock2),	  CALL(pkey_mprotect),
+		CALL(fallocate),
+		CALL(ftruncate),
+		CALL(mmap),
+		CALL(munmap),
+		CALL(mremap),
+		CALL(mprotect),
+		CALL(madvise),
+		CALL(mlock),
+		CALL(munlock),
+		CALL(mlock2),
+		CALL(pkey_mprotect),
+		CALL(write),
+		CALL(writev),
+		CALL(pwrite64),
+		CALL(pwritev),
+		CALL(pwritev2),
+		CALL(mbind),
+		CALL(get_mempolicy),
+		CALL(set_mempolicy_home_node),
 	};
 #undef CALL
 
@@ -129,6 +146,53 @@ static void put_advice(uint64_t advice, char *text, size_t size)
 		snprintf(text, size, "%llu", (unsigned long long)advice);
 }
 
+/* Of mbind: the policy, its nodes ("...": and higher ones), and what of the pages that are there. */
+static void put_policy(uint64_t how, char *text, size_t size)
+{
+	static const char *const modes[] = { "DEFAULT",	   "PREFERRED", "BIND",
+					     "INTERLEAVE", "LOCAL",	"PREFERRED_MANY" };
+	static const struct bit flags[] = {
+		{ MPOL_F_STATIC_NODES, "STATIC_NODES" },
+		{ MPOL_F_RELATIVE_NODES, "RELATIVE_NODES" },
+		{ MPOL_MF_STRICT << 16, "STRICT" },
+		{ MPOL_MF_MOVE << 16, "MOVE" },
+		{ MPOL_MF_MOVE_ALL << 16, "MOVE_ALL" },
+	};
+	uint64_t mode = how & 0x0fff, nodes = how >> 24 & 0x7fffff;
+	char list[96] = "", mask[32] = "", name[16];
+
+	snprintf(name, sizeof(name), "%llu", (unsigned long long)mode);
+	if (nodes || how >> 47)
+		snprintf(mask, sizeof(mask), " nodes 0x%llx%s", (unsigned long long)nodes,
+			 how >> 47 ? "..." : "");
+	PUT_BITS(flags, how & 0xfff000, list, sizeof(list));
+	snprintf(text, size, "%s%s%s%s", mode < 6 ? modes[mode] : name, mask, *list ? " " : "",
+		 list);
+}
+
+static void put_home(uint64_t how, char *text, size_t size)
+{
+	snprintf(text, size, "node %u", (unsigned int)(how & 0xffff));
+}
+
+static void put_get_policy(uint64_t how, char *text, size_t size)
+{
+	static const struct bit flags[] = {
+		{ MPOL_F_NODE, "NODE" },
+		{ MPOL_F_ADDR, "ADDR" },
+		{ MPOL_F_MEMS_ALLOWED, "MEMS_ALLOWED" },
+	};
+
+	PUT_BITS(flags, how, text, size);
+}
+
+/* Of write and its like. */
+static void put_written(uint64_t how, char *text, size_t size)
+{
+	if (how)
+		snprintf(text, size, "0x%llx written", (unsigned long long)how);
+}
+
 void see_call_how(uint64_t call, char *text, size_t size)
 {
 	static const struct bit modes[] = {
@@ -165,6 +229,22 @@ void see_call_how(uint64_t call, char *text, size_t size)
 		break;
 	case SYS_madvise:
 		put_advice(how, text, size);
+		break;
+	case SYS_write:
+	case SYS_writev:
+	case SYS_pwrite64:
+	case SYS_pwritev:
+	case SYS_pwritev2:
+		put_written(how, text, size);
+		break;
+	case SYS_mbind:
+		put_policy(how, text, size);
+		break;
+	case SYS_set_mempolicy_home_node:
+		put_home(how, text, size);
+		break;
+	case SYS_get_mempolicy:
+		put_get_policy(how, text, size);
 		break;
 	default:
 		break;

@@ -55,9 +55,9 @@ long calls_vmsplice(int fd, uint64_t iov, uint64_t nr, unsigned int flags);
 long calls_splice(int in, uint64_t in_at, int out, uint64_t out_at, uint64_t size,
 		  unsigned int flags);
 long calls_tee(int in, int out, uint64_t size, unsigned int flags);
-/* write() and writev(): from is where in the program; offset KVM_GMEM_POSITION: at the file's own position. */
-long calls_write(struct handle *h, uint64_t from, uint64_t size, int64_t offset);
-long calls_writev(struct handle *h, uint64_t iov, int n, int64_t offset);
+/* write() and writev() and those with an offset, by number; from is where in the program. */
+long calls_write(struct handle *h, long nr, uint64_t from, uint64_t size, int64_t offset);
+long calls_writev(struct handle *h, long nr, uint64_t iov, int n, int64_t offset);
 
 /* process_vm_readv, process_vm_writev, with the arguments of the call. */
 long calls_process_vm(long nr, const uint64_t a[6]);

@@ -8,16 +8,22 @@
 #include <linux/mempolicy.h>
 
 #include "map/host_policy.h"
+#include "obs/rules.h"
+#include "os/fault.h"
 #include "os/numa.h"
 #include "os/os.h"
 #include "shim/calls.h"
 #include "shim/map_change.h"
 #include "shim/shim.h"
+#include "shim/told.h"
 
 struct numa_call {
+	long nr;
+	uint64_t how;
 	long (*ours)(struct host_file *f, uint64_t offset, uint64_t size, const uint64_t *a);
 	long (*kernel)(uint64_t addr, uint64_t size, const uint64_t *a);
-	const uint64_t *a; /* what follows address and size */
+	const uint64_t *a;	  /* what follows address and size */
+	struct kvm_object *first; /* guest_memfd that is met; NULL: none yet */
 };
 
 static long bind_ours(struct host_file *f, uint64_t offset, uint64_t size, const uint64_t *a)
@@ -40,7 +46,7 @@ static long home_kernel(uint64_t addr, uint64_t size, const uint64_t *a)
 	return os_numa_home(addr, size, a[0], a[1]);
 }
 
-static long each(const struct numa_call *c, uint64_t addr, uint64_t end)
+static long each(struct numa_call *c, uint64_t addr, uint64_t end)
 {
 	struct host_map_range r;
 	bool any = false;
@@ -57,7 +63,9 @@ static long each(const struct numa_call *c, uint64_t addr, uint64_t end)
 		}
 		ret = is_gmem ? c->ours(r.file, r.offset, r.size, c->a)
 			      : c->kernel(addr, stop - addr, c->a);
-		if (found)
+		if (found && !c->first)
+			c->first = r.owner;
+		else if (found)
 			kvm_object_put(r.owner);
 		any |= !ret;
 		addr = stop;
@@ -66,30 +74,54 @@ static long each(const struct numa_call *c, uint64_t addr, uint64_t end)
 	return ret == -ENOENT && any ? 0 : ret;
 }
 
-static long run(const struct numa_call *c, uint64_t addr, uint64_t size)
+/* What the kernel answered of the guest memory has a rule, too. */
+static long told(const struct numa_call *c, uint64_t start, long ret, uint64_t addr, uint64_t size)
 {
-	uint64_t end = addr + os_page_up(size);
+	if (!c->first)
+		return ret;
+	if (ret < 0)
+		obs_refuse_as(RULE_WINDOW_POLICY, (int)ret);
+	told_policy_call(c->first, c->nr, c->how, start, ret, addr, size);
+	kvm_object_put(c->first);
+	return ret;
+}
+
+static long run(struct numa_call *c, uint64_t addr, uint64_t size)
+{
+	uint64_t end = addr + os_page_up(size), start = obs_start();
 	long ret;
 
 	/* The kernel refuses it, or there is nothing to do. */
 	if (!change_map_any() || addr & (OS_PAGE_SIZE - 1) || end <= addr)
 		return c->kernel(addr, size, c->a);
 	shim_enter();
-	ret = each(c, addr, end);
+	ret = told(c, start, each(c, addr, end), addr, size);
 	shim_leave();
 	return ret;
 }
 
 long calls_mbind(uint64_t addr, uint64_t size, const uint64_t rest[4])
 {
-	const struct numa_call c = { bind_ours, bind_kernel, rest };
+	uint64_t nodes = 0;
+	struct numa_call c = {
+		.nr = SYS_mbind, .ours = bind_ours, .kernel = bind_kernel, .a = rest
+	};
+
+	/* What cannot be read the kernel refuses. */
+	if (rest[1] && rest[2])
+		os_copy_in(&nodes, rest[1], sizeof(nodes));
+	c.how = TOLD_BIND(rest[0], rest[3], nodes);
 
 	return run(&c, addr, size);
 }
 
 long calls_set_mempolicy_home_node(uint64_t addr, uint64_t size, const uint64_t rest[2])
 {
-	const struct numa_call c = { home_ours, home_kernel, rest };
+	struct numa_call c = { .nr = SYS_set_mempolicy_home_node,
+			       .how = TOLD_HOME(rest[0], rest[1]),
+			       .ours = home_ours,
+			       .kernel = home_kernel,
+			       .a = rest };
 
 	return run(&c, addr, size);
 }
@@ -98,6 +130,8 @@ long calls_set_mempolicy_home_node(uint64_t addr, uint64_t size, const uint64_t 
 long calls_get_mempolicy(uint64_t mode, uint64_t mask, uint64_t maxnode, uint64_t addr,
 			 uint64_t flags)
 {
+	struct numa_call c = { .nr = SYS_get_mempolicy, .how = flags };
+	uint64_t start = obs_start();
 	struct host_map_range r;
 	long ret;
 
@@ -107,7 +141,8 @@ long calls_get_mempolicy(uint64_t mode, uint64_t mask, uint64_t maxnode, uint64_
 	if (host_map_find(kvm_host_map(), addr, 1, &r)) {
 		ret = host_policy_get(r.file, r.offset + (addr - r.addr), mode, mask, maxnode,
 				      flags);
-		kvm_object_put(r.owner);
+		c.first = r.owner;
+		told(&c, start, ret, addr, OS_PAGE_SIZE);
 	} else {
 		ret = os_numa_get(mode, mask, maxnode, addr, flags);
 	}

@@ -67,20 +67,17 @@ static long on_handle(struct handle *h, const struct call *c)
 	case SYS_readv:
 		return op_data(h, OP_READ);
 	case SYS_write:
-		return calls_write(h, c->a[1], c->a[2], KVM_GMEM_POSITION);
+	case SYS_pwrite64:
+		return calls_write(h, c->nr, c->a[1], c->a[2], at);
 	case SYS_writev:
-		return calls_writev(h, c->a[1], (int)c->a[2], KVM_GMEM_POSITION);
+	case SYS_pwritev:
+	case SYS_pwritev2:
+		return calls_writev(h, c->nr, c->a[1], (int)c->a[2], at);
 	case SYS_pread64:
 	case SYS_preadv:
 		return op_data_at(h, OP_READ, at);
-	case SYS_pwrite64:
-		return calls_write(h, c->a[1], c->a[2], at == KVM_GMEM_POSITION ? -2 : at);
-	case SYS_pwritev:
-		return calls_writev(h, c->a[1], (int)c->a[2], at == KVM_GMEM_POSITION ? -2 : at);
 	case SYS_preadv2:
 		return at == -1 ? op_data(h, OP_READ) : op_data_at(h, OP_READ, at);
-	case SYS_pwritev2:
-		return calls_writev(h, c->a[1], (int)c->a[2], at);
 	case SYS_lseek:
 		return op_seek(h, (int64_t)c->a[1], (int)c->a[2]);
 	case SYS_ftruncate:

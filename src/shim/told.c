@@ -28,3 +28,9 @@ void told_map_call(const struct change *c, long nr, uint64_t how, uint64_t start
 	if (c->nr_owners)
 		tell(c->owners[0], nr, how, start, r, addr, size);
 }
+
+void told_policy_call(struct kvm_object *gmem, long nr, uint64_t how, uint64_t start, long r,
+		      uint64_t addr, uint64_t size)
+{
+	tell(gmem, nr, how, start, r, addr, size);
+}

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* A VMM of few calls, for tests of what is seen of them: the comment @NAME is on the line that an event must have. */
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,16 +67,55 @@ static void child(void)
 	must(waitpid(pid, NULL, 0) == pid);
 }
 
-/* System calls on a guest_memfd that can be mapped, and on its mapping. */
-static void call(int kvm)
+static int mappable(int kvm)
 {
 	struct kvm_create_guest_memfd create = {
 		.size = SIZE, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED
 	};
 	int file = ioctl(ioctl(kvm, KVM_CREATE_VM, 0), KVM_CREATE_GUEST_MEMFD, &create);
-	char *p;
 
 	must(file >= 0);
+	return file;
+}
+
+static void policies(char *p)
+{
+	unsigned long nodes = 1, none = 0;
+	int mode;
+
+	must(!syscall(SYS_mbind, p, 0x1000, MPOL_BIND, &nodes, 64, MPOL_MF_MOVE)); /* @bind */
+	must(syscall(SYS_mbind, p, 0x1000, MPOL_BIND, &none, 64, 0) < 0);	   /* @bind2 */
+	must(!syscall(SYS_get_mempolicy, &mode, NULL, 0, p, MPOL_F_ADDR));	   /* @policy */
+	must(syscall(SYS_set_mempolicy_home_node, p, 0x1000, 1000, 0) < 0);	   /* @home */
+	must(mode == MPOL_BIND);
+	must(!syscall(SYS_mbind, p, 0x1000, MPOL_DEFAULT, NULL, 0, 0)); /* @unbind */
+}
+
+/* In a profile in which it can be written. */
+static void write_all(int kvm)
+{
+	int file = mappable(kvm);
+	char two[2 * 0x1000] = "x";
+	struct iovec iov[2] = { { two, 0x800 }, { two, 0x1000 } };
+	struct iovec bad = { (void *)8, 0x10 };
+
+	must(pwrite(file, two, sizeof(two), 0x1000) == sizeof(two)); /* @pwrite */
+	must(pwrite(file, two, sizeof(two), 0xf000) == 0x1000);	     /* @part */
+	must(pwrite(file, two, 1, SIZE) < 0);			     /* @past */
+	must(lseek(file, 0x3000, SEEK_SET) == 0x3000);
+	must(write(file, two, 0x10) == 0x10);	       /* @write */
+	must(writev(file, iov, 2) == 0x1800);	       /* @writev */
+	must(pwritev(file, iov, 2, 0x5000) == 0x1800); /* @pwritev */
+	must(pwritev2(file, &bad, 1, 0x6000, 0) < 0);  /* @pwritev2 */
+	close(file);
+}
+
+/* System calls on a guest_memfd that can be mapped, and on its mapping. */
+static void call(int kvm)
+{
+	int file = mappable(kvm);
+	char *p;
+
 	must(fallocate(file, 0, 0x1000, 0x1000) < 0);				  /* @grow */
 	must(!fallocate(file, FALLOC_FL_KEEP_SIZE, 0x1000, 0x2000));		  /* @allocate2 */
 	must(posix_fallocate(file, 0x1001, 0x1000) != 0);			  /* @posix */
@@ -83,8 +125,11 @@ static void call(int kvm)
 	must(p != MAP_FAILED);
 	must(!madvise(p, 0x1000, MADV_DONTNEED)); /* @advise */
 	must(madvise(p, 0x1000, MADV_FREE) < 0);  /* @free */
-	must(!mprotect(p, 0x2000, PROT_READ));	  /* @protect */
-	must(!munmap(p, 0x2000));		  /* @unmap */
+	policies(p);
+	must(!mprotect(p, 0x2000, PROT_READ));	 /* @protect */
+	must(pwrite(file, p, 0x10, 0x1000) < 0); /* @no_pwrite */
+	must(write(file, p, 0x10) < 0);		 /* @no_write */
+	must(!munmap(p, 0x2000));		 /* @unmap */
 	close(file);
 }
 
@@ -106,6 +151,10 @@ int main(int argc, char **argv)
 	must(!ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &slot)); /* @slot */
 	if (argc > 1 && !strcmp(argv[1], "calls")) {
 		call(kvm);
+		return 0;
+	}
+	if (argc > 1 && !strcmp(argv[1], "writes")) {
+		write_all(kvm);
 		return 0;
 	}
 	if (argc > 1) {

@@ -66,9 +66,39 @@ static void what_cannot_be_is_refused(void **state)
 	assert_int_equal(errno, EINVAL);
 	munmap(hole, PAGE);
 	end(fd);
-	fd = make(0);
-	assert_int_equal(pwrite(fd, two, 1, 0), -1);
-	assert_int_equal(errno, ENODEV);
+	for (int i = 0; i < 2; i++) {
+		fd = make(i ? GUEST_MEMFD_FLAG_MMAP : 0);
+		assert_int_equal(pwrite(fd, two, 1, 0), -1);
+		assert_int_equal(errno, ENODEV);
+		end(fd);
+	}
+}
+
+/* The vector is looked at as a whole first. */
+static void vectors_are_checked(void **state)
+{
+	int fd = make(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+	static const struct iovec many[1025];
+	char *pages =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	struct iovec *iov = (struct iovec *)(pages + PAGE) - 1,
+		     two[2] = { { pages, 1 }, { NULL, -1 } };
+
+	pages[0] = 'v';
+	assert_int_equal(munmap(pages + PAGE, PAGE), 0);
+	iov[0] = two[0];
+	assert_int_equal(pwritev(fd, iov, 2, 0), -1);
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(pwritev(fd, two, 2, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(pwritev(fd, many, 1025, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(at[0], 0);
+	assert_int_equal(pwritev(fd, iov, 1, 0), 1);
+	assert_int_equal(at[0], 'v');
+	munmap(at, SIZE);
+	munmap(pages, PAGE);
 	end(fd);
 }
 
@@ -88,6 +118,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest with[] = {
 		cmocka_unit_test(contents_are_there),
 		cmocka_unit_test(what_cannot_be_is_refused),
+		cmocka_unit_test(vectors_are_checked),
 	};
 	const struct CMUnitTest without[] = {
 		cmocka_unit_test(others_refuse),
