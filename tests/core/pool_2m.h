@@ -9,12 +9,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 /* Of pages of 2 MiB, unless a test says another. */
 #ifndef POOL_PATH
-#define POOL_PATH "/proc/sys/vm/nr_hugepages"
+#define POOL_PATH "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 #endif
 
 static int pool_fd = -1;
@@ -36,7 +37,24 @@ static inline void pool_write(long nr)
 		perror(POOL_PATH);
 }
 
-/* NULL: there are nr more; else why not. */
+/* What stands in the file of that name beside POOL_PATH. */
+static inline long pool_beside(const char *name)
+{
+	char path[256] = POOL_PATH;
+	long nr = -1;
+	FILE *f;
+
+	strcpy(strrchr(path, '/') + 1, name);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &nr) != 1)
+		nr = -1;
+	fclose(f);
+	return nr;
+}
+
+/* NULL: there are nr more, or where memory is too scattered for that, as many that nobody uses; else why not. */
 static inline const char *pool_open(long nr)
 {
 	pool_fd = open(POOL_PATH, O_RDWR);
@@ -49,6 +67,8 @@ static inline const char *pool_open(long nr)
 	if (pool_read() >= pool_was + nr)
 		return NULL;
 	pool_write(pool_was);
+	if (pool_beside("free_hugepages") - pool_beside("resv_hugepages") >= nr)
+		return NULL;
 	return "the system has no huge pages to spare";
 }
 

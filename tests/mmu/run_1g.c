@@ -17,32 +17,36 @@ static void convert(struct gmem_file *f, uint64_t offset, uint64_t size, uint32_
 	assert_int_equal(gmem_file_convert(f, &c), 0);
 }
 
+/* No host maps it, so the huge page stays what it is; a shared page is the program's own. */
 static void a_page_is_converted_in_it_and_back(void **state)
 {
+	const uint64_t converted = 7 * BLOCK + PAGE;
+	uint8_t *shared = memory_make(PAGE, 0);
 	struct gmem_file *file;
 	struct memslot *slot;
 	struct world w;
 
+	shared[0] = 's';
 	world_make_large(&w, true);
-	assert_int_equal(gmem_file_create(GB,
-					  GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED |
-						  GMEM_FILE_IN_PLACE | GMEM_FILE_HUGETLB |
-						  GMEM_FILE_HUGETLB_1G,
-					  &file),
-			 0);
-	slot = slot_make_file(&w, 0, BASE / PAGE, GB / PAGE, NULL, file, 0);
+	assert_int_equal(
+		gmem_file_create(GB, GMEM_FILE_IN_PLACE | GMEM_FILE_HUGETLB | GMEM_FILE_HUGETLB_1G,
+				 &file),
+		0);
+	slot = slot_make_file(&w, 0, BASE / PAGE, GB / PAGE, shared - converted, file, 0);
 	*(uint8_t *)touch_ok(w.v, BASE + 7 * BLOCK, MMU_WRITE) = 7;
+	*(uint8_t *)touch_ok(w.v, BASE + converted, MMU_WRITE) = 8;
 	assert_int_equal(mmu_mapped_level(w.mmu, BASE), LEVEL_1G);
 
-	convert(file, 7 * BLOCK + PAGE, PAGE, ATTR_PRIVATE);
-	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 7 * BLOCK + PAGE), -1);
+	convert(file, converted, PAGE, 0);
+	assert_int_equal(mmu_mapped_level(w.mmu, BASE + converted), -1);
+	assert_int_equal(*(uint8_t *)touch_ok(w.v, BASE + converted, MMU_READ), 's');
 	assert_int_equal(*(uint8_t *)touch_ok(w.v, BASE + 7 * BLOCK, MMU_READ), 7);
 	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 7 * BLOCK), LEVEL_4K);
 	touch_ok(w.v, BASE + 8 * BLOCK, MMU_READ);
 	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 8 * BLOCK), LEVEL_2M);
 
-	convert(file, 7 * BLOCK + PAGE, PAGE, 0);
-	assert_int_equal(*(uint8_t *)touch_ok(w.v, BASE + 7 * BLOCK + PAGE, MMU_WRITE), 0);
+	convert(file, converted, PAGE, ATTR_PRIVATE);
+	assert_int_equal(*(uint8_t *)touch_ok(w.v, BASE + converted, MMU_READ), 8);
 	assert_int_equal(mmu_mapped_level(w.mmu, BASE + 9 * BLOCK), LEVEL_1G);
 	assert_int_equal(store_backed(gmem_file_store(file)), GB);
 	mmu_check(w.mmu);
@@ -50,6 +54,7 @@ static void a_page_is_converted_in_it_and_back(void **state)
 	memslot_delete(w.mmu, slot);
 	file_unmake(file);
 	world_unmake(&w);
+	memory_unmake(shared, PAGE);
 }
 
 int main(void)
