@@ -182,6 +182,82 @@ static void files_of_all_pages_read_alike(void **state)
 	}
 }
 
+/* ---- huge pages, of which a window shows a small one ---------------------------------------------- */
+
+struct mover {
+	unsigned int nr_moves, nr_others;
+	uint64_t offset, size; /* of the last */
+};
+
+static int note_move(void *data, const struct gmem_change *change)
+{
+	struct gmem_change_info info = { .args_size = sizeof(info) };
+	struct mover *m = data;
+
+	if (gmem_change_describe(change, &info) || info.kind != GMEM_KIND_MOVE) {
+		m->nr_others++;
+		return 0;
+	}
+	m->nr_moves++;
+	m->offset = info.offset;
+	m->size = info.size;
+	return 0;
+}
+
+static void hear_nothing(void *data, const struct gmem_change *change)
+{
+}
+
+static uint32_t order_at(struct gmem *g, uint64_t page)
+{
+	struct gmem_block b = { .args_size = sizeof(b) };
+
+	assert_int_equal(gmem_fault_begin(g), 0);
+	assert_int_equal(gmem_find_block(g, page * PAGE, &b), 0);
+	gmem_fault_end(g);
+	return b.order;
+}
+
+static void one_page_that_a_window_shows_makes_its_block_move(void **state)
+{
+	struct gmem_consumer_callbacks ops = { .ops_size = sizeof(ops),
+					       .begin = note_move,
+					       .end = hear_nothing };
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .flags = GMEM_MMAP | GMEM_HUGETLB,
+					 .size = 1024 * PAGE };
+	struct gmem_consumer *c;
+	struct mover m = { 0 };
+	struct gmem *g;
+	char *window;
+
+	if (gmem_create(&args, &g)) {
+		skip(); /* the system's own huge pages are few */
+		return;
+	}
+	window = t_map(g, 0, 1024);
+	assert_int_equal(gmem_consumer_add(g, &ops, &m, &c), 0);
+	memset(t_guest(g, 600), 7, PAGE);
+	memset(t_guest(g, 601), 8, PAGE);
+	assert_int_equal(order_at(g, 600), 9);
+	t_shared(g, 600, 1);
+	assert_int_equal(m.nr_moves, 1);
+	assert_true(m.offset == 512 * PAGE && m.size == 512 * PAGE);
+	assert_int_equal(m.nr_others, 1);
+	assert_int_equal(order_at(g, 601), 0);
+	expect_byte(window + 600 * PAGE, 7);
+	expect_byte(t_guest(g, 601), 8);
+	memset(window + 600 * PAGE, 9, PAGE);
+	t_private(g, 600, 1);
+	assert_int_equal(m.nr_moves, 2);
+	assert_int_equal(order_at(g, 600), 9);
+	expect_byte(t_guest(g, 600), 9);
+	expect_byte(t_guest(g, 601), 8);
+	gmem_consumer_remove(g, c);
+	gmem_unmap(window, 1024 * PAGE);
+	gmem_put(g);
+}
+
 /* A hook is told of what has memory. */
 static uint64_t told;
 
@@ -236,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_of_all_pages_read_alike),
+		cmocka_unit_test(one_page_that_a_window_shows_makes_its_block_move),
 		cmocka_unit_test(a_type_hears_of_huge_pages_in_full),
 		cmocka_unit_test(a_file_says_what_it_is_made_of),
 		cmocka_unit_test(a_window_lies_where_its_file_does),
