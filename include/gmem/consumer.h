@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* <gmem.h>: who takes part in changes of a file: bindings, consumers, and a guest of the program's own. */
+/*
+ * <gmem.h>: who takes part in changes of a file: bindings, consumers, and a guest of the program's own.
+ *
+ * FORK. All of it stays with the parent, as do gmem_fault_begin()s that are open: no callback is made
+ * in a child, where gmem_consumer_remove() and gmem_unbind() free the child's copy and do nothing
+ * else. Others are home only.
+ */
 #ifndef GMEM_CONSUMER_H
 #define GMEM_CONSUMER_H
 

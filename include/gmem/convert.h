@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* <gmem.h>: pages become private or shared, in place. */
+/*
+ * <gmem.h>: pages become private or shared, in place.
+ *
+ * FORK. A child converts as any other process that has the file: its home does it, and the child is
+ * told and waited for as others are.
+ */
 #ifndef GMEM_CONVERT_H
 #define GMEM_CONVERT_H
 

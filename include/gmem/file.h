@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* <gmem.h>: a guest memory as a file: making it, finding it, what its pages are, contents, accounting. */
+/*
+ * <gmem.h>: a guest memory as a file: making it, finding it, what its pages are, contents, accounting.
+ *
+ * FORK. A child has every struct gmem of its parent, with the references that the parent had, and
+ * gives them back by gmem_put(). Its home is where it was: that process is asked, and none of the
+ * functions of a gmem_vm_type or a gmem_store is called in the child.
+ */
 #ifndef GMEM_FILE_H
 #define GMEM_FILE_H
 

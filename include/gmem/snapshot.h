@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* <gmem.h>: contents as a whole: private pages are given their first, a file is saved and brought back. */
+/*
+ * <gmem.h>: contents as a whole: private pages are given their first, a file is saved and brought back.
+ *
+ * FORK. A child of the home may save a file and bring it back, by asking the home (but see -EREMOTE),
+ * and may not populate. A call that runs in another thread of the parent goes on there alone.
+ */
 #ifndef GMEM_SNAPSHOT_H
 #define GMEM_SNAPSHOT_H
 

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* <gmem.h>: what the host has of a file: windows, and pins. */
+/*
+ * <gmem.h>: what the host has of a file: windows, and pins.
+ *
+ * FORK. A child has the windows at the same addresses, with what is private hidden; of a raw clone()
+ * or vfork() none. Pins are the parent's: they hold as long as it lives, whatever the child does, and
+ * gmem_unpin() in the child frees its copy and does nothing else.
+ */
 #ifndef GMEM_WINDOW_H
 #define GMEM_WINDOW_H
 
