@@ -60,6 +60,10 @@
  *		 the program was built for a newer version and uses what this one does not have
  *	-ENOMEM	 no memory, no room for mappings (vm.max_map_count)
  *	-EMFILE	 no descriptor left (RLIMIT_NOFILE)
+ *	-EDEADLK at the file's home: the call is from a callback of the file, or between
+ *		 gmem_fault_begin() and gmem_fault_end(), and would wait for its own thread. Of what may
+ *		 not be called there not all is noticed; gmem_consumer_remove() and gmem_unbind(),
+ *		 which cannot say so, end the program
  * In a process that is not the file's home (below) also:
  *	-EIO	 the home is gone. What was private stays hidden for good, what was shared stays
  *		 usable
@@ -92,7 +96,7 @@
  * dlopen(), and then stays: dlclose() leaves it there, since it has threads and handlers of fork.
  *
  * FORK. The process that created a file is its *home*: state, consumers, bindings and VM-type
- * hooks live there. fork() (not a raw clone()) is seen by handlers that the first gmem_create()
+ * hooks live there. No callback and no fault is open in the thread that calls fork(). fork() (not a raw clone()) is seen by handlers that the first gmem_create()
  * or gmem_open() registers with pthread_atfork(). In the child every struct gmem stays valid and
  * is a file whose home is the parent. Its windows are at the same addresses, and what is private
  * is hidden in them: until fork() returns in the child, and if the home does not answer within

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/lib.h"
 #include "lib/observed.h"
 #include "obs/join.h"
 
@@ -77,6 +78,19 @@ static __attribute__((noinline, cold)) void end(const struct call *c, enum funct
 		return err;                                                             \
 	} while (0)
 
+/* What takes the lock of the file, which callbacks are called with. */
+#define ALONE(g, ask)                                        \
+	__extension__({                                      \
+		const void *before;                          \
+		int alone_err = lib_go_inside((g), &before); \
+                                                             \
+		if (!alone_err) {                            \
+			alone_err = ask;                     \
+			lib_come_out(before);                \
+		}                                            \
+		alone_err;                                   \
+	})
+
 /* What cannot fail is no request, but its events have a place. */
 #define DO(ask)                                                     \
 	do {                                                        \
@@ -139,7 +153,7 @@ int gmem_get_info(struct gmem *g, struct gmem_info *info)
 
 int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
 {
-	ASK(get_stats, 0, 0, lib_get_stats(g, stats));
+	ASK(get_stats, 0, 0, ALONE(g, lib_get_stats(g, stats)));
 }
 
 /* ---- what pages are ---------------------------------------------------------------------------- */
@@ -147,7 +161,7 @@ int gmem_get_stats(struct gmem *g, struct gmem_stats *stats)
 int gmem_convert(struct gmem *g, struct gmem_convert_args *args)
 {
 	ASK(convert, FIELD(gmem_convert_args, args, offset), FIELD(gmem_convert_args, args, size),
-	    lib_convert(g, args));
+	    ALONE(g, lib_convert(g, args)));
 }
 
 int gmem_set_patience(uint32_t milliseconds)
@@ -163,17 +177,17 @@ int gmem_attributes(struct gmem *g, uint64_t offset, uint32_t *attributes)
 int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,
 	       uint32_t max, uint32_t *nr)
 {
-	ASK(query, offset, size, lib_query(g, offset, size, extents, max, nr));
+	ASK(query, offset, size, ALONE(g, lib_query(g, offset, size, extents, max, nr)));
 }
 
 int gmem_punch(struct gmem *g, uint64_t offset, uint64_t size)
 {
-	ASK(punch, offset, size, lib_punch(g, offset, size));
+	ASK(punch, offset, size, ALONE(g, lib_punch(g, offset, size)));
 }
 
 int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size)
 {
-	ASK(allocate, offset, size, lib_allocate(g, offset, size));
+	ASK(allocate, offset, size, ALONE(g, lib_allocate(g, offset, size)));
 }
 
 int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int mode,
@@ -191,13 +205,13 @@ int gmem_get_policy(struct gmem *g, uint64_t offset, int *mode, unsigned long *n
 
 int gmem_poison(struct gmem *g, uint64_t offset, uint64_t size)
 {
-	ASK(poison, offset, size, lib_poison(g, offset, size));
+	ASK(poison, offset, size, ALONE(g, lib_poison(g, offset, size)));
 }
 
 int gmem_move(struct gmem *g, uint64_t offset, uint64_t size,
 	      int (*move)(void *arg, uint64_t offset, uint64_t size), void *arg)
 {
-	ASK(move, offset, size, lib_move(g, offset, size, move, arg));
+	ASK(move, offset, size, ALONE(g, lib_move(g, offset, size, move, arg)));
 }
 
 /* ---- contents ---------------------------------------------------------------------------------- */
@@ -205,17 +219,17 @@ int gmem_move(struct gmem *g, uint64_t offset, uint64_t size,
 int gmem_populate(struct gmem *g, struct gmem_populate_args *args)
 {
 	ASK(populate, FIELD(gmem_populate_args, args, offset),
-	    FIELD(gmem_populate_args, args, size), lib_populate(g, args));
+	    FIELD(gmem_populate_args, args, size), ALONE(g, lib_populate(g, args)));
 }
 
 int gmem_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
 {
-	ASK(snapshot, 0, 0, lib_snapshot(g, args));
+	ASK(snapshot, 0, 0, ALONE(g, lib_snapshot(g, args)));
 }
 
 int gmem_restore(struct gmem *g, const struct gmem_restore_args *args)
 {
-	ASK(restore, 0, 0, lib_restore(g, args));
+	ASK(restore, 0, 0, ALONE(g, lib_restore(g, args)));
 }
 
 int gmem_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
@@ -228,7 +242,7 @@ int gmem_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
 int gmem_map(struct gmem *g, const struct gmem_map_args *args, void **addr)
 {
 	ASK(map, FIELD(gmem_map_args, args, offset), FIELD(gmem_map_args, args, size),
-	    lib_map(g, args, addr));
+	    ALONE(g, lib_map(g, args, addr)));
 }
 
 int gmem_unmap(void *addr, uint64_t size)
@@ -265,7 +279,7 @@ int gmem_unlock(void *addr, uint64_t size)
 
 int gmem_pin(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_pinned **out)
 {
-	ASK(pin, offset, size, lib_pin(g, offset, size, out));
+	ASK(pin, offset, size, ALONE(g, lib_pin(g, offset, size, out)));
 }
 
 void gmem_pin_trim(struct gmem_pinned *p, uint64_t size)
@@ -297,13 +311,13 @@ int gmem_find_block(struct gmem *g, uint64_t offset, struct gmem_block *block)
 
 int gmem_fault_begin(struct gmem *g)
 {
-	ASK(fault_begin, 0, 0, lib_fault_begin(g));
+	ASK(fault_begin, 0, 0, ALONE(g, lib_fault_begin(g)));
 }
 
 int gmem_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner,
 	      struct gmem_binding **out)
 {
-	ASK(bind, offset, size, lib_bind(g, offset, size, owner, out));
+	ASK(bind, offset, size, ALONE(g, lib_bind(g, offset, size, owner, out)));
 }
 
 void gmem_unbind(struct gmem *g, struct gmem_binding *binding)

@@ -12,7 +12,8 @@ struct consumer {
 	struct gmem_consumer core; /* first: the program holds a pointer to it */
 	struct gmem_consumer_callbacks ops;
 	void *data;
-	uint64_t home; /* of the process that added it */
+	const struct gmem *g; /* in whose callbacks it is called */
+	uint64_t home;	      /* of the process that added it */
 	_Atomic bool released;
 };
 
@@ -44,15 +45,24 @@ static int judge(int err)
 static int prepare(struct gmem_consumer *core, const struct gmem_change *ch)
 {
 	struct consumer *c = consumer_of(core);
+	const void *before;
+	int err;
 
-	return c->ops.prepare ? judge(c->ops.prepare(c->data, ch)) : 0;
+	if (!c->ops.prepare)
+		return 0;
+	before = lib_mark(c->g);
+	err = c->ops.prepare(c->data, ch);
+	lib_come_out(before);
+	return judge(err);
 }
 
 static int begin(struct gmem_consumer *core, const struct gmem_change *ch)
 {
 	struct consumer *c = consumer_of(core);
+	const void *before = lib_mark(c->g);
 	int err = c->ops.begin(c->data, ch);
 
+	lib_come_out(before);
 	return ch->kind == GMEM_CHANGE_CONVERT ? judge(err) : 0;
 }
 
@@ -60,10 +70,12 @@ static int begin(struct gmem_consumer *core, const struct gmem_change *ch)
 static void end(struct gmem_consumer *core, const struct gmem_change *ch)
 {
 	struct consumer *c = consumer_of(core);
+	const void *before = lib_mark(c->g);
 
 	if (ch->kind == GMEM_CHANGE_RELEASE)
 		atomic_store(&c->released, true);
 	c->ops.end(c->data, ch);
+	lib_come_out(before);
 }
 
 static const struct gmem_consumer_ops core_ops = {
@@ -98,6 +110,8 @@ static int make(const struct gmem_consumer_file *at, const struct gmem_consumer_
 		return obs_refuse(RULE_LIB_CONSUMER_FLAGS);
 	if (!lib_home_file(at->g))
 		return obs_refuse(RULE_LIB_CONSUMER_HOME);
+	if (lib_is_inside(at->g))
+		return obs_refuse(RULE_LIB_INSIDE);
 	c = os_alloc(sizeof(*c));
 	if (!c)
 		return obs_refuse(RULE_NO_MEMORY);
@@ -108,6 +122,7 @@ static int make(const struct gmem_consumer_file *at, const struct gmem_consumer_
 	}
 	c->core.ops = &core_ops;
 	c->data = at->data;
+	c->g = at->g;
 	c->home = os_home_token();
 	*out = c;
 	return 0;
@@ -153,8 +168,10 @@ void gmem_consumer_remove(struct gmem *g, struct gmem_consumer *consumer)
 	if (!consumer)
 		return;
 	c = consumer_of(consumer);
-	if (c->home == os_home_token() && !atomic_load(&c->released))
+	if (c->home == os_home_token() && !atomic_load(&c->released)) {
+		os_assert(g && !lib_is_inside(g));
 		gmem_file_remove_consumer(lib_home_file(g), consumer);
+	}
 	os_free(c, sizeof(*c));
 }
 
@@ -216,8 +233,10 @@ int lib_bind(struct gmem *g, uint64_t offset, uint64_t size, void *owner, struct
 
 void lib_unbind(struct gmem *g, struct gmem_binding *binding)
 {
-	if (g && binding && lib_home_file(g))
-		gmem_file_unbind(lib_home_file(g), binding);
+	if (!g || !binding || !lib_home_file(g))
+		return;
+	os_assert(!lib_is_inside(g));
+	gmem_file_unbind(lib_home_file(g), binding);
 }
 
 int lib_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,

@@ -6,6 +6,7 @@
 #include "lib/calls.h"
 #include "lib/lib.h"
 #include "obs/obs.h"
+#include "os/context.h"
 
 #define NR_RUNS 64
 
@@ -16,12 +17,16 @@ int lib_fault_begin(struct gmem *g)
 	if (!lib_home_file(g))
 		return obs_refuse(RULE_LIB_PAGE_HOME);
 	gmem_file_fault_begin(lib_home_file(g));
+	if (!os_context()->faulting)
+		os_context()->faulting = g;
 	return 0;
 }
 
 /* A forked child may be told of the end of what its parent has begun. */
 void gmem_fault_end(struct gmem *g)
 {
+	if (os_context()->faulting == g)
+		os_context()->faulting = NULL;
 	if (g && lib_home_file(g))
 		gmem_file_fault_end(lib_home_file(g));
 }

@@ -43,6 +43,16 @@ struct host_map *lib_host_map(void);
 void lib_enter(void);
 void lib_leave(void);
 
+/*
+ * What a thread may not do in callbacks of a file, and in a fault, would wait for itself. lib_go_inside(), with what
+ * lib_come_out() wants to have back; -EDEADLK. Callbacks of a change that another process asks for are of no call of
+ * ours: lib_mark() says where they are, and returns what was there before.
+ */
+int lib_go_inside(struct gmem *g, const void **before);
+void lib_come_out(const void *before);
+const void *lib_mark(const struct gmem *g);
+bool lib_is_inside(const struct gmem *g);
+
 /* A structure that begins with its size: copies what is known of it, the rest is zero. -EINVAL: shorter than any
  * version; -E2BIG: longer than ours, with something in it. least: the first version's size. */
 int lib_args_in(void *dst, uint32_t size, uint32_t least, const void *args);

@@ -67,6 +67,8 @@ const char *gmem_strerror(int error)
 		return "no such descriptor is open";
 	case EBADMSG:
 		return "a snapshot is damaged";
+	case EDEADLK:
+		return "a call from a callback that would wait for it";
 	case EEXIST:
 		return "something is there already";
 	case EFAULT:

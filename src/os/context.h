@@ -18,10 +18,12 @@ struct os_context {
 	uint32_t thread; /* its number in the system; 0: not asked yet */
 	uint32_t lane;	 /* obs: of the counters, + 1; 0: none yet */
 	uint16_t vm, vcpu, file;
-	uint16_t rule;	   /* the last refusal of this thread: which rule, */
-	int16_t result;	   /* and the -errno it gave; 0: there was none */
-	uint16_t request;  /* obs: which request of the program is on; 0: none */
-	uint32_t refusals; /* obs: how many there were, of this thread */
+	uint16_t rule;	      /* the last refusal of this thread: which rule, */
+	int16_t result;	      /* and the -errno it gave; 0: there was none */
+	uint16_t request;     /* obs: which request of the program is on; 0: none */
+	uint32_t refusals;    /* obs: how many there were, of this thread */
+	const void *inside;   /* lib: the file that it is in a call of, callbacks too; NULL: none */
+	const void *faulting; /* lib: the file between whose gmem_fault_begin() and _end() it is */
 	/* obs: events that found no room since it told one; when the first and the last were */
 	uint32_t lost;
 	uint64_t lost_since, lost_until;

@@ -421,6 +421,102 @@ static void a_page_has_the_size_of_what_is_alike(void **state)
 	gmem_put(g);
 }
 
+/* ---- what a callback may not call ---------------------------------------------------------------------------------- */
+
+struct caller {
+	struct gmem *g, *other;
+	int results[16], nr, allowed;
+};
+
+static int agree(void *data, const struct gmem_change *change)
+{
+	return 0;
+}
+
+static void end_nothing(void *data, const struct gmem_change *change)
+{
+}
+
+static int call_what_waits(struct gmem *g, int *results)
+{
+	struct gmem_consumer_callbacks ops = { .ops_size = sizeof(ops),
+					       .begin = agree,
+					       .end = end_nothing };
+	struct gmem_map_args window = { .args_size = sizeof(window), .size = PAGE };
+	struct gmem_populate_args populate = { .args_size = sizeof(populate), .size = PAGE };
+	struct gmem_snapshot_args save = { .args_size = sizeof(save), .fd = -1 };
+	struct gmem_restore_args restore = { .args_size = sizeof(restore), .fd = -1 };
+	struct gmem_stats stats = { .args_size = sizeof(stats) };
+	struct gmem_consumer *consumer;
+	struct gmem_binding *binding;
+	struct gmem_extent extent;
+	struct gmem_pinned *pin;
+	uint32_t nr;
+	void *at;
+	int i = 0;
+
+	results[i++] = gmem_make_shared(g, 0, PAGE, NULL);
+	results[i++] = gmem_punch(g, 0, PAGE);
+	results[i++] = gmem_allocate(g, 0, PAGE);
+	results[i++] = gmem_poison(g, 0, PAGE);
+	results[i++] = gmem_populate(g, &populate);
+	results[i++] = gmem_snapshot(g, &save);
+	results[i++] = gmem_restore(g, &restore);
+	results[i++] = gmem_query(g, 0, PAGE, &extent, 1, &nr);
+	results[i++] = gmem_get_stats(g, &stats);
+	results[i++] = gmem_bind(g, 0, PAGE, NULL, &binding);
+	results[i++] = gmem_pin(g, PAGE, PAGE, &pin);
+	results[i++] = gmem_map(g, &window, &at);
+	results[i++] = gmem_consumer_add(g, &ops, NULL, &consumer);
+	results[i++] = gmem_fault_begin(g);
+	return i;
+}
+
+static int begin_and_call(void *data, const struct gmem_change *change)
+{
+	struct gmem_info info = { .args_size = sizeof(info) };
+	struct caller *c = data;
+	uint32_t attributes;
+
+	c->nr = call_what_waits(c->g, c->results);
+	c->allowed = gmem_attributes(c->g, 0, &attributes) || gmem_get_info(c->g, &info) ||
+		     gmem_make_private(c->other, 0, PAGE, NULL);
+	return 0;
+}
+
+static void assert_all_would_wait(const struct caller *c)
+{
+	assert_true(c->nr > 10);
+	for (int i = 0; i < c->nr; i++)
+		assert_int_equal(c->results[i], -EDEADLK);
+	must_refuse("LIB_INSIDE");
+}
+
+static void what_would_wait_for_itself_is_refused(void **state)
+{
+	struct gmem_consumer_callbacks ops = { .ops_size = sizeof(ops),
+					       .begin = begin_and_call,
+					       .end = end_nothing };
+	struct caller c = { .g = t_create(4, BOTH), .other = t_create(1, BOTH) };
+	struct gmem_consumer *consumer;
+
+	assert_int_equal(gmem_consumer_add(c.g, &ops, &c, &consumer), 0);
+	t_private(c.g, 0, 1);
+	assert_all_would_wait(&c);
+	assert_int_equal(c.allowed, 0);
+	assert_int_equal(t_state(c.other, 0), PRIVATE);
+	gmem_consumer_remove(c.g, consumer);
+
+	assert_int_equal(gmem_fault_begin(c.g), 0);
+	c.nr = call_what_waits(c.g, c.results);
+	gmem_fault_end(c.g);
+	assert_all_would_wait(&c);
+	t_shared(c.g, 0, 1);
+	assert_int_equal(gmem_punch(c.g, 0, PAGE), 0);
+	gmem_put(c.other);
+	gmem_put(c.g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +529,7 @@ int main(void)
 		cmocka_unit_test(a_type_is_told_of_pages_that_are_there),
 		cmocka_unit_test(a_translation_ends_with_the_file),
 		cmocka_unit_test(a_page_has_the_size_of_what_is_alike),
+		cmocka_unit_test(what_would_wait_for_itself_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
