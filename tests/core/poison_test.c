@@ -6,6 +6,7 @@
 
 #include "fail_alloc.h"
 #include "fixture.h"
+#include "recorder.h"
 
 static int look(struct gmem_file *f, uint64_t offset, int *level)
 {
@@ -72,6 +73,42 @@ static void what_the_host_can_see_does_not_fail(void **state)
 	close_file(f);
 }
 
+static void whoever_has_a_translation_loses_it(void **state)
+{
+	struct gmem_file *f = file_of(MB, GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED);
+	struct recorder r[2];
+
+	assert_int_equal(convert(f, 0, 8 * PAGE, P), 0);
+	recorders_add(r, 2, f);
+	assert_int_equal(gmem_file_poison(f, 4 * PAGE, 3 * PAGE), 0);
+	assert_string_equal(diary(), "ab bb ae be");
+	assert_int_equal(r[0].last.kind, GMEM_CHANGE_DISCARD);
+	assert_int_equal(r[0].last.offset, 4 * PAGE);
+	assert_int_equal(r[0].last.size, 3 * PAGE);
+	assert_int_equal(r[0].last.filter, GMEM_FILTER_SHARED | GMEM_FILTER_PRIVATE);
+	diary_clear();
+	assert_int_equal(gmem_file_poison(f, 7 * PAGE, 2 * PAGE), -EOPNOTSUPP);
+	assert_string_equal(diary(), "");
+	recorders_remove(r, 2);
+	close_file(f);
+}
+
+static void all_of_a_range_fails(void **state)
+{
+	struct gmem_file *f = file_of(MB, 0);
+	int level;
+
+	assert_int_equal(gmem_file_poison(f, 4 * PAGE, 3 * PAGE), 0);
+	for (uint64_t page = 3; page < 8; page++)
+		assert_int_equal(look(f, page * PAGE, &level),
+				 page == 3 || page == 7 ? 0 : -EHWPOISON);
+	assert_int_equal(gmem_file_punch(f, 5 * PAGE, PAGE), 0);
+	assert_int_equal(look(f, 4 * PAGE, &level), -EHWPOISON);
+	assert_int_equal(look(f, 5 * PAGE, &level), 0);
+	assert_int_equal(look(f, 6 * PAGE, &level), -EHWPOISON);
+	close_file(f);
+}
+
 static void without_memory_nothing_fails(void **state)
 {
 	struct gmem_file *f = file_of(MB, 0);
@@ -92,6 +129,8 @@ int main(void)
 		cmocka_unit_test(nobody_gets_it_until_it_is_punched),
 		cmocka_unit_test(a_leaf_does_not_contain_it),
 		cmocka_unit_test(what_the_host_can_see_does_not_fail),
+		cmocka_unit_test(whoever_has_a_translation_loses_it),
+		cmocka_unit_test(all_of_a_range_fails),
 		cmocka_unit_test(without_memory_nothing_fails),
 	};
 

@@ -142,6 +142,9 @@ static void what_lies_behind_the_range_is_not_present_in_it(void **state)
 	assert_false(store_next_present(s, &offset, 4 * PAGE, &size));
 	assert_true(store_next_present(s, &offset, 6 * PAGE, &size));
 	assert_int_equal(offset, 5 * PAGE);
+	at(s, 6 * PAGE)[0] = 1;
+	assert_true(store_next_present(s, &offset, 6 * PAGE, &size));
+	assert_int_equal(size, PAGE);
 	store_destroy(s);
 }
 
@@ -283,6 +286,28 @@ static void a_page_that_was_punched_needs_memory_to_come_back(void **state)
 	refuse_reserve = false;
 	assert_true(is_zero(guest_at(s, 5 * PAGE), PAGE));
 	assert_int_equal(store_backed(s), 2 * BLOCK);
+	store_destroy(s);
+}
+
+static void what_was_punched_of_a_huge_page_is_not_present(void **state)
+{
+	uint64_t offset = 0, size;
+	struct store *s;
+
+	need_pool();
+	s = make_store(2 * BLOCK, STORE_2M);
+	guest_at(s, BLOCK)[0] = 1;
+	assert_int_equal(store_punch(s, BLOCK, 3 * PAGE), 0);
+	assert_int_equal(store_punch(s, BLOCK + 5 * PAGE, PAGE), 0);
+	assert_true(store_next_present(s, &offset, 2 * BLOCK, &size));
+	assert_int_equal(offset, BLOCK + 3 * PAGE);
+	assert_int_equal(size, 2 * PAGE);
+	offset = BLOCK + 5 * PAGE;
+	assert_true(store_next_present(s, &offset, 2 * BLOCK, &size));
+	assert_int_equal(offset, BLOCK + 6 * PAGE);
+	assert_int_equal(size, BLOCK - 6 * PAGE);
+	offset = BLOCK;
+	assert_false(store_next_present(s, &offset, BLOCK + 3 * PAGE, &size));
 	store_destroy(s);
 }
 
@@ -429,6 +454,7 @@ int main(void)
 		TEST(a_punch_that_fails_leaves_the_huge_page),
 		TEST(a_punch_whose_first_piece_fails_goes_no_further),
 		TEST(a_page_that_was_punched_needs_memory_to_come_back),
+		TEST(what_was_punched_of_a_huge_page_is_not_present),
 		TEST(a_punched_block_says_so_of_its_neighbours),
 		TEST(a_file_of_more_huge_pages_than_there_are_is_refused),
 		TEST(a_file_without_a_memfd_is_refused),

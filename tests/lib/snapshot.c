@@ -3,11 +3,15 @@
 #include "t.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #define NR_PAGES 1100u /* more than two huge pages, and more runs than an index has room for */
 
@@ -395,6 +399,93 @@ static void damaged_files_are_refused(void **state)
 	gmem_put(same);
 }
 
+/* Of the same memory, byte for byte: what tells them apart is a number that each has of its own. */
+static void halves_of_two_snapshots_are_none(void **state)
+{
+	struct gmem *g = t_create(4, BOTH);
+	int one = temporary(), other = temporary();
+	char page[4096];
+
+	memset(t_guest(g, 1), 'h', PAGE);
+	assert_int_equal(save(g, one), 0);
+	assert_int_equal(save(g, other), 0);
+	assert_int_equal(pread(other, page, sizeof(page), 0), sizeof(page));
+	assert_int_equal(pwrite(one, page, sizeof(page), 0), sizeof(page));
+	assert_int_equal(restore(g, one), -EBADMSG);
+	expect_rule("SNAPSHOT_DAMAGED");
+	close(one);
+	close(other);
+	gmem_put(g);
+}
+
+/* Two pages without contents that are turned round: all totals are as they were. gmem-snapshot(5) has the places. */
+static void pages_that_are_turned_round_are_noticed(void **state)
+{
+	struct gmem *g = t_create(2, BOTH);
+	uint32_t first, second;
+	off_t at = 4096 + 32 + 32; /* in the index: its head, and four fields of the run */
+	int fd = temporary();
+
+	t_private(g, 1, 1);
+	assert_int_equal(save(g, fd), 0);
+	assert_int_equal(pread(fd, &first, 4, at), 4);
+	assert_int_equal(pread(fd, &second, 4, at + 40), 4);
+	assert_int_equal(first, 0);
+	assert_int_equal(second, PRIVATE);
+	assert_int_equal(pwrite(fd, &second, 4, at), 4);
+	assert_int_equal(pwrite(fd, &first, 4, at + 40), 4);
+	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -EBADMSG);
+	assert_int_equal(restore(g, fd), -EBADMSG);
+	assert_int_equal(t_state(g, 1), PRIVATE);
+	close(fd);
+	gmem_put(g);
+}
+
+/* From here on, for this thread, no disk takes anything for good. */
+static int let_disks_fail(void)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof(rules) / sizeof(rules[0]), rules };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+struct saving {
+	struct gmem *g;
+	int fd, err, filtered;
+};
+
+static void *save_to_a_failing_disk(void *arg)
+{
+	struct saving *s = arg;
+
+	s->filtered = let_disks_fail();
+	s->err = save(s->g, s->fd);
+	return NULL;
+}
+
+/* Nothing that says that it is whole was written before the rest was on the disk. */
+static void what_is_not_on_the_disk_is_not_whole(void **state)
+{
+	struct saving s = { .g = t_create(4, BOTH), .fd = temporary() };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, save_to_a_failing_disk, &s), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(s.filtered, 0);
+	assert_int_equal(s.err, -EIO);
+	assert_int_equal(gmem_snapshot_check(s.fd, 0, NULL), -ENODATA);
+	close(s.fd);
+	gmem_put(s.g);
+}
+
 static void a_pinned_page_stops_it_before_it_begins(void **state)
 {
 	struct gmem *g = t_create(4, BOTH);
@@ -427,7 +518,11 @@ int main(void)
 		cmocka_unit_test(disks_that_are_full_are_said),
 		cmocka_unit_test(cut_files_are_refused),
 		cmocka_unit_test(damaged_files_are_refused),
+		cmocka_unit_test(halves_of_two_snapshots_are_none),
+		cmocka_unit_test(pages_that_are_turned_round_are_noticed),
 		cmocka_unit_test(a_pinned_page_stops_it_before_it_begins),
+		/* The last: under gmem run a filter is one for what comes. */
+		cmocka_unit_test(what_is_not_on_the_disk_is_not_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

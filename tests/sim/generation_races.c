@@ -147,12 +147,47 @@ SIM_SCENARIO(kvm_v5_truth) = {
 	.teardown = kw_unmake,
 };
 
+/* All pages, once: the least in which one can come between the two halves of the other. */
+static void allocates_all(void *arg)
+{
+	struct kvm_object *o = kw_object(kw.gmem);
+
+	sim_assert(!kvm_memfd_fallocate(o, 0, 0, (int64_t)(NR_PAGES * PAGE)));
+	kvm_object_put(o);
+}
+
+static void punches_all(void *arg)
+{
+	struct kvm_object *o = kw_object(kw.gmem);
+
+	sim_assert(!kvm_memfd_fallocate(o, PUNCH, 0, (int64_t)(NR_PAGES * PAGE)));
+	kvm_object_put(o);
+}
+
+static void setup_v5_two(void)
+{
+	kw_make("memfd-v5", 0);
+	sim_spawn("allocator", allocates_all, NULL);
+	sim_spawn("puncher", punches_all, NULL);
+	sim_invariant(SIM_AT_END, must_be_allocated, NULL);
+}
+
+SIM_SCENARIO(kvm_v5_two_callers) = {
+	.about =
+		"memfd-v5: one allocates what another punches: each comes before the other or behind it",
+	.searches = MIXED,
+	.threads_stay = true,
+	.setup = setup_v5_two,
+	.teardown = kw_unmake,
+};
+
 /* ---- v8 and v10: the VM says it ------------------------------------------------------------------- */
 
 static void setup_v8(void)
 {
 	start("memfd-v8");
 	sim_spawn("converter", encrypts, NULL);
+	sim_spawn("other converter", encrypts, NULL);
 	sim_spawn("puncher", allocates, NULL);
 }
 
