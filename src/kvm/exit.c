@@ -28,14 +28,15 @@ void exit_memory_fault(struct vcpu *vcpu, const struct mmu_fault_info *info)
 	run->memory_fault.size = info->size;
 }
 
-static int memory_fault_result(int error)
+int exit_memory_fault_result(int error)
 {
-	const struct kvm_profile *p = kvm_profile();
+	const struct kvm_memory_exit *early = kvm_profile()->memory_exit;
 
-	if (!p->memory_exit)
-		return obs_refuse_as(RULE_RUN_MEMORY_FAULT, error);
-	return p->memory_exit->error ? obs_refuse_as(RULE_RUN_MEMORY_FAULT, p->memory_exit->error)
-				     : 0;
+	if (error != -EFAULT)
+		return error;
+	if (early && !early->error)
+		return 0;
+	return obs_refuse_as(RULE_RUN_MEMORY_FAULT, early ? early->error : error);
 }
 
 static int exit_io(struct vcpu *vcpu)
@@ -164,7 +165,7 @@ int exit_handle(struct vcpu *vcpu)
 		return exit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case CPU_EXIT_MEMORY_FAULT:
 		exit_memory_fault(vcpu, &e->fault);
-		return memory_fault_result(e->fault.error);
+		return exit_memory_fault_result(e->fault.error);
 	case CPU_EXIT_ERROR:
 		return obs_refuse_as(RULE_RUN_HOST_FAULT, e->fault.error);
 	case CPU_EXIT_EMULATION:

@@ -17,6 +17,9 @@ int exit_handle(struct vcpu *vcpu);
 int exit_complete(struct vcpu *vcpu, bool immediate);
 /* Fills the memory-fault exit. */
 void exit_memory_fault(struct vcpu *vcpu, const struct mmu_fault_info *info);
+/* What KVM_RUN returns beside it. Of pages that cannot be had, and would not by a conversion (ENOMEM, EHWPOISON), has been
+ * told where that was found. */
+int exit_memory_fault_result(int error);
 
 /* hypercall.c: EXIT_GO_ON when KVM answers it itself, 0 when the program shall. */
 int hypercall(struct vcpu *vcpu);

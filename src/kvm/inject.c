@@ -19,10 +19,11 @@ int inject_run(struct vcpu *vcpu)
 	key.gpa = info.gpa;
 	if (!obs_inject(&key, &what))
 		return EXIT_GO_ON;
-	if (what.action == INJECT_EXIT_MEMORY_FAULT)
+	if (what.action == INJECT_EXIT_MEMORY_FAULT) {
 		exit_memory_fault(vcpu, &info);
-	else
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return kvm_profile()->memory_exit ? exit_memory_fault_result(what.err) : what.err;
+	}
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return what.err;
 }
 

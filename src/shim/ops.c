@@ -97,8 +97,9 @@ static long fallocate_any(struct handle *h, int mode, int64_t offset, int64_t si
 
 long op_fallocate(struct handle *h, int mode, int64_t offset, int64_t size)
 {
+	enum obs_request before = obs_request_begin(REQ_fallocate);
 	uint64_t start = obs_start();
-	long r = fallocate_any(h, mode, offset, size);
+	long r = obs_request_end(before, fallocate_any(h, mode, offset, size));
 
 	told_file_call(h->object, SYS_fallocate, (uint32_t)mode, start, r, (uint64_t)offset,
 		       (uint64_t)size);

@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "gen.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+
+int gen_run_only(const struct CMUnitTest *tests, size_t nr, const char *pattern)
+{
+	size_t i = 0;
+
+	while (i < nr && fnmatch(pattern, tests[i].name, 0))
+		i++;
+	if (i == nr)
+		return 1;
+	cmocka_set_test_filter(pattern);
+	return _cmocka_run_group_tests(pattern, tests, nr, NULL, NULL);
+}
 
 uint64_t gen_backed(int fd)
 {

@@ -15,6 +15,9 @@
 
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
+/* Of tests those whose name matches; none that does is a failure. */
+int gen_run_only(const struct CMUnitTest *tests, size_t nr, const char *pattern);
+
 /* What a call that returns -1 ended with; 0. */
 #define FAILS_WITH(call, err)                   \
 	do {                                    \

@@ -254,6 +254,46 @@ void memfd_log_and_read_only(struct guest *g, int fd, convert_fn *convert)
 	close(fd);
 }
 
+/* No conversion mends it, so it is not told as what asks for one. */
+void memfd_bad_page(struct guest *g, uint32_t reason, int fd, convert_fn *convert)
+{
+	uint8_t found;
+
+	WORKS(memfd_set_slot(g, 0, KVM_MEM_PRIVATE, 0, 1, guest_memory(PAGE), fd, 0));
+	convert(g, DATA, PAGE, true);
+	assert_int_equal(gen_try(g, 1, &found), -EHWPOISON);
+	gen_expect_exit(g, reason, 1, DATA);
+	convert(g, DATA, PAGE, false);
+	assert_int_equal(gen_exchange(g, 2), 0);
+	close(fd);
+}
+
+void memfd_no_room(struct guest *g, uint32_t reason, int fd, convert_fn *convert)
+{
+	uint8_t found;
+
+	WORKS(memfd_set_slot(g, 0, KVM_MEM_PRIVATE, 0, 2, guest_memory(2 * PAGE), fd, 0));
+	convert(g, DATA, 2 * PAGE, true);
+	assert_int_equal(gen_exchange_at(g, 0, 1), 0);
+	assert_int_equal(gen_try_at(g, 1, 2, &found), -ENOMEM);
+	gen_expect_exit(g, reason, 1, DATA + PAGE);
+	WORKS(fallocate(fd, PUNCH, 0, PAGE));
+	assert_int_equal(gen_exchange_at(g, 1, 2), 0);
+	close(fd);
+}
+
+void memfd_late_fault(struct guest *g, uint32_t reason, int error, int fd, convert_fn *convert)
+{
+	WORKS(memfd_set_slot(g, 0, KVM_MEM_PRIVATE, 0, 1, guest_memory(PAGE), fd, 0));
+	convert(g, DATA, PAGE, true);
+	assert_int_equal(gen_exchange(g, 1), 0);
+	assert_int_equal(guest_run(g), error);
+	gen_expect_exit(g, reason, 1, DATA);
+	WORKS(guest_run(g));
+	assert_int_equal(g->run->exit_reason, KVM_EXIT_HLT);
+	close(fd);
+}
+
 void memfd_slot_holds(struct guest *g, int fd, convert_fn *convert)
 {
 	uint8_t *hva = guest_memory(PAGE);

@@ -33,6 +33,12 @@ void memfd_overlap(struct guest *g, int fd);
 void memfd_fault_matrix(struct guest *g, uint32_t reason, int error, int fd, convert_fn *convert);
 /* Two pages: a slot that logs, one that is read only. */
 void memfd_log_and_read_only(struct guest *g, int fd, convert_fn *convert);
+/* One page, which has failed (--inject poison). */
+void memfd_bad_page(struct guest *g, uint32_t reason, int fd, convert_fn *convert);
+/* Two pages, of which --limit lets one have memory. */
+void memfd_no_room(struct guest *g, uint32_t reason, int fd, convert_fn *convert);
+/* One page, whose last fault is told once more (--inject run exit=memory-fault). */
+void memfd_late_fault(struct guest *g, uint32_t reason, int error, int fd, convert_fn *convert);
 void memfd_slot_holds(struct guest *g, int fd, convert_fn *convert);
 
 #endif

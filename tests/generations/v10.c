@@ -214,7 +214,7 @@ static void row_28_progress_is_told_and_less_is_no_failure(void **state)
 {
 	struct guest *g = *state;
 	struct kvm_memory_attributes a = { DATA, FOUR, KVM_MEMORY_ATTRIBUTE_PRIVATE, 0 };
-	bool short_of_memory = getenv("GENERATION_NO_MEMORY");
+	bool short_of_memory = getenv("GENERATION_ONLY");
 
 	WORKS(set_attributes(g, &a));
 	assert_int_equal(a.address, short_of_memory ? DATA : DATA + FOUR);
@@ -292,12 +292,32 @@ static void row_37_the_guest_asks_its_program(void **state)
 	memfd_hypercall_exits(*state, KVM_EXIT_MEMORY_FAULT_V10);
 }
 
+static void row_38_a_page_that_failed(void **state)
+{
+	memfd_bad_page(*state, KVM_EXIT_MEMORY_FAULT_V10, make_file(PAGE), make_private);
+}
+
+static void row_38_a_page_that_there_is_no_room_for(void **state)
+{
+	memfd_no_room(*state, KVM_EXIT_MEMORY_FAULT_V10, make_file(2 * PAGE), make_private);
+}
+
+static void row_36_a_fault_that_is_told_late(void **state)
+{
+	memfd_late_fault(*state, KVM_EXIT_MEMORY_FAULT_V10, 0, make_file(PAGE), make_private);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
-	const struct CMUnitTest short_of_memory[] = {
+	const char *only = getenv("GENERATION_ONLY");
+	/* Under gmem run --inject or --limit, one at a time. */
+	const struct CMUnitTest failing[] = {
 		ROW(row_28_progress_is_told_and_less_is_no_failure),
+		ROW(row_36_a_fault_that_is_told_late),
+		ROW(row_38_a_page_that_failed),
+		ROW(row_38_a_page_that_there_is_no_room_for),
 	};
 	const struct CMUnitTest tests[] = {
 		ROW(row_1_the_call_knows_no_flags),
@@ -323,7 +343,7 @@ int main(void)
 		ROW(row_37_the_guest_asks_its_program),
 	};
 
-	if (getenv("GENERATION_NO_MEMORY"))
-		return cmocka_run_group_tests(short_of_memory, NULL, NULL);
+	if (only)
+		return gen_run_only(failing, sizeof(failing) / sizeof(failing[0]), only);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

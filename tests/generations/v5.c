@@ -248,7 +248,7 @@ static void row_28_an_allocation_that_fails_is_undone(void **state)
 	struct guest *g = *state;
 	uint8_t *hva = guest_memory(FOUR);
 	int fd = make_file(FOUR);
-	bool fails = getenv("GENERATION_NO_MEMORY");
+	bool fails = getenv("GENERATION_ONLY");
 
 	WORKS(set_slot(g, KVM_MEM_PRIVATE, 4, hva, fd, 0));
 	WORKS(fallocate(fd, 0, PAGE, PAGE));
@@ -571,12 +571,26 @@ static void row_37_the_guest_asks_its_program(void **state)
 	memfd_hypercall_exits(*state, KVM_EXIT_MEMORY_ERROR);
 }
 
+static void row_38_a_page_that_failed(void **state)
+{
+	memfd_bad_page(*state, KVM_EXIT_MEMORY_ERROR, make_file(PAGE), convert);
+}
+
+static void row_36_a_fault_that_is_told_late(void **state)
+{
+	memfd_late_fault(*state, KVM_EXIT_MEMORY_ERROR, -EPERM, make_file(PAGE), convert);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
-	const struct CMUnitTest short_of_memory[] = {
+	const char *only = getenv("GENERATION_ONLY");
+	/* Under gmem run --inject or --limit, one at a time. */
+	const struct CMUnitTest failing[] = {
 		ROW(row_28_an_allocation_that_fails_is_undone),
+		ROW(row_36_a_fault_that_is_told_late),
+		ROW(row_38_a_page_that_failed),
 	};
 	const struct CMUnitTest tests[] = {
 		ROW(row_1_flags),
@@ -610,7 +624,7 @@ int main(void)
 		ROW(row_37_the_guest_asks_its_program),
 	};
 
-	if (getenv("GENERATION_NO_MEMORY"))
-		return cmocka_run_group_tests(short_of_memory, NULL, NULL);
+	if (only)
+		return gen_run_only(failing, sizeof(failing) / sizeof(failing[0]), only);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

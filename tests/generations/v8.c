@@ -168,7 +168,7 @@ static void row_28_a_rollback_that_takes_back_too_much(void **state)
 	struct guest *g = *state;
 	uint8_t *hva = guest_memory(2 * PAGE);
 	int fd = make_file(2 * PAGE);
-	bool fails = getenv("GENERATION_NO_MEMORY");
+	bool fails = getenv("GENERATION_ONLY");
 
 	WORKS(memfd_set_slot(g, 0, KVM_MEM_PRIVATE, 0, 2, hva, fd, 0));
 	WORKS(encrypt(g, DATA, PAGE, false));
@@ -242,12 +242,32 @@ static void row_37_the_guest_asks_its_program(void **state)
 	memfd_hypercall_exits(*state, KVM_EXIT_MEMORY_FAULT_V8);
 }
 
+static void row_38_a_page_that_failed(void **state)
+{
+	memfd_bad_page(*state, KVM_EXIT_MEMORY_FAULT_V8, make_file(PAGE), convert);
+}
+
+static void row_38_a_page_that_there_is_no_room_for(void **state)
+{
+	memfd_no_room(*state, KVM_EXIT_MEMORY_FAULT_V8, make_file(2 * PAGE), convert);
+}
+
+static void row_36_a_fault_that_is_told_late(void **state)
+{
+	memfd_late_fault(*state, KVM_EXIT_MEMORY_FAULT_V8, 0, make_file(PAGE), convert);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
-	const struct CMUnitTest short_of_memory[] = {
+	const char *only = getenv("GENERATION_ONLY");
+	/* Under gmem run --inject or --limit, one at a time. */
+	const struct CMUnitTest failing[] = {
 		ROW(row_28_a_rollback_that_takes_back_too_much),
+		ROW(row_36_a_fault_that_is_told_late),
+		ROW(row_38_a_page_that_failed),
+		ROW(row_38_a_page_that_there_is_no_room_for),
 	};
 	const struct CMUnitTest tests[] = {
 		ROW(row_1_flags),
@@ -271,7 +291,7 @@ int main(void)
 		ROW(row_37_the_guest_asks_its_program),
 	};
 
-	if (getenv("GENERATION_NO_MEMORY"))
-		return cmocka_run_group_tests(short_of_memory, NULL, NULL);
+	if (only)
+		return gen_run_only(failing, sizeof(failing) / sizeof(failing[0]), only);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
