@@ -30,7 +30,7 @@ struct obs_self obs_join_self(const char *suffix)
 	if (os_sys4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program, sizeof(program) - 1) < 0)
 		strcpy(program, "?");
 	obs_copy_end(called, room, program);
-	strcpy(called + strlen(called), suffix);
+	memcpy(called + strlen(called), suffix, strlen(suffix) + 1);
 	return (struct obs_self){ .pid = (uint32_t)os_sys0(SYS_getpid),
 				  .parent = (uint32_t)os_sys0(SYS_getppid),
 				  .name = called };

@@ -15,6 +15,7 @@ import sys
 BRACKET = re.compile(r'\[(any thread(?:, (?:callbacks|signal handlers) too)?|callbacks only|faults only|callbacks and '
                      r'faults only)(?:; home only)?(?:; may wait)?; since (\d+\.\d+)\]$')
 FORBIDDEN = re.compile(r'^(malloc|calloc|realloc|free|posix_memalign|aligned_alloc|strdup|strndup|v?asprintf|'
+                       r'st[rp]n?c(py|at)|'  # nor, unhardened, what hardened headers have a copy of
                        r'f(open|printf|puts|write|flush)|(v|s|sn|vsn)?printf|puts|perror|setenv)$')
 COMPILER = re.compile(r'^(__|_init$|_fini$|_edata$|_end$|_GLOBAL_)')
 
