@@ -204,6 +204,7 @@ GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
  *	-EINVAL	 flags; offset or size; what mbind() refuses: a mode that it does not know, nodes that
  *		 do not go with it
  *	-EFAULT	 nodes cannot be read
+ *	-EOPNOTSUPP  the pages are those of a store without a descriptor; elsewhere than at home -EIO
  *	-ENOSYS	 the system knows no nodes
  *	[any thread; may wait; since 0.3]
  */
@@ -216,6 +217,7 @@ GMEM_API int gmem_set_policy(struct gmem *g, uint64_t offset, uint64_t size, int
  *	-EINVAL	 flags; offset is outside the file; nodes is not NULL, and has not as many bits as the
  *		 system may have nodes
  *	-EFAULT	 mode or nodes cannot be written
+ *	-EOPNOTSUPP  as gmem_set_policy()
  *	-ENOSYS	 the system knows no nodes
  *	[any thread; may wait; since 0.3]
  */

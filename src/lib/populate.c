@@ -2,7 +2,6 @@
 /* gmem_populate(): the source is read before the file is locked, since that may fault or wait. */
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "lib/calls.h"
 #include "lib/lib.h"
@@ -22,13 +21,11 @@ static int check(const struct gmem *g, const struct gmem_populate_args *a)
 	return err;
 }
 
-/* The library has no handler of faults: what cannot be read is found out by asking the system. */
+/* The library has no handler of faults: the system reads, and says what cannot be. */
 static int copy_source(void *room, const char *source, uint64_t size)
 {
-	if (os_populate((void *)(uintptr_t)source, size, false))
-		return obs_refuse(RULE_POPULATE_SOURCE);
-	memcpy(room, source, size);
-	return 0;
+	return os_read_program(room, (uintptr_t)source, size) ? obs_refuse(RULE_POPULATE_SOURCE)
+							      : 0;
 }
 
 static int populate_piece(struct gmem *g, uint64_t offset, uint64_t size, const char *source,

@@ -155,6 +155,9 @@ int os_map_anon(size_t size, unsigned int flags, void **out);
 void os_unmap(void *addr, size_t size);
 /* Makes pages present for reading (or writing); -EFAULT when the mapping cannot be touched. */
 int os_populate(void *addr, size_t size, bool write);
+/* Copies what is at an address of the program, which may lose it meanwhile: -EFAULT, and no signal, also without
+ * os_fault_init(); then a part may have been copied. */
+int os_read_program(void *to, uint64_t from, size_t size);
 /* Puts a range of a shared file mapping, aligned to 2 MiB, on huge pages, contents kept; needs a page there.
  * -EINVAL: none, or not possible here; -EAGAIN: somebody holds a page; -ENOMEM; nothing is lost. */
 int os_collapse(void *addr, size_t size);

@@ -2,6 +2,9 @@
 /* gmem_populate(): private pages get their first contents; the rest is refused. */
 #include "t.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 static int populate(struct gmem *g, uint64_t first, uint64_t nr, const void *source, uint64_t *done)
 {
 	struct gmem_populate_args args = { .args_size = sizeof(args),
@@ -132,6 +135,47 @@ static void arguments_are_checked(void **state)
 	gmem_put(g);
 }
 
+/* ---- a source that goes while it is read ---------------------------------------------------------------------------- */
+
+static _Atomic int is_over;
+
+static void *convert_to_and_fro(void *g)
+{
+	while (!is_over) {
+		t_private(g, 0, 16);
+		t_shared(g, 0, 16);
+	}
+	return NULL;
+}
+
+/* It is a window of another guest memory: what has become private is told, and raises no signal. */
+static void a_source_may_go_meanwhile(void **state)
+{
+	struct gmem *from = t_create(16, BOTH), *to = t_create(16, 0);
+	char *window = t_map(from, 0, 16);
+	int read = 0, unread = 0;
+	pthread_t other;
+
+	memset(window, 's', 16 * PAGE);
+	is_over = 0;
+	assert_int_equal(pthread_create(&other, NULL, convert_to_and_fro, from), 0);
+	for (int i = 0; i < 20000 && (i < 2000 || !read || !unread); i++) {
+		uint64_t done;
+		int err = populate(to, 0, 16, window, &done);
+
+		assert_true(!err || (err == -EFAULT && !done));
+		read += !err;
+		unread += !!err;
+	}
+	is_over = 1;
+	pthread_join(other, NULL);
+	assert_true(read && unread);
+	assert_int_equal(t_guest(to, 15)[4095], 's');
+	gmem_unmap(window, 16 * PAGE);
+	gmem_put(from);
+	gmem_put(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +184,7 @@ int main(void)
 		cmocka_unit_test(a_shared_page_ends_it),
 		cmocka_unit_test(the_type_prepares_each_page_once),
 		cmocka_unit_test(arguments_are_checked),
+		cmocka_unit_test(a_source_may_go_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -401,6 +401,10 @@ static void what_a_store_refuses_is_said(void **state)
 	}
 	o->allocate_error = o->address_error = 0;
 	assert_int_equal(gmem_allocate(g, 0, PAGE), 0);
+	/* Of which nodes its memory is. */
+	assert_int_equal(gmem_set_policy(g, 0, PAGE, 0, NULL, 0, 0), -EOPNOTSUPP);
+	must_refuse("LIB_POLICY_STORE");
+	assert_int_equal(gmem_get_policy(g, 0, NULL, NULL, 0, 0), -EOPNOTSUPP);
 	o->punch_error = 17; /* no errno */
 	assert_int_equal(gmem_punch(g, 0, PAGE), -EIO);
 	must_refuse("GMEM_PUNCH_FAILED");
