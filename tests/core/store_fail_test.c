@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/attr_map.h"
 #include "core/limit.h"
 #include "fixture.h"
 #include "os/paths.h"
 #include "pool_2m.h"
+#include "recorder.h"
 #include "store_model.h"
 
 #define HUGE_PATH (1u << OS_PATH_HUGE)
@@ -329,6 +331,134 @@ static void a_punched_block_says_so_of_its_neighbours(void **state)
 	store_destroy(s);
 }
 
+/* ---- both -------------------------------------------------------------------------------------- */
+
+static struct store *make_mixed(uint64_t size, bool huge)
+{
+	struct store *s;
+
+	assert_int_equal(store_create_mixed(size, STORE_2M, huge, &s), 0);
+	return s;
+}
+
+/* It has contents, so it cannot become small without a copy. */
+static void a_huge_page_in_use_stays_huge_when_its_memory_cannot_come_back(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_mixed(2 * BLOCK, true);
+	guest_at(s, 0)[0] = 7;
+	assert_int_equal(store_punch(s, PAGE, PAGE), 0);
+	refuse_reserve = true;
+	assert_int_equal(store_fill(s, PAGE), -ENOMEM);
+	assert_int_equal(store_allocate(s, PAGE, BLOCK), -ENOMEM);
+	refuse_reserve = false;
+	assert_true(store_is_huge(s, 0));
+	assert_false(store_filled_around(s, 0));
+	assert_true(store_filled_around(s, BLOCK));
+	assert_int_equal(store_fill(s, PAGE), 0);
+	assert_int_equal(at(s, 0)[0], 7);
+	store_stay_small(s);
+	assert_true(store_is_huge(s, 0));
+	store_destroy(s);
+}
+
+static void what_ends_an_allocation_or_a_punch_ends_it(void **state)
+{
+	struct store *s;
+
+	need_pool();
+	s = make_mixed(3 * BLOCK, true);
+	assert_int_equal(store_move(s, BLOCK, false), 0);
+	signal_in = 1;
+	assert_int_equal(store_allocate(s, 0, 3 * BLOCK), -EINTR);
+	assert_int_equal(store_backed(s), 2 * BLOCK);
+	guest_at(s, BLOCK)[0] = 7;
+	refuse_punch = -EINTR;
+	assert_int_equal(store_punch(s, 0, 2 * BLOCK), -EINTR);
+	refuse_punch = 0;
+	assert_int_equal(at(s, BLOCK)[0], 7);
+	store_destroy(s);
+}
+
+/* Without a window on the place where it is, or on that where it goes. */
+static void a_block_that_cannot_be_looked_at_does_not_move(void **state)
+{
+	uint8_t byte = 7;
+	struct store *s;
+
+	need_pool();
+	s = make_mixed(BLOCK, true);
+	guest_at(s, 0)[0] = 5;
+	fail_all(OS_FAIL_MAP);
+	assert_int_equal(store_move(s, 0, false), -ENOMEM);
+	fail_none();
+	assert_true(store_is_huge(s, 0));
+	assert_int_equal(at(s, 0)[0], 5);
+	assert_int_equal(store_punch(s, 0, BLOCK), 0);
+	assert_int_equal(store_move(s, 0, false), 0);
+	assert_int_equal(pwrite(store_fd(s), &byte, 1, (off_t)(3 * PAGE)), 1);
+	fail_all(OS_FAIL_MAP);
+	assert_int_equal(store_move(s, 0, true), -ENOMEM);
+	fail_none();
+	assert_false(store_is_huge(s, 0));
+	assert_int_equal(store_move(s, 0, true), 0);
+	assert_int_equal(at(s, 3 * PAGE)[0], 7);
+	store_destroy(s);
+}
+
+static void what_a_move_that_failed_has_left_goes_before_the_next(void **state)
+{
+	const struct os_fail_plan second = { .points = 1u << OS_FAIL_POPULATE,
+					     .first = 1,
+					     .nr = 1 };
+	struct store *s;
+
+	need_pool();
+	s = make_mixed(BLOCK, false);
+	guest_at(s, 0)[0] = 5;
+	guest_at(s, 7 * PAGE)[0] = 6;
+	refuse_punch = -EINTR;
+	os_fail_arm(&second);
+	assert_int_equal(store_move(s, 0, true), -ENOMEM);
+	fail_none();
+	assert_int_equal(store_backed(s), BLOCK + 2 * PAGE);
+	/* Nor can it be thrown away now. */
+	assert_int_equal(store_move(s, 0, true), -EINTR);
+	refuse_punch = 0;
+	assert_false(store_is_huge(s, 0));
+	at(s, 0)[0] = 4;
+	assert_int_equal(store_move(s, 0, true), 0);
+	assert_int_equal(store_backed(s), BLOCK);
+	assert_int_equal(at(s, 0)[0], 4);
+	assert_int_equal(at(s, 7 * PAGE)[0], 6);
+	store_destroy(s);
+}
+
+static void what_stays_shared_stays_small(void **state)
+{
+	struct gmem_file *f;
+	struct recorder r;
+
+	need_pool();
+	f = file_of(BLOCK + 3 * PAGE, GMEM_FILE_HUGETLB | GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED);
+	page_at(f, 0)[0] = 7;
+	recorders_add(&r, 1, f);
+	r.refuse_begin = -ENOMEM;
+	assert_int_equal(convert(f, 0, BLOCK, P), -ENOMEM);
+	r.refuse_begin = 0;
+	assert_false(store_is_huge(gmem_file_store(f), 0));
+	diary_clear();
+	/* What is behind the last whole block never moves. */
+	assert_int_equal(convert(f, BLOCK, PAGE, P), 0);
+	assert_string_equal(diary(), "ap ab ae");
+	assert_int_equal(convert(f, 0, BLOCK, P), 0);
+	assert_true(store_is_huge(gmem_file_store(f), 0));
+	recorders_remove(&r, 1);
+	close_file(f);
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static void a_file_of_more_huge_pages_than_there_are_is_refused(void **state)
@@ -456,6 +586,11 @@ int main(void)
 		TEST(a_page_that_was_punched_needs_memory_to_come_back),
 		TEST(what_was_punched_of_a_huge_page_is_not_present),
 		TEST(a_punched_block_says_so_of_its_neighbours),
+		TEST(a_huge_page_in_use_stays_huge_when_its_memory_cannot_come_back),
+		TEST(what_ends_an_allocation_or_a_punch_ends_it),
+		TEST(a_block_that_cannot_be_looked_at_does_not_move),
+		TEST(what_a_move_that_failed_has_left_goes_before_the_next),
+		TEST(what_stays_shared_stays_small),
 		TEST(a_file_of_more_huge_pages_than_there_are_is_refused),
 		TEST(a_file_without_a_memfd_is_refused),
 		TEST(a_file_passes_on_what_its_store_says),

@@ -272,13 +272,34 @@ static int look(struct gmem *g, uint64_t offset)
 	return err;
 }
 
+static struct gmem_change_info lost;
+
+static int on_lost(void *data, const struct gmem_change *change)
+{
+	lost.args_size = sizeof(lost);
+	return gmem_change_describe(change, &lost);
+}
+
+static void on_end(void *data, const struct gmem_change *change)
+{
+}
+
 static void memory_that_has_failed_is_not_handed_out(void **state)
 {
+	static const struct gmem_consumer_callbacks ops = { .ops_size = sizeof(ops),
+							    .begin = on_lost,
+							    .end = on_end };
 	struct gmem_create_args args = { .args_size = sizeof(args), .size = 8 * PAGE };
+	struct gmem_consumer *c;
 	struct gmem *g;
 
 	assert_int_equal(gmem_create(&args, &g), 0);
+	assert_int_equal(gmem_consumer_add(g, &ops, NULL, &c), 0);
 	assert_int_equal(gmem_poison(g, 2 * PAGE, PAGE), 0);
+	assert_int_equal(lost.kind, GMEM_KIND_DISCARD);
+	assert_int_equal(lost.offset, 2 * PAGE);
+	assert_int_equal(lost.size, PAGE);
+	gmem_consumer_remove(g, c);
 	assert_int_equal(look(g, PAGE), 0);
 	assert_int_equal(look(g, 2 * PAGE), -EHWPOISON);
 	assert_int_equal(gmem_punch(g, 2 * PAGE, PAGE), 0);

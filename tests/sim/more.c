@@ -5,6 +5,10 @@
  */
 #include "actors.h"
 
+#include <errno.h>
+
+#include "core/limit.h"
+
 #define ALL (SIM_RANDOM | SIM_PCT | SIM_EXHAUSTIVE)
 #define MIXED (SIM_RANDOM | SIM_PCT)
 #define IN_PLACE (GMEM_FILE_IN_PLACE | GMEM_FILE_MMAP | GMEM_FILE_INIT_SHARED)
@@ -499,5 +503,55 @@ SIM_SCENARIO(everybody_by_gfn) = {
 	.searches = MIXED,
 	.share = 6,
 	.setup = setup_everybody_by_gfn,
+	.teardown = world_unmake,
+};
+
+/* ---- limits ------------------------------------------------------------------------------------ */
+
+static struct gmem_limit *limit;
+static unsigned int nr_taken;
+
+/* A guest's fault on a page of its own, as mmu_fault() makes it. */
+static void takes_page(void *arg)
+{
+	struct actor *a = arg;
+	struct gmem_file *f = a->file->file;
+	void *addr;
+	int level, err;
+
+	gmem_file_fault_begin(f);
+	err = gmem_file_page(f, a->first * PAGE, &addr, &level);
+	gmem_file_fault_end(f);
+	sim_note("page %u: %d", a->first, err);
+	sim_assert(!err || err == -ENOMEM);
+	nr_taken += !err;
+}
+
+static void must_be_one(void *unused)
+{
+	if (nr_taken != 1 || gmem_limit_used(limit) != PAGE)
+		sim_fail("limit: %u got a page where there is room for one, and %u bytes are held",
+			 nr_taken, (unsigned int)gmem_limit_used(limit));
+}
+
+static void setup_limit(void)
+{
+	struct world_file *f;
+
+	world_make(false);
+	f = world_file(IN_PLACE, 2);
+	nr_taken = 0;
+	sim_assert(!gmem_limit_create(PAGE, &limit));
+	gmem_file_set_limit(f->file, limit);
+	gmem_limit_put(limit);
+	act("guest", takes_page, (struct actor){ .file = f });
+	act("other guest", takes_page, (struct actor){ .file = f, .first = 1 });
+	sim_invariant(SIM_AT_END, must_be_one, NULL);
+}
+
+SIM_SCENARIO(limit_two_in_one_room) = {
+	.about = "two faults meet at a limit that has room for one page: one of them gets it",
+	.searches = ALL,
+	.setup = setup_limit,
 	.teardown = world_unmake,
 };
