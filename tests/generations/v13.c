@@ -3,8 +3,14 @@
 #include "gen.h"
 
 #include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 #define FOUR (4 * PAGE)
 #define HUGE ((uint64_t)2 << 20)
@@ -95,6 +101,40 @@ static void rows_4_to_10_the_file_has_no_calls_but_fallocate(void **state)
 	close(fd);
 }
 
+/* Of all that the process has mapped, in huge pages of shared memory. */
+static uint64_t huge_bytes(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long kib;
+	uint64_t bytes = 0;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "ShmemPmdMapped: %lu kB", &kib) == 1)
+			bytes += kib * 1024;
+	fclose(f);
+	return bytes;
+}
+
+/* Does the system give such pages to who asks? */
+static bool has_huge_pages(void)
+{
+	int fd = memfd_create("probe", 0);
+	uint8_t *at = guest_memory(2 * HUGE);
+	uint64_t before = huge_bytes(), found;
+
+	at += HUGE - (uintptr_t)at % HUGE;
+	WORKS(ftruncate(fd, HUGE));
+	assert_ptr_equal(mmap(at, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0), at);
+	at[0] = 1;
+	madvise(at, HUGE, MADV_COLLAPSE);
+	found = huge_bytes() - before;
+	munmap(at, HUGE);
+	close(fd);
+	return found == HUGE;
+}
+
 static void row_11_huge_pages_are_asked_for_by_a_flag(void **state)
 {
 	struct guest *g = *state;
@@ -106,6 +146,35 @@ static void row_11_huge_pages_are_asked_for_by_a_flag(void **state)
 	close(fd);
 	FAILS_WITH(create(g, HUGE + PAGE, KVM_GUEST_MEMFD_ALLOW_HUGEPAGE), EINVAL);
 	FAILS_WITH(create(g, HUGE, 2), EINVAL);
+}
+
+/* The guest's first touch brings one; without the flag a page of 4 KiB. */
+static void row_11_with_the_flag_there_are_huge_pages(void **state)
+{
+	struct guest *g = *state;
+	uint8_t *hva = guest_memory(HUGE);
+
+	/* GMEM_DEBUG may say that there are never any, or always. */
+	if (getenv("GMEM_DEBUG") || !has_huge_pages())
+		skip();
+	for (unsigned int flag = 0; flag <= KVM_GUEST_MEMFD_ALLOW_HUGEPAGE; flag++) {
+		uint64_t before = huge_bytes();
+		int fd = create(g, HUGE, flag);
+
+		WORKS(set_slot(g, KVM_MEM_PRIVATE, HUGE, hva, fd, 0));
+		WORKS(guest_set_private(g, DATA, HUGE, 1));
+		assert_int_equal(gen_exchange_at(g, 1, 5), 0);
+		assert_int_equal(huge_bytes() - before, flag * HUGE);
+		/* What a conversion of 4 KiB says of it does not take it apart. */
+		WORKS(guest_set_private(g, DATA, PAGE, 0));
+		assert_int_equal(gen_exchange(g, 6), 0);
+		assert_int_equal(hva[0], 6);
+		assert_int_equal(gen_exchange_at(g, 1, 7), 5);
+		assert_int_equal(huge_bytes() - before, flag * HUGE);
+		WORKS(set_slot(g, KVM_MEM_PRIVATE, 0, hva, fd, 0));
+		hva[0] = 0;
+		close(fd);
+	}
 }
 
 static void rows_17_to_23_slots(void **state)
@@ -199,6 +268,7 @@ int main(void)
 		ROW(row_3_the_file_is_of_its_vm),
 		ROW(rows_4_to_10_the_file_has_no_calls_but_fallocate),
 		ROW(row_11_huge_pages_are_asked_for_by_a_flag),
+		ROW(row_11_with_the_flag_there_are_huge_pages),
 		ROW(rows_17_to_23_slots),
 		ROW(rows_25_to_36_attributes_and_the_exit),
 		ROW(row_39_read_only_slots_are_not_refused_yet),

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/falloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -519,43 +520,70 @@ static void a_limit_of_the_process_is_where_a_file_ends(void **state)
 
 /* ---- while the guest runs ----------------------------------------------------------------------------- */
 
+/* What is so while phase stands; a change is under way while it is odd. */
+enum { SHARED = 0, PRIVATE = 2, NR_PHASES = 4 };
+
 struct converter {
 	int fd;
+	atomic_uint phase, runs;
 	atomic_bool stop;
 };
+
+/* Until the guest has run a whole time in what is so now. */
+static void rest(struct converter *c)
+{
+	unsigned int before = atomic_load(&c->runs);
+
+	while (atomic_load(&c->runs) - before < 2 && !atomic_load(&c->stop))
+		sched_yield();
+}
 
 static void *convert_on(void *arg)
 {
 	struct converter *c = arg;
 
 	while (!atomic_load(&c->stop)) {
-		assert_int_equal(fallocate(c->fd, 0, 0, PAGE), 0);
-		assert_int_equal(fallocate(c->fd, PUNCH, 0, PAGE), 0);
+		bool is_private = atomic_fetch_add(&c->phase, 1) % NR_PHASES == PRIVATE;
+
+		assert_int_equal(fallocate(c->fd, is_private ? PUNCH : 0, 0, PAGE), 0);
+		atomic_fetch_add(&c->phase, 1);
+		rest(c);
 	}
 	return NULL;
 }
 
-/* The guest writes 7 and expects it, or a 0 that nobody has touched: never what was freed. The host's half stays 9. */
+/*
+ * The guest looks, and finds what the host has left in its half, or a 0 of the file's. Where nothing has changed while it ran it
+ * is what is so: it has been told of the allocation as of the punch.
+ */
 static void conversions_beside_a_guest_that_runs(void **state)
 {
+	static const uint8_t look[] = { LOAD_AL, OUT_AL, HLT };
 	struct guest *g = *state;
 	uint8_t *hva = guest_memory(PAGE), found;
 	struct converter c = { .fd = make_file(PAGE) };
+	unsigned int phase, nr_sure = 0;
 	pthread_t thread;
 
 	hva[0] = 9;
 	WORKS(set_slot(g, KVM_MEM_PRIVATE, 1, hva, c.fd, 0));
 	assert_int_equal(pthread_create(&thread, NULL, convert_on, &c), 0);
 	for (int i = 0; i < 2000; i++) {
-		static const uint8_t look[] = { LOAD_AL, OUT_AL, HLT };
-
+		phase = atomic_load(&c.phase);
 		guest_code(g, look, sizeof(look));
 		WORKS(guest_run(g));
 		found = *((uint8_t *)g->run + g->run->io.data_offset);
 		assert_true(found == 0 || found == 9);
+		if (phase % 2 == 0 && phase == atomic_load(&c.phase)) {
+			assert_int_equal(found, phase % NR_PHASES == PRIVATE ? 0 : 9);
+			nr_sure++;
+		}
+		atomic_fetch_add(&c.runs, 1);
 	}
 	atomic_store(&c.stop, true);
 	pthread_join(thread, NULL);
+	assert_true(nr_sure);
+	WORKS(fallocate(c.fd, PUNCH, 0, PAGE));
 	assert_int_equal(gen_backed(c.fd), 0);
 	assert_int_equal(hva[0], 9);
 	close(c.fd);
