@@ -61,8 +61,8 @@ GMEM_API int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
  *
  * Calls are made by the thread that asked for the change, with the invalidate lock of the file
  * held exclusively: they are never concurrent for one file. From inside, call nothing of this
- * library on the same file but gmem_attributes(), gmem_change_*(), gmem_for_bindings() and
- * gmem_get(); do not wait for a thread that may be in gmem_fault_begin(), gmem_convert(),
+ * library on the same file but gmem_attributes(), gmem_change_*(), gmem_for_bindings(), gmem_get()
+ * and gmem_get_info() (-EDEADLK, where it is noticed); do not wait for a thread that may be in gmem_fault_begin(), gmem_convert(),
  * gmem_punch() or any other call on the file. The windows of all processes are told last of what
  * becomes shared: they see a page once no consumer does any more. A callback returns: no longjmp()
  * and no exception passes through the library. The same holds for gmem_vm_type.

@@ -16,7 +16,7 @@ SPECIAL = '*_\\'
 class Page:
     def __init__(self, names):
         self.names, self.does = names, ''
-        self.about, self.constants, self.see, self.example = [], [], [], []
+        self.about, self.after, self.constants, self.see, self.example = [], [], [], [], []
 
 
 def read_pages(path):
@@ -26,7 +26,7 @@ def read_pages(path):
             key, _, words = line.partition(': ')
             if line.startswith('== '):
                 pages.append(Page(line.split()[1:]))
-            elif key in ('About', 'Constants', 'See', 'Example'):
+            elif key in ('About', 'After', 'Constants', 'See', 'Example'):
                 setattr(pages[-1], key.lower(), words.split())
             elif line and not line.startswith('#'):
                 pages[-1].does = line
@@ -83,6 +83,9 @@ def description(header, page):
             yield '## ' + ', '.join(f'{n}()' for n in both)
             yield ''
         yield from paragraphs(said)
+    for name in page.after:
+        yield from (f'## struct {escaped(name)}', '')
+        yield from paragraphs(header.struct_said(name))
 
 
 def structures(header, page):
@@ -109,7 +112,8 @@ def definitions(header, page):
         yield from code('\n'.join(header.constant(c) for c in page.constants).split('\n'))
         yield ''
     for struct in wanted:
-        yield from paragraphs(header.struct_said(struct))
+        if struct not in page.about + page.after:
+            yield from paragraphs(header.struct_said(struct))
         yield from code(header.struct(struct).split('\n'))
         yield ''
 
@@ -165,7 +169,8 @@ def make(header, page):
     yield from errors(header, page)
     yield from attributes(header, page)
     if page.example:
-        yield from ('# EXAMPLE', '', f'_{escaped(page.example[0])}_ of the examples that come with the library.', '')
+        names = ' and '.join(f'_{escaped(name)}_' for name in page.example)
+        yield from ('# EXAMPLE', '', f'{names} of the examples that come with the library.', '')
     yield from ('# SEE ALSO', '')
     see = ['libgmem(3)'] + page.see
     yield ', '.join(re.sub(r'(.*)(\(\d\))', lambda m: f'*{escaped(m.group(1))}*{m.group(2)}', s) for s in see)
