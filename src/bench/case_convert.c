@@ -136,7 +136,7 @@ static int touch(struct convert_way *w, const struct steps *s)
 	return 0;
 }
 
-/* To private and back, of which one is counted. */
+/* To private and back, or the other way round where that is how it begins; one is counted. */
 static int there_and_back(struct bench_run *r, const struct steps *s)
 {
 	const struct convert_row *row = r->bcase->data;
@@ -144,7 +144,7 @@ static int there_and_back(struct bench_run *r, const struct steps *s)
 	int err = row->touched ? touch(w, s) : 0;
 
 	for (int i = 0; !err && i < 2; i++) {
-		bool to_private = i == 0, counts = to_private == row->to_private;
+		bool to_private = (i == 0) != row->moves, counts = to_private == row->to_private;
 
 		if (counts)
 			bench_start(r);
@@ -171,7 +171,7 @@ static int convert_setup(struct bench_run *r)
 {
 	const struct convert_row *row = r->bcase->data;
 	struct convert_way *w = *(struct convert_way *const *)r->way->data;
-	int err = w->open(w, row, r->size);
+	int err = w->open(w, row, row->moves ? CONVERT_MOVES_SIZE : r->size);
 
 	r->own = w;
 	if (err == -EOPNOTSUPP)
@@ -251,6 +251,14 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = 1, \
 	.ways = { { .name = "library", .ours = true, .ops = &ops, .data = &library } }, \
 	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_INSIDE, .pool = true } }
+/* By copy. */
+#define IN_MAPPED_2M(name_, what_, to_private_) { \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = 1, \
+	.ways = { \
+		{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place", .pages = "2m" }, \
+		{ .name = "library", .ours = true, .ops = &ops, .data = &library }, \
+	}, \
+	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_INSIDE, .moves = true } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \
 	CASE("convert/" name "/to-shared", "convert " what " to shared", false, goals, nr, __VA_ARGS__)
@@ -263,6 +271,8 @@ const struct bench_case bench_convert_cases[] = {
 	BOTH("huge", "all of --size, in huge pages", HUGE, 16, .shape = CONVERT_ALL, .touched = true, .huge = true),
 	BOTH("4K/in-2M", "one page of a huge page of 2 MiB that the host has mapped", IN_2M, 1, .shape = CONVERT_INSIDE, .touched = true,
 	     .huge = true),
+	IN_MAPPED_2M("convert/4K/in-pool-2M/to-private", "convert the one shared page of 2 MiB that become a huge page of the pool by that, to private", true),
+	IN_MAPPED_2M("convert/4K/in-pool-2M/to-shared", "convert one page of a huge page of the pool, which the host is to see, to shared", false),
 	IN_1G("convert/4K/in-1G/to-private", "convert one page of one of 1 GiB, which no host maps, to private", true),
 	IN_1G("convert/4K/in-1G/to-shared", "convert one page of one of 1 GiB, which no host maps, to shared", false),
 	BOTH("alternating", "every other page of --size, one a call", OF_RAW, 1, .shape = CONVERT_ALTERNATING, .touched = true),

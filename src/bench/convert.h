@@ -22,9 +22,13 @@ enum convert_shape {
 struct convert_row {
 	enum convert_shape shape;
 	bool touched, huge, to_private;
-	bool pool;		/* on pages of 1 GiB, which nobody has mapped; the library alone */
+	bool pool; /* on pages of 1 GiB, which nobody has mapped; the library alone */
+	bool moves; /* on pages of 2 MiB of the pool, private at first, and mapped: by copy, there and back */
 	unsigned int nr_others; /* processes that have the memory mapped, too */
 };
+
+/* The pool is small. */
+#define CONVERT_MOVES_SIZE (16ul * BENCH_2M)
 
 /* A way, open for a row. Of a process, so one at a time. */
 struct convert_way {

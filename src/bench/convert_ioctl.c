@@ -20,10 +20,11 @@ struct kvm_fds {
 
 static struct kvm_fds fds;
 
-static int create_gmem(uint64_t size)
+static int create_gmem(uint64_t size, bool is_private)
 {
 	struct kvm_create_guest_memfd args = {
-		.size = size, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED
+		.size = size,
+		.flags = GUEST_MEMFD_FLAG_MMAP | (is_private ? 0 : GUEST_MEMFD_FLAG_INIT_SHARED)
 	};
 
 	fds.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -41,12 +42,12 @@ static int ioctl_open(struct convert_way *w, const struct convert_row *row, uint
 	int err;
 
 	fds = (struct kvm_fds){ -1, -1, -1 };
-	err = create_gmem(size);
+	err = create_gmem(size, row->moves);
 	if (err)
-		return err;
+		return row->moves ? -EOPNOTSUPP : err;
 	w->size = size;
 	/* Where gmem has huge pages, they are made when many pages are asked for at a time. */
-	if (row->huge && fallocate(fds.gmem, FALLOC_FL_KEEP_SIZE, 0, (off_t)size))
+	if ((row->huge || row->moves) && fallocate(fds.gmem, FALLOC_FL_KEEP_SIZE, 0, (off_t)size))
 		return -errno;
 	w->window = mmap(NOWHERE, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
 			 fds.gmem, 0);

@@ -53,16 +53,18 @@ static int library_open(struct convert_way *w, const struct convert_row *row, ui
 
 	if (row->pool)
 		args.flags = GMEM_INIT_SHARED | GMEM_HUGETLB | GMEM_HUGETLB_1G;
+	if (row->moves)
+		args.flags = GMEM_MMAP | GMEM_HUGETLB;
 	err = gmem_create(&args, &g);
 	if (err)
-		return row->pool ? -EOPNOTSUPP : err;
+		return row->pool || row->moves ? -EOPNOTSUPP : err;
 	w->size = size;
 	w->own = g;
 	if (row->huge)
 		err = make_huge(g, size);
-	if (row->pool)
+	if (row->pool || row->moves)
 		err = gmem_allocate(g, 0, size);
-	else if (!err)
+	if (!err && !row->pool)
 		err = map_window(w, g, size);
 	if (err)
 		gmem_put(g);
