@@ -139,3 +139,31 @@ const struct scenario in_place_thp = {
 	.look = world_look,
 	.unmake = world_unmake,
 };
+
+/* A block that goes to huge pages of the pool and back. */
+static const struct step steps_2m[] = {
+	STEPS_TO_RUN,
+	{ "file", step_shared_file },
+	{ "map all", step_map_all },
+	{ "bind", step_bind },
+	{ "guest writes shared", write_shared },
+	{ "all to private", all_to_private },
+	{ "guest writes private", write_private },
+	{ "share 64", share_64 },
+	{ "punch", step_punch },
+	{ "all to private again", all_to_private },
+	{ "all to shared", all_to_shared },
+	{ "unbind", step_unbind },
+	{ "close file", step_close_file },
+};
+
+const struct scenario in_place_2m = {
+	.name = "in-place-2m",
+	.profile = "in-place",
+	.pages = "2m",
+	STEPS(steps_2m),
+	.swept_from = 5,
+	.make = world_make,
+	.look = world_look,
+	.unmake = world_unmake,
+};
