@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "../core/pool_2m.h"
+
 #define NR_PAGES 1800u /* three huge pages and a half */
+#define POOL_PAGES 8
 #define NR_OPS 1500
 
 struct file {
@@ -318,5 +321,13 @@ int main(void)
 		cmocka_unit_test(a_window_lies_where_its_file_does),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const char *no_pool = pool_open(POOL_PAGES);
+	int ret;
+
+	if (no_pool)
+		printf("without huge pages of the pool: %s\n", no_pool);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (!no_pool)
+		pool_close();
+	return ret;
 }
