@@ -106,6 +106,27 @@ static void a_file_has_all_its_memory_or_is_not_made(void **state)
 	close(fd);
 }
 
+/* Where the profile has it. */
+static void a_write_above_it_fails(void **state)
+{
+	static const char page[PAGE] = "w";
+	struct guest g;
+	int fd;
+
+	guest_make(&g, KVM_X86_DEFAULT_VM);
+	fd = guest_gmem(&g, 64 * PAGE, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+	if (pwrite(fd, page, PAGE, 0) == PAGE) {
+		for (unsigned int i = 1; i < MOST; i++)
+			assert_int_equal(pwrite(fd, page, PAGE, (off_t)(2 * i * PAGE)), PAGE);
+		assert_int_equal(pwrite(fd, page, PAGE, (off_t)(2 * MOST * PAGE)), -1);
+		assert_int_equal(errno, ENOMEM);
+		/* What is there already can be written again. */
+		assert_int_equal(pwrite(fd, page, PAGE, 2 * PAGE), PAGE);
+	}
+	close(fd);
+	guest_free(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest prealloc[] = {
@@ -117,6 +138,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_vm_has_its_own, start, stop),
 		cmocka_unit_test_setup_teardown(a_guest_that_wants_more_is_told_and_can_go_on,
 						start, stop),
+		cmocka_unit_test(a_write_above_it_fails),
 	};
 
 	if (getenv("GMEM_PREALLOC"))
