@@ -304,6 +304,13 @@ static void a_prepare_that_fails_is_asked_again(void **state)
 	touch(5, 1);
 	type.refuse_prepare = -EIO;
 	assert_int_equal(prepare_page(5), -EIO);
+	/* What is none of the errors there are is one. */
+	type.refuse_prepare = 17;
+	assert_int_equal(prepare_page(5), -EIO);
+	type.refuse_prepare = -4096;
+	assert_int_equal(prepare_page(5), -EIO);
+	type.refuse_prepare = -4095;
+	assert_int_equal(prepare_page(5), -4095);
 	type.refuse_prepare = 0;
 	assert_int_equal(prepare_page(5), 0);
 	assert_string_equal(told(), "p5+1 p5+1");
