@@ -18,6 +18,7 @@
 
 #define TABLE_SHIFT 11
 #define TABLE_SLOTS ((uint64_t)1 << TABLE_SHIFT)
+#define ALLOCATE_STEP ((uint64_t)16 << 20)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -199,9 +200,20 @@ int store_level_by_size(const struct store *s, uint64_t offset)
 	return round_up(offset + 1, BLOCK_2M) <= s->size ? LEVEL_2M : LEVEL_4K;
 }
 
-static int allocate(struct store *s, uint64_t offset, uint64_t size)
+/* The system may look for signals only when it is through. */
+int store_allocate_small(struct store *s, uint64_t offset, uint64_t size)
 {
-	return os_file_allocate(s->fd, offset, size);
+	uint64_t end = offset + size, step;
+	int err;
+
+	for (;; offset += step) {
+		step = end - offset < ALLOCATE_STEP ? end - offset : ALLOCATE_STEP;
+		err = os_file_allocate(s->fd, offset, step);
+		if (err || step == end - offset)
+			return err;
+		if (os_signal_pending())
+			return -EINTR;
+	}
 }
 
 static int punch(struct store *s, uint64_t offset, uint64_t size)
@@ -236,7 +248,7 @@ static uint64_t backed(struct store *s)
 static const struct store_ops ops_4k = {
 	.destroy = destroy,
 	.address = address,
-	.allocate = allocate,
+	.allocate = store_allocate_small,
 	.punch = punch,
 	.next_present = next_present,
 	.backed = backed,

@@ -127,7 +127,7 @@ int store_allocate_thp(struct store *store, uint64_t offset, uint64_t size)
 		if (!err)
 			collapse(s, w, at);
 	}
-	return err ? err : os_file_allocate(s->is.fd, offset, size);
+	return err ? err : store_allocate_small(store, offset, size);
 }
 
 int store_fill_thp(struct store *store, uint64_t offset)

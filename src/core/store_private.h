@@ -55,6 +55,9 @@ int window_get(struct memfd_store *s, uint64_t offset, struct window **out);
 void window_for_each(struct memfd_store *s, uint64_t offset, uint64_t end,
 		     void (*fn)(struct window *w, uint64_t offset, uint64_t end));
 
+/* As store_allocate(), in pages of 4 KiB. */
+int store_allocate_small(struct store *s, uint64_t offset, uint64_t size);
+
 /* ---- store_huge.c, for stores that fill: huge pages, or perhaps ------------------------------------ */
 
 int store_fill_thp(struct store *s, uint64_t offset);

@@ -93,6 +93,19 @@ static void a_block_that_cannot_be_huge_has_small_pages(void **state)
 	store_destroy(s);
 }
 
+/* Between steps of 16 MiB; what was allocated stays, and the call can be made again. */
+static void a_signal_ends_an_allocation_of_small_pages(void **state)
+{
+	struct store *s = make_store(24 * BLOCK, STORE_4K);
+
+	signal_in = 1;
+	assert_int_equal(store_allocate(s, 0, 24 * BLOCK), -EINTR);
+	assert_int_equal(store_backed(s), 16 * BLOCK);
+	assert_int_equal(store_allocate(s, 0, 24 * BLOCK), 0);
+	assert_int_equal(store_backed(s), 24 * BLOCK);
+	store_destroy(s);
+}
+
 static void a_signal_ends_an_allocation_of_huge_pages(void **state)
 {
 	struct store *s = make_store(3 * BLOCK, STORE_THP);
@@ -573,6 +586,7 @@ int main(void)
 		TEST(a_fault_without_a_window_is_refused),
 		TEST(an_allocation_without_a_window_is_refused),
 		TEST(a_block_that_cannot_be_huge_has_small_pages),
+		TEST(a_signal_ends_an_allocation_of_small_pages),
 		TEST(a_signal_ends_an_allocation_of_huge_pages),
 		TEST(a_punch_that_fails_leaves_the_page),
 		TEST(a_punch_far_out_forgets_what_was_filled_there),
