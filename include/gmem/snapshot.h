@@ -42,14 +42,20 @@ GMEM_API int gmem_populate(struct gmem *g, struct gmem_populate_args *args);
 
 /* ---- snapshots ----------------------------------------------------------------------------- */
 
+/* Pages that have failed (gmem_poison()) are left out: lost; restored, they are zero. */
+#define GMEM_SNAPSHOT_LOST 1u
+
 struct gmem_snapshot_args {
 	uint32_t args_size; /* sizeof(struct gmem_snapshot_args) */
-	uint32_t flags;	    /* 0 */
+	uint32_t flags;	    /* GMEM_SNAPSHOT_LOST or 0 */
 	int32_t fd;	    /* of an empty regular file, open to be read and written; stays open */
 	uint32_t reserved;  /* 0 */
 	/* out, when the result is 0: */
 	uint64_t file_bytes; /* of the snapshot */
 	uint64_t frozen_ns;  /* how long the file stood still */
+	uint64_t lost_bytes; /* that are not in it, having failed */
+	/* out, when it is -EHWPOISON: */
+	uint64_t error_offset; /* the first page that has failed */
 };
 
 /*
@@ -59,13 +65,22 @@ struct gmem_snapshot_args {
  * punches, faults and allocations wait, and those of other processes may fail with -EAGAIN. Windows
  * stay: what a process writes through one meanwhile into a shared page is in the snapshot or not, so
  * stop those that do. Pages that are zero take no
- * room; what was in pages that have failed (gmem_poison()) is lost, and they are zero in it.
+ * room. A page that has failed has no contents: nothing is saved and error_offset names the first, or
+ * with GMEM_SNAPSHOT_LOST the snapshot says that they are lost.
+ *
+ * Of a guest_memfd that does not convert in place the file has private pages alone: which those are
+ * the VM says, and shared ones are memory of the program, at the slots' userspace_addr. Only a program
+ * that has all three can save them together, by means of its own.
+ *
+ * Pages of GMEM_HUGETLB are saved and restored at home, as others. Elsewhere to look at one that was
+ * never touched would take one from the pool, which may have none left.
  *
  * The last that is written, when all before is on the disk, says that it is whole: one that was
  * interrupted is never taken for a snapshot. Write beside the old one, and rename.
  *	-EBADF	 fd is not of a regular file that can be used
  *	-EEXIST	 the file is not empty
  *	-EOPNOTSUPP the file does not convert in place (a guest_memfd of other profiles)
+ *	-EHWPOISON a page has failed, without GMEM_SNAPSHOT_LOST
  *	-EREMOTE this process is not the home, and GMEM_HUGETLB or a store without a
  *		 descriptor, or the home is gone
  *	-EINTR	 gmem_interrupt()
@@ -77,7 +92,7 @@ GMEM_API int gmem_snapshot(struct gmem *g, struct gmem_snapshot_args *args);
 
 struct gmem_restore_args {
 	uint32_t args_size; /* sizeof(struct gmem_restore_args) */
-	uint32_t flags;	    /* 0 */
+	uint32_t flags;	    /* GMEM_SNAPSHOT_LOST or 0 */
 	int32_t fd;	    /* of a snapshot, open to be read; stays open */
 	uint32_t reserved;  /* 0 */
 };
@@ -86,12 +101,15 @@ struct gmem_restore_args {
  * Makes the file what the snapshot says: every page's state and contents; what was in it is gone.
  * First the whole snapshot is verified, and until that is done nothing has changed. Then all pages
  * become private, as gmem_convert() would make them, then the contents are put in, then what was
- * shared becomes shared: no window ever shows a private page's contents. What fails from there on
+ * shared becomes shared: no window ever shows a private page's contents. Pages that had failed when
+ * it was saved fail here, too, as by gmem_poison(); with GMEM_SNAPSHOT_LOST they are zero. What fails from there on
  * (-ENOMEM, -EIO) leaves the file private as far as it had come. Other calls on the file meanwhile are
  * not refused: stop the guest first.
  *	-ERANGE	 the snapshot is of a file of another size
  *	-ENOEXEC, -EPROTONOSUPPORT, -ENODATA, -EBADMSG  as gmem_snapshot_check()
  *	-EAGAIN	 as gmem_convert(): a page is pinned, or a consumer or a process refuses
+ *	-EREMOTE pages had failed, and this process is not the home
+ *	-EOPNOTSUPP a page that had failed is shared, and the file has GMEM_MMAP
  *	-EBADF, -EOPNOTSUPP, -EREMOTE  as gmem_snapshot()
  *	[any thread; may wait; since 0.3]
  */
@@ -109,6 +127,7 @@ struct gmem_snapshot_info {
 	uint64_t private_bytes; /* the rest is shared */
 	uint64_t nr_runs;	/* pieces of equal state that the snapshot is made of */
 	uint64_t file_bytes;	/* of the snapshot */
+	uint64_t lost_bytes;	/* that had failed, and have no contents in it */
 };
 
 /*

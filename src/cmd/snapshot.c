@@ -18,10 +18,16 @@
 #define PATIENCE_MS 5000
 #define PATH_SIZE 4096
 
-static bool as_json, quiet;
+static bool as_json, quiet, lost;
 
 static const struct opt save_opts[] = {
+	{ "lost", NULL, "go on when pages have failed: what was in them is lost", .flag = &lost },
 	{ "quiet", NULL, "do not say what was saved", .flag = &quiet, .letter = 'q' },
+	{ 0 },
+};
+
+static const struct opt restore_opts[] = {
+	{ "lost", NULL, "pages that had failed become zero", .flag = &lost },
 	{ 0 },
 };
 
@@ -115,10 +121,29 @@ static int complain_of_call(const struct cmd *cmd, const char *path, int err)
 	struct gmem_refusal why = { .args_size = sizeof(why) };
 
 	if (!gmem_last_refusal(&why) && why.error == err)
-		cmd_complain(cmd, "%s: %s (%s)", path, why.reason, why.rule);
+		cmd_complain(cmd, "%s: %s (%s)%s", path, why.reason, why.rule, snapshot_where());
 	else
 		cmd_complain(cmd, "%s: %s", path, gmem_strerror(err));
 	return EXIT_FAILED;
+}
+
+static int complain_of_save(const struct cmd *cmd, const char *path,
+			    const struct gmem_snapshot_args *args, int err)
+{
+	if (err != -EHWPOISON)
+		return complain_of_call(cmd, path, err);
+	cmd_complain(cmd,
+		     "%s: the page at 0x%" PRIx64
+		     " has failed, --lost saves the rest (SNAPSHOT_POISONED)",
+		     path, args->error_offset);
+	return EXIT_FAILED;
+}
+
+static void tell_save(const char *path, const struct gmem_snapshot_args *args)
+{
+	printf("%s: %" PRIu64 " bytes; the guest memory stood still for %.3f ms\n", path,
+	       args->file_bytes, (double)args->frozen_ns / 1e6);
+	snapshot_tell_lost(path, args->lost_bytes);
 }
 
 /* That the new file has the name must be on the disk, too. */
@@ -151,7 +176,8 @@ static int drop(const char *temporary)
 
 static int save_beside(const struct cmd *cmd, struct gmem *g, const char *path, const char *place)
 {
-	struct gmem_snapshot_args args = { .args_size = sizeof(args) };
+	struct gmem_snapshot_args args = { .args_size = sizeof(args),
+					   .flags = lost ? GMEM_SNAPSHOT_LOST : 0 };
 	char temporary[PATH_SIZE];
 	int err;
 
@@ -171,7 +197,7 @@ static int save_beside(const struct cmd *cmd, struct gmem *g, const char *path, 
 	close(args.fd);
 	if (err) {
 		drop(temporary);
-		return complain_of_call(cmd, path, err);
+		return complain_of_save(cmd, path, &args, err);
 	}
 	if (rename(temporary, place) || sync_folder(place)) {
 		cmd_complain(cmd, "%s: %s", path, strerror(errno));
@@ -179,8 +205,7 @@ static int save_beside(const struct cmd *cmd, struct gmem *g, const char *path, 
 	}
 	outfile_forget(temporary);
 	if (!quiet)
-		printf("%s: %" PRIu64 " bytes; the guest memory stood still for %.3f ms\n", path,
-		       args.file_bytes, (double)args.frozen_ns / 1e6);
+		tell_save(path, &args);
 	return EXIT_OK;
 }
 
@@ -231,7 +256,8 @@ static int open_file(const struct cmd *cmd, const char *path, int *fd)
 
 static int restore_from(const struct cmd *cmd, struct gmem *g, const char *path)
 {
-	struct gmem_restore_args args = { .args_size = sizeof(args) };
+	struct gmem_restore_args args = { .args_size = sizeof(args),
+					  .flags = lost ? GMEM_SNAPSHOT_LOST : 0 };
 	int ret = open_file(cmd, path, &args.fd), err;
 
 	if (ret != EXIT_OK)
@@ -286,18 +312,9 @@ static int show(const struct cmd *cmd, int argc, char **argv)
 	return with_file(cmd, argc, argv, show_one);
 }
 
-static int verify_one(const char *path, int fd)
-{
-	int err = gmem_snapshot_check(fd, GMEM_CHECK_CONTENTS, NULL);
-
-	if (!err)
-		printf("%s: whole\n", path);
-	return err;
-}
-
 static int verify(const struct cmd *cmd, int argc, char **argv)
 {
-	return with_file(cmd, argc, argv, verify_one);
+	return with_file(cmd, argc, argv, snapshot_verify);
 }
 
 /* ---- the four ------------------------------------------------------------------------------------ */
@@ -315,8 +332,9 @@ static const struct cmd parts[] = {
 	},
 	{
 		.name = "snapshot restore",
-		.synopsis = "PID [NUMBER] FILE",
+		.synopsis = "[OPTION...] PID [NUMBER] FILE",
 		.summary = "make a guest_memfd what was saved; stop its guest first",
+		.opts = restore_opts,
 		.run = restore,
 	},
 	{
@@ -356,8 +374,8 @@ const struct cmd cmd_snapshot = {
 	.name = "snapshot",
 	.synopsis = "save|restore|show|verify [OPTION...] ...",
 	.summary = "save guest memory to a file, private pages too, and bring it back",
-	.details = "gmem snapshot save [-q] PID [NUMBER] FILE\n"
-		   "gmem snapshot restore PID [NUMBER] FILE\n"
+	.details = "gmem snapshot save [--lost] [-q] PID [NUMBER] FILE\n"
+		   "gmem snapshot restore [--lost] PID [NUMBER] FILE\n"
 		   "gmem snapshot show [--json] FILE\n"
 		   "gmem snapshot verify FILE\n"
 		   "Each has a --help of its own; gmem-snapshot(5) describes the file.\n",

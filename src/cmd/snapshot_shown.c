@@ -10,6 +10,55 @@
 
 #include "lib/snapshot.h"
 
+/* Of the last snapshot that was found to be none. */
+static char where[160];
+
+const char *snapshot_where(void)
+{
+	return where;
+}
+
+static void note_where(const struct snapshot_reader *r)
+{
+	const struct snapshot_fault *f = &r->fault;
+	size_t used;
+
+	if (!f->part)
+		return;
+	if (!f->size) {
+		snprintf(where, sizeof(where), ": it ends at byte %" PRIu64, f->at);
+		return;
+	}
+	used = (size_t)snprintf(where, sizeof(where), ": bytes %" PRIu64 " to %" PRIu64 ", %s",
+				f->at, f->at + f->size - 1, f->part);
+	if (f->is_contents)
+		snprintf(where + used, sizeof(where) - used,
+			 " of guest memory 0x%" PRIx64 " to 0x%" PRIx64, f->offset,
+			 f->offset + f->size);
+}
+
+void snapshot_tell_lost(const char *path, uint64_t lost_bytes)
+{
+	if (lost_bytes)
+		printf("%s: %" PRIu64 " bytes of guest memory had failed, and are lost\n", path,
+		       lost_bytes);
+}
+
+int snapshot_verify(const char *path, int fd)
+{
+	struct snapshot_reader r;
+	int err = snapshot_open(&r, fd);
+
+	if (!err)
+		err = snapshot_walk(&r, true, NULL, NULL);
+	note_where(&r);
+	if (err)
+		return err;
+	printf("%s: whole\n", path);
+	snapshot_tell_lost(path, r.lost_bytes);
+	return 0;
+}
+
 /* Runs as they are told: joined where state and kind are equal. */
 struct shown {
 	struct snapshot_reader reader;
@@ -19,7 +68,7 @@ struct shown {
 
 static bool is_same(const struct snapshot_run *a, const struct snapshot_run *b)
 {
-	return a->attributes == b->attributes && !a->data == !b->data;
+	return a->attributes == b->attributes && a->flags == b->flags && !a->data == !b->data;
 }
 
 static int take(void *arg, const struct snapshot_run *run, const void *data)
@@ -49,12 +98,27 @@ static int read_all(struct shown *s, int fd)
 {
 	int err = snapshot_open(&s->reader, fd);
 
-	return err ? err : snapshot_walk(&s->reader, false, take, s);
+	if (!err)
+		err = snapshot_walk(&s->reader, false, take, s);
+	note_where(&s->reader);
+	return err;
 }
 
 static const char *state(const struct snapshot_run *run)
 {
 	return run->attributes & GMEM_ATTRIBUTE_PRIVATE ? "private" : "shared";
+}
+
+static bool is_lost(const struct snapshot_run *run)
+{
+	return run->flags & SNAPSHOT_RUN_LOST;
+}
+
+static const char *contents(const struct snapshot_run *run)
+{
+	if (is_lost(run))
+		return "  lost";
+	return run->data ? "" : "  zero";
 }
 
 int snapshot_show_text(const char *path, int fd)
@@ -74,7 +138,7 @@ int snapshot_show_text(const char *path, int fd)
 		const struct snapshot_run *run = &s.runs[i - 1];
 
 		printf("  0x%016" PRIx64 "  0x%016" PRIx64 "  %7s%s\n", run->offset,
-		       run->offset + run->size, state(run), run->data ? "" : "  zero");
+		       run->offset + run->size, state(run), contents(run));
 	}
 	free(s.runs);
 	return err;
@@ -83,6 +147,18 @@ int snapshot_show_text(const char *path, int fd)
 static void add(struct json_object *to, const char *name, uint64_t value)
 {
 	json_object_object_add(to, name, json_object_new_uint64(value));
+}
+
+static struct json_object *json_of_run(const struct snapshot_run *r)
+{
+	struct json_object *run = json_object_new_object();
+
+	add(run, "offset", r->offset);
+	add(run, "size", r->size);
+	json_object_object_add(run, "state", json_object_new_string(state(r)));
+	json_object_object_add(run, "zero", json_object_new_boolean(!r->data));
+	json_object_object_add(run, "lost", json_object_new_boolean(is_lost(r)));
+	return run;
 }
 
 static struct json_object *json_of(const struct shown *s)
@@ -95,17 +171,10 @@ static struct json_object *json_of(const struct shown *s)
 	add(all, "flags", s->reader.header.flags);
 	add(all, "private_bytes", f->private_bytes);
 	add(all, "data_bytes", f->data_bytes);
+	add(all, "lost_bytes", s->reader.lost_bytes);
 	add(all, "file_bytes", f->file_bytes);
-	for (size_t i = s->nr; i; i--) {
-		struct json_object *run = json_object_new_object();
-
-		add(run, "offset", s->runs[i - 1].offset);
-		add(run, "size", s->runs[i - 1].size);
-		json_object_object_add(run, "state",
-				       json_object_new_string(state(&s->runs[i - 1])));
-		json_object_object_add(run, "zero", json_object_new_boolean(!s->runs[i - 1].data));
-		json_object_array_add(runs, run);
-	}
+	for (size_t i = s->nr; i; i--)
+		json_object_array_add(runs, json_of_run(&s->runs[i - 1]));
 	json_object_object_add(all, "runs", runs);
 	return all;
 }

@@ -105,6 +105,13 @@ struct gmem_consumer {
 #define GMEM_FILE_HUGETLB 0x80000u
 /* With HUGETLB: pages of 1 GiB. With HUGETLB, MMAP and IN_PLACE they are for what is private all through alone (blocks.c). */
 #define GMEM_FILE_HUGETLB_1G 0x1000000u
+/* Its store is of huge pages and small ones (store_mixed.c): what windows map is in small pages, if it is ever private. */
+static inline bool gmem_flags_mixed(unsigned int flags)
+{
+	unsigned int all = GMEM_FILE_HUGETLB | GMEM_FILE_MMAP | GMEM_FILE_IN_PLACE;
+
+	return (flags & all) == all;
+}
 /* Its size is a page where none is 0: for the upper layers, as NO_PRIVATE. */
 #define GMEM_FILE_EMPTY 0x800000u
 
@@ -223,6 +230,9 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size);
  * until they are punched. -EOPNOTSUPP: the host has one of them mapped, or could (a shared page of a file with MMAP); -EBADF: released;
  * -ENOMEM. A conversion to shared fails with -EHWPOISON. */
 int gmem_file_poison(struct gmem_file *f, uint64_t offset, uint64_t size);
+/* How much of the range, from offset on, has failed, or has not, alike; > 0. The caller holds the lock. */
+uint64_t gmem_file_poisoned_run(struct gmem_file *f, uint64_t offset, uint64_t size,
+				bool *poisoned);
 /* While move() runs nobody has a translation of the range, and its pages may get other addresses. What it returns;
  * -EFAULT: released. */
 int gmem_file_move(struct gmem_file *f, uint64_t offset, uint64_t size,

@@ -92,6 +92,19 @@ bool poison_meets(struct gmem_file *f, uint64_t offset, uint64_t size)
 	return map && !is_all(map, offset, size, 0);
 }
 
+uint64_t gmem_file_poisoned_run(struct gmem_file *f, uint64_t offset, uint64_t size, bool *poisoned)
+{
+	struct attr_map *map = poisoned_of(f);
+	uint32_t value = 0;
+
+	os_assert(size && range_inside(offset, size, f->size));
+	if (map)
+		size = attr_map_run(map, offset >> OS_PAGE_SHIFT, size >> OS_PAGE_SHIFT, &value)
+		       << OS_PAGE_SHIFT;
+	*poisoned = value;
+	return size;
+}
+
 int poison_level(struct gmem_file *f, uint64_t offset, int level)
 {
 	struct attr_map *map = poisoned_of(f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * gmem_restore(): everything becomes private first, so that no window sees contents before their state is right; what
- * is shared becomes so when it is there.
+ * is shared becomes so when it is there. Last, what had failed fails again.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 
 struct restorer {
 	struct gmem *g;
+	bool as_zero;		     /* what had failed */
 	uint64_t shared, shared_end; /* filled in, and not made shared yet */
 };
 
@@ -60,24 +61,56 @@ static int restore_run(void *arg, const struct snapshot_run *run, const void *da
 	return err;
 }
 
-static int restore(struct gmem *g, struct snapshot_reader *snapshot)
+/* Before anything changes: whether what had failed can do so here. */
+static int check_lost(void *arg, const struct snapshot_run *run, const void *data)
 {
-	struct restorer r = { .g = g };
-	int err = snapshot_walk(snapshot, true, NULL, NULL);
+	const struct restorer *r = arg;
+
+	if (r->as_zero || !(run->flags & SNAPSHOT_RUN_LOST))
+		return 0;
+	if (!lib_home_file(r->g))
+		return obs_refuse(RULE_SNAPSHOT_LOST_HOME);
+	if (!run->attributes && r->g->file->flags & GMEM_FILE_MMAP)
+		return obs_refuse(RULE_SNAPSHOT_LOST_SHARED);
+	return 0;
+}
+
+static int lose_run(void *arg, const struct snapshot_run *run, const void *data)
+{
+	const struct restorer *r = arg;
+
+	if (!(run->flags & SNAPSHOT_RUN_LOST))
+		return 0;
+	return gmem_file_poison(lib_home_file(r->g), run->offset, run->size);
+}
+
+static int put_all(struct restorer *r, struct snapshot_reader *snapshot)
+{
+	int err = convert(r->g, 0, r->g->file->size, ATTR_PRIVATE);
 
 	if (!err)
-		err = convert(g, 0, g->file->size, ATTR_PRIVATE);
+		err = host_file_punch(r->g->file, 0, r->g->file->size);
 	if (!err)
-		err = host_file_punch(g->file, 0, g->file->size);
+		err = snapshot_walk(snapshot, true, restore_run, r);
+	return err ? err : share_pending(r);
+}
+
+static int restore(struct restorer *r, struct snapshot_reader *snapshot)
+{
+	int err = snapshot_walk(snapshot, true, check_lost, r);
+
 	if (!err)
-		err = snapshot_walk(snapshot, true, restore_run, &r);
-	return err ? err : share_pending(&r);
+		err = put_all(r, snapshot);
+	if (!err && snapshot->lost_bytes && !r->as_zero)
+		err = snapshot_walk(snapshot, false, lose_run, r);
+	return err;
 }
 
 int lib_restore(struct gmem *g, const struct gmem_restore_args *args)
 {
 	struct gmem_restore_args a;
 	struct snapshot_reader snapshot;
+	struct restorer r = { .g = g };
 	int err = lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_restore_args, reserved), args);
 
 	if (!err)
@@ -88,8 +121,9 @@ int lib_restore(struct gmem *g, const struct gmem_restore_args *args)
 		return err;
 	if (snapshot.header.size != g->file->size)
 		return obs_refuse(RULE_SNAPSHOT_SIZE);
+	r.as_zero = a.flags & GMEM_SNAPSHOT_LOST;
 	lib_enter();
-	err = restore(g, &snapshot);
+	err = restore(&r, &snapshot);
 	lib_leave();
 	return err;
 }

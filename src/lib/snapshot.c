@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * gmem_snapshot(): a file stands still while its pages are copied, one piece after the other: first into memory of
- * ours, since a process may write through a window between the checksum and the writing.
+ * ours, since a process may write through a window between the checksum and the writing. Pages that have failed
+ * end it, or have no contents when the caller takes what is left.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 
 struct saver {
 	struct gmem *g;
+	struct gmem_snapshot_args *args;
 	struct snapshot_writer writer;
 	void *map; /* elsewhere: the segment in the store; NULL */
 	uint64_t map_offset;
@@ -83,12 +85,13 @@ static int add_piece(struct saver *s, uint64_t offset, uint64_t size, uint32_t a
 
 	for (uint64_t at = 0, next; !err && at < size; at = next) {
 		bool zero = is_zero(s->piece + at);
+		struct snapshot_run run = { .offset = offset + at, .attributes = attributes };
 
 		for (next = at + OS_PAGE_SIZE; next < size; next += OS_PAGE_SIZE)
 			if (is_zero(s->piece + next) != zero)
 				break;
-		err = snapshot_add(&s->writer, offset + at, next - at, attributes,
-				   zero ? NULL : s->piece + at);
+		run.size = next - at;
+		err = snapshot_add(&s->writer, &run, zero ? NULL : s->piece + at);
 	}
 	return err;
 }
@@ -120,18 +123,41 @@ static int add_present(struct saver *s, uint64_t offset, uint64_t size, uint32_t
 	return err;
 }
 
+static int save_lost(struct saver *s, const struct gmem_run *run)
+{
+	struct snapshot_run lost = { .offset = run->offset,
+				     .size = run->size,
+				     .attributes = run->attributes,
+				     .flags = SNAPSHOT_RUN_LOST };
+
+	if (!(s->args->flags & GMEM_SNAPSHOT_LOST)) {
+		s->args->error_offset = run->offset;
+		return obs_refuse(RULE_SNAPSHOT_POISONED);
+	}
+	s->args->lost_bytes += run->size;
+	return snapshot_add(&s->writer, &lost, NULL);
+}
+
+static int save_zeros(struct saver *s, uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	struct snapshot_run run = { .offset = offset, .size = size, .attributes = attributes };
+
+	return size ? snapshot_add(&s->writer, &run, NULL) : 0;
+}
+
 static int save_run(struct saver *s, const struct gmem_run *run)
 {
 	uint64_t at = run->offset, end = at + run->size;
 	int err = 0;
 
+	if (run->failed)
+		return save_lost(s, run);
 	while (!err && at < end) {
 		uint64_t from = at, size = 0;
 
 		if (!next_present(s, &from, end, &size))
 			from = end;
-		if (from > at)
-			err = snapshot_add(&s->writer, at, from - at, run->attributes, NULL);
+		err = save_zeros(s, at, from - at, run->attributes);
 		if (!err && size)
 			err = add_present(s, from, size, run->attributes);
 		at = from + size;
@@ -147,7 +173,7 @@ static int next_runs(struct saver *s, uint64_t offset, uint64_t size, struct gme
 
 	if (!lib_home_file(s->g))
 		return host_file_query(f, offset, size, runs, NR_RUNS, nr);
-	*nr = host_file_runs(f, offset, size, runs, NR_RUNS);
+	*nr = host_file_stopped_runs(f, offset, size, runs, NR_RUNS);
 	return 0;
 }
 
@@ -209,6 +235,7 @@ static int save(struct gmem *g, struct gmem_snapshot_args *a)
 	if (!s)
 		return obs_refuse(RULE_NO_MEMORY);
 	s->g = g;
+	s->args = a;
 	err = lib_get_info(g, &info);
 	if (!err)
 		err = snapshot_begin(&s->writer, a->fd, info.size, info.flags);
@@ -225,7 +252,7 @@ int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved)
 {
 	if (!g)
 		return obs_refuse(RULE_LIB_NO_FILE);
-	if (flags || reserved)
+	if (flags & ~GMEM_SNAPSHOT_LOST || reserved)
 		return obs_refuse(RULE_SNAPSHOT_FLAGS);
 	if (!host_file_converts(g->file))
 		return obs_refuse(RULE_SNAPSHOT_STATE);
@@ -238,8 +265,8 @@ int lib_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
 {
 	struct gmem_snapshot_args a;
 	uint64_t size;
-	int err =
-		lib_args_in(&a, sizeof(a), LIB_MIN_OF(struct gmem_snapshot_args, frozen_ns), args);
+	uint32_t least = LIB_MIN_OF(struct gmem_snapshot_args, frozen_ns);
+	int late, err = lib_args_in(&a, sizeof(a), least, args);
 
 	if (!err)
 		err = lib_check_snapshot(g, a.flags, a.reserved);
@@ -250,11 +277,9 @@ int lib_snapshot(struct gmem *g, struct gmem_snapshot_args *args)
 	if (size)
 		return obs_refuse(RULE_SNAPSHOT_NOT_EMPTY);
 	lib_enter();
+	a.error_offset = a.lost_bytes = 0;
 	err = save(g, &a);
 	lib_leave();
-	if (err)
-		return err;
-	args->file_bytes = a.file_bytes;
-	args->frozen_ns = a.frozen_ns;
-	return 0;
+	late = lib_args_out(args, &a, sizeof(a), least);
+	return err ? err : late;
 }

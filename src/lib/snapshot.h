@@ -42,8 +42,9 @@ struct snapshot_run {
 	uint64_t offset, size;
 	uint64_t data;	   /* where in the snapshot; 0: zero pages */
 	uint64_t checksum; /* of the data; 0 without */
-	uint32_t attributes, reserved;
+	uint32_t attributes, flags;
 };
+#define SNAPSHOT_RUN_LOST 1u /* the pages had failed: no data */
 
 struct snapshot_index {
 	char magic[8];	 /* "gmemindx" */
@@ -77,19 +78,29 @@ struct snapshot_writer {
 
 /* fd: an empty file. Errors are those of writing, refused by SNAPSHOT_WRITE. */
 int snapshot_begin(struct snapshot_writer *w, int fd, uint64_t size, uint32_t flags);
-/* The next run, whole pages, in order and without a gap; data: NULL, or size bytes that nobody changes, at most
- * SNAPSHOT_PIECE. */
-int snapshot_add(struct snapshot_writer *w, uint64_t offset, uint64_t size, uint32_t attributes,
-		 const void *data);
+/* The next run (offset, size, attributes, flags), whole pages, in order and without a gap; data: NULL, or size bytes that
+ * nobody changes, at most SNAPSHOT_PIECE. */
+int snapshot_add(struct snapshot_writer *w, const struct snapshot_run *run, const void *data);
 /* All is on the disk when it returns 0. */
 int snapshot_end(struct snapshot_writer *w);
 
 /* ---- reading: snapshot_read.c ---------------------------------------------------------------- */
 
+/* What of the snapshot is not as it should be: a range of the file, and what is there. */
+struct snapshot_fault {
+	const char *part;  /* "header", "footer", "index", "contents"; NULL: nothing */
+	uint64_t at, size; /* size 0: where the file ends */
+	uint64_t offset;   /* of contents: in the guest memory */
+	bool is_contents;
+};
+
 struct snapshot_reader {
 	int fd;
 	struct snapshot_header header;
 	struct snapshot_footer footer;
+	struct snapshot_fault
+		fault; /* of what was refused last by one of SNAPSHOT_OTHER and those behind it */
+	uint64_t lost_bytes; /* of all runs, after a walk */
 };
 
 /* Header and footer. Errors: SNAPSHOT_FD, _OTHER, _VERSION, _UNFINISHED, _DAMAGED, _READ. */

@@ -11,12 +11,19 @@
 #include "obs/obs.h"
 #include "os/disk.h"
 
-static int read_at(const struct snapshot_reader *r, uint64_t at, void *data, uint64_t size)
+static int refuse(struct snapshot_reader *r, enum obs_rule rule, const char *part, uint64_t at,
+		  uint64_t size)
+{
+	r->fault = (struct snapshot_fault){ .part = part, .at = at, .size = size };
+	return obs_refuse(rule);
+}
+
+static int read_at(struct snapshot_reader *r, uint64_t at, void *data, uint64_t size)
 {
 	int err = os_disk_read(r->fd, at, data, size);
 
 	if (err == -ENODATA)
-		return obs_refuse(RULE_SNAPSHOT_UNFINISHED);
+		return refuse(r, RULE_SNAPSHOT_UNFINISHED, "end", at, 0);
 	return err ? obs_refuse_as(RULE_SNAPSHOT_READ, err) : 0;
 }
 
@@ -41,19 +48,19 @@ static int check_begin(struct snapshot_reader *r, uint64_t file_bytes)
 	if (err)
 		return err;
 	if (!is_magic(h.magic, "gmemsnap"))
-		return obs_refuse(RULE_SNAPSHOT_OTHER);
+		return refuse(r, RULE_SNAPSHOT_OTHER, "header", 0, sizeof(h.magic));
 	if (file_bytes < sizeof(h))
-		return obs_refuse(RULE_SNAPSHOT_UNFINISHED);
+		return refuse(r, RULE_SNAPSHOT_UNFINISHED, "end", file_bytes, 0);
 	if (h.version != SNAPSHOT_VERSION)
-		return obs_refuse(RULE_SNAPSHOT_VERSION);
+		return refuse(r, RULE_SNAPSHOT_VERSION, "header",
+			      offsetof(struct snapshot_header, version), sizeof(h.version));
 	if (file_bytes < 2 * SNAPSHOT_PAGE || !is_aligned(file_bytes))
-		return obs_refuse(RULE_SNAPSHOT_UNFINISHED);
+		return refuse(r, RULE_SNAPSHOT_UNFINISHED, "end", file_bytes, 0);
 	return 0;
 }
 
 /* What the page begins with; rest: whether the rest of it is zero, as it should be. */
-static int read_page(const struct snapshot_reader *r, uint64_t at, void *what, size_t size,
-		     bool *rest)
+static int read_page(struct snapshot_reader *r, uint64_t at, void *what, size_t size, bool *rest)
 {
 	char page[SNAPSHOT_PAGE];
 	int err = read_at(r, at, page, sizeof(page));
@@ -79,24 +86,25 @@ static int read_header(struct snapshot_reader *r)
 	    !rest || !is_magic(h->magic, "gmemsnap") || h->version != SNAPSHOT_VERSION ||
 	    h->page_size != SNAPSHOT_PAGE || h->reserved || !h->size || !is_aligned(h->size) ||
 	    h->size > INT64_MAX)
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+		return refuse(r, RULE_SNAPSHOT_DAMAGED, "header", 0, SNAPSHOT_PAGE);
 	return 0;
 }
 
 static int read_footer(struct snapshot_reader *r, uint64_t file_bytes)
 {
 	struct snapshot_footer *f = &r->footer;
+	uint64_t at = file_bytes - SNAPSHOT_PAGE;
 	bool rest;
-	int err = read_page(r, file_bytes - SNAPSHOT_PAGE, f, sizeof(*f), &rest);
+	int err = read_page(r, at, f, sizeof(*f), &rest);
 
 	if (err)
 		return err;
 	if (!is_magic(f->magic, "gmemdone"))
-		return obs_refuse(RULE_SNAPSHOT_UNFINISHED);
+		return refuse(r, RULE_SNAPSHOT_UNFINISHED, "footer", at, sizeof(f->magic));
 	if (f->checksum != snapshot_checksum(f, offsetof(struct snapshot_footer, checksum)) ||
 	    !rest || f->id[0] != r->header.id[0] || f->id[1] != r->header.id[1] ||
 	    f->file_bytes != file_bytes)
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+		return refuse(r, RULE_SNAPSHOT_DAMAGED, "footer", at, SNAPSHOT_PAGE);
 	return 0;
 }
 
@@ -131,7 +139,9 @@ static bool run_is_right(const struct walk *w, const struct snapshot_run *run, u
 	if (!run->size || !is_aligned(run->offset) || !is_aligned(run->size) ||
 	    run->size > w->end || run->offset != w->end - run->size)
 		return false;
-	if (run->attributes & ~GMEM_ATTRIBUTE_PRIVATE || run->reserved)
+	if (run->attributes & ~GMEM_ATTRIBUTE_PRIVATE || run->flags & ~SNAPSHOT_RUN_LOST)
+		return false;
+	if (run->flags & SNAPSHOT_RUN_LOST && run->data)
 		return false;
 	if (!run->data)
 		return !run->checksum;
@@ -143,8 +153,11 @@ static int read_data(struct walk *w, const struct snapshot_run *run)
 {
 	int err = read_at(w->r, run->data, w->data, run->size);
 
-	if (!err && snapshot_checksum(w->data, run->size) != run->checksum)
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+	if (err || snapshot_checksum(w->data, run->size) == run->checksum)
+		return err;
+	err = refuse(w->r, RULE_SNAPSHOT_DAMAGED, "contents", run->data, run->size);
+	w->r->fault.offset = run->offset;
+	w->r->fault.is_contents = true;
 	return err;
 }
 
@@ -154,11 +167,12 @@ static int walk_run(struct walk *w, const struct snapshot_run *run, uint64_t ind
 	int err;
 
 	if (!run_is_right(w, run, index_at))
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+		return refuse(w->r, RULE_SNAPSHOT_DAMAGED, "index", index_at, SNAPSHOT_PAGE);
 	w->end = run->offset;
 	w->nr_runs++;
 	w->data_bytes += run->data ? run->size : 0;
 	w->private_bytes += run->attributes ? run->size : 0;
+	w->r->lost_bytes += run->flags & SNAPSHOT_RUN_LOST ? run->size : 0;
 	err = reads ? read_data(w, run) : 0;
 	if (!err && w->fn)
 		err = w->fn(w->arg, run, reads ? w->data : NULL);
@@ -174,7 +188,7 @@ static int walk_index(struct walk *w, uint64_t *at, uint64_t *checksum)
 		return err;
 	if (snapshot_checksum(&i, sizeof(i)) != *checksum || !is_magic(i.magic, "gmemindx") ||
 	    !i.nr || i.nr > SNAPSHOT_RUNS || i.before >= *at || !is_aligned(i.before) || i.reserved)
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+		return refuse(w->r, RULE_SNAPSHOT_DAMAGED, "index", *at, sizeof(i));
 	for (uint32_t n = i.nr; !err && n; n--)
 		err = walk_run(w, &i.runs[n - 1], *at);
 	*at = i.before;
@@ -186,15 +200,16 @@ static int walk_all(struct walk *w)
 {
 	const struct snapshot_footer *f = &w->r->footer;
 	uint64_t at = f->last, checksum = f->last_checksum;
+	uint64_t footer = f->file_bytes - SNAPSHOT_PAGE;
 	int err = 0;
 
 	if (!at || !is_aligned(at) || !range_inside(at, SNAPSHOT_PAGE, f->file_bytes))
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+		return refuse(w->r, RULE_SNAPSHOT_DAMAGED, "footer", footer, SNAPSHOT_PAGE);
 	while (!err && at)
 		err = walk_index(w, &at, &checksum);
 	if (!err && (w->end || w->nr_runs != f->nr_runs || w->data_bytes != f->data_bytes ||
 		     w->private_bytes != f->private_bytes))
-		return obs_refuse(RULE_SNAPSHOT_DAMAGED);
+		return refuse(w->r, RULE_SNAPSHOT_DAMAGED, "footer", footer, SNAPSHOT_PAGE);
 	return err;
 }
 
@@ -203,6 +218,7 @@ int snapshot_walk(struct snapshot_reader *r, bool with_data, snapshot_fn *fn, vo
 	struct walk w = { .r = r, .fn = fn, .arg = arg, .end = r->header.size };
 	int err;
 
+	r->lost_bytes = 0;
 	if (with_data) {
 		w.data = os_alloc(SNAPSHOT_PIECE);
 		if (!w.data)
@@ -235,5 +251,6 @@ int lib_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
 	i.private_bytes = r.footer.private_bytes;
 	i.nr_runs = r.footer.nr_runs;
 	i.file_bytes = r.footer.file_bytes;
+	i.lost_bytes = r.lost_bytes;
 	return lib_args_out(info, &i, sizeof(i), LIB_MIN_OF(struct gmem_snapshot_info, file_bytes));
 }

@@ -109,22 +109,26 @@ static int add_data(struct snapshot_writer *w, struct snapshot_run *run, const v
 	return add_run(w, run);
 }
 
-int snapshot_add(struct snapshot_writer *w, uint64_t offset, uint64_t size, uint32_t attributes,
-		 const void *data)
+static bool goes_on(const struct snapshot_run *zeros, const struct snapshot_run *run)
 {
-	struct snapshot_run run = { .offset = offset, .size = size, .attributes = attributes };
-	int err = 0;
+	return zeros->size && zeros->attributes == run->attributes && zeros->flags == run->flags;
+}
 
-	if (!data && w->zeros.size && w->zeros.attributes == attributes) {
-		w->zeros.size += size;
+int snapshot_add(struct snapshot_writer *w, const struct snapshot_run *run, const void *data)
+{
+	struct snapshot_run next = *run;
+	int err;
+
+	if (!data && goes_on(&w->zeros, run)) {
+		w->zeros.size += run->size;
 		return 0;
 	}
 	err = end_zeros(w);
 	if (err)
 		return err;
 	if (data)
-		return add_data(w, &run, data);
-	w->zeros = run;
+		return add_data(w, &next, data);
+	w->zeros = next;
 	return 0;
 }
 

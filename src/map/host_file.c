@@ -402,6 +402,24 @@ uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, str
 	return nr;
 }
 
+uint32_t host_file_stopped_runs(struct host_file *f, uint64_t offset, uint64_t size,
+				struct gmem_run *runs, uint32_t max)
+{
+	uint64_t end = offset + size;
+	uint32_t nr = 0;
+
+	while (offset < end && nr < max) {
+		struct gmem_run *run = &runs[nr++];
+		bool failed;
+
+		host_file_runs(f, offset, end - offset, run, 1);
+		run->size = gmem_file_poisoned_run(f->file, offset, run->size, &failed);
+		run->failed = failed;
+		offset += run->size;
+	}
+	return nr;
+}
+
 int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 		    uint32_t max, uint32_t *nr)
 {

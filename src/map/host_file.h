@@ -99,10 +99,11 @@ static inline bool host_file_converts(const struct host_file *f)
 int host_file_convert(struct host_file *f, struct gmem_conversion *c);
 int host_file_punch(struct host_file *f, uint64_t offset, uint64_t size);
 int host_file_allocate(struct host_file *f, uint64_t offset, uint64_t size);
-/* Runs of equal attributes from offset on, at most max of them and none beyond offset + size. */
+/* Runs of equal attributes from offset on, at most max of them and none beyond offset + size; while the file stands still
+ * (host_file_stop()) also of pages that all have failed, or none. */
 struct gmem_run {
 	uint64_t offset, size; /* bytes */
-	uint32_t attributes, reserved;
+	uint32_t attributes, failed;
 };
 int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 		    uint32_t max, uint32_t *nr);

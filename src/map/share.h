@@ -124,5 +124,8 @@ struct host_file *host_file_find(uint64_t id, const struct share_link *link);
 /* Runs of the state as it is known here; the caller holds it still or does not care. */
 uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 			uint32_t max);
+/* At home, while it stands still: with what has failed. */
+uint32_t host_file_stopped_runs(struct host_file *f, uint64_t offset, uint64_t size,
+				struct gmem_run *runs, uint32_t max);
 
 #endif

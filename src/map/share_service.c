@@ -245,7 +245,7 @@ static int query_stopped(struct share_request *r)
 
 	if (!fits(stopped, offset, size))
 		return -EINVAL;
-	r->nr = host_file_runs(stopped, offset, size, r->runs, max);
+	r->nr = host_file_stopped_runs(stopped, offset, size, r->runs, max);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /*
  * Has a guest_memfd that `gmem snapshot` can save, says "ready", and does what its standard input says:
  *	wreck	other contents, and all pages shared
+ *	fail	two pages fail: 150 and 151, which are private
  *	look	says "same" when contents and states are those of the beginning, else what is not
  * keep library|kvm|plain|guest
  *	plain	a file of a VM, in which all is shared
@@ -150,6 +151,11 @@ static void wreck(void)
 	printf("wrecked\n");
 }
 
+static void fail(void)
+{
+	printf(gmem_poison(library, 150 * PAGE, 2 * PAGE) ? "cannot\n" : "failed\n");
+}
+
 static void look(void)
 {
 	for (uint64_t page = 0; page < NR_PAGES; page++)
@@ -188,6 +194,8 @@ int main(int argc, char **argv)
 	while (fgets(line, sizeof(line), stdin)) {
 		if (!strcmp(line, "wreck\n"))
 			wreck();
+		else if (!strcmp(line, "fail\n"))
+			fail();
 		else if (!strcmp(line, "look\n"))
 			look();
 		fflush(stdout);

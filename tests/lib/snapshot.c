@@ -32,6 +32,30 @@ static int save(struct gmem *g, int fd)
 	return gmem_snapshot(g, &args);
 }
 
+static void expect_rule(const char *rule)
+{
+	struct gmem_refusal why = { .args_size = sizeof(why) };
+
+	assert_int_equal(gmem_last_refusal(&why), 0);
+	assert_string_equal(why.rule, rule);
+}
+
+/* What has failed is left out; -EHWPOISON: *error_offset. */
+static int save_rest(struct gmem *g, int fd, uint32_t flags, struct gmem_snapshot_args *args)
+{
+	*args = (struct gmem_snapshot_args){ .args_size = sizeof(*args), .flags = flags, .fd = fd };
+	return gmem_snapshot(g, args);
+}
+
+static int restore_rest(struct gmem *g, int fd)
+{
+	struct gmem_restore_args args = { .args_size = sizeof(args),
+					  .flags = GMEM_SNAPSHOT_LOST,
+					  .fd = fd };
+
+	return gmem_restore(g, &args);
+}
+
 static int restore(struct gmem *g, int fd)
 {
 	struct gmem_restore_args args = { .args_size = sizeof(args), .fd = fd };
@@ -270,20 +294,99 @@ static void consumers_are_told(void **state)
 	gmem_put(g);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------- */
+/* ---- pages that have failed ------------------------------------------------------------------------ */
 
-static void expect_rule(const char *rule)
+static int page_result(struct gmem *g, uint64_t page)
 {
-	struct gmem_refusal why = { .args_size = sizeof(why) };
+	void *at;
+	int err;
 
-	assert_int_equal(gmem_last_refusal(&why), 0);
-	assert_string_equal(why.rule, rule);
+	assert_int_equal(gmem_fault_begin(g), 0);
+	err = gmem_page(g, page * PAGE, &at, NULL);
+	gmem_fault_end(g);
+	return err;
 }
+
+/* Nowhere in the file, which is read as it is. */
+static void expect_absent(int fd, char byte)
+{
+	char text[64], some[64];
+	off_t end = lseek(fd, 0, SEEK_END);
+
+	memset(text, byte, sizeof(text));
+	for (off_t at = 0; at < end; at += 64) {
+		assert_int_equal(pread(fd, some, 64, at), 64);
+		assert_memory_not_equal(some, text, 64);
+	}
+}
+
+static void what_has_failed_is_named_or_lost(void **state)
+{
+	struct gmem *g = t_create(8, BOTH), *to = t_create(8, BOTH);
+	struct gmem_snapshot_info info = { .args_size = sizeof(info) };
+	struct gmem_snapshot_args args;
+	int fd = temporary();
+
+	for (uint64_t i = 0; i < 8; i++)
+		memset(t_guest(g, i), i == 4 || i == 5 ? 'x' : 'k', PAGE);
+	t_private(g, 3, 4);
+	assert_int_equal(gmem_poison(g, 4 * PAGE, 2 * PAGE), 0);
+	assert_int_equal(save_rest(g, fd, 0, &args), -EHWPOISON);
+	assert_int_equal(args.error_offset, 4 * PAGE);
+	expect_rule("SNAPSHOT_POISONED");
+	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -ENODATA);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(save_rest(g, fd, GMEM_SNAPSHOT_LOST, &args), 0);
+	assert_int_equal(args.lost_bytes, 2 * PAGE);
+	expect_absent(fd, 'x');
+	assert_int_equal(gmem_snapshot_check(fd, GMEM_CHECK_CONTENTS, &info), 0);
+	assert_int_equal(info.lost_bytes, 2 * PAGE);
+	assert_int_equal(info.data_bytes, 6 * PAGE);
+	assert_int_equal(restore(to, fd), 0);
+	for (uint64_t i = 0; i < 8; i++) {
+		assert_int_equal(page_result(to, i), i == 4 || i == 5 ? -EHWPOISON : 0);
+		assert_int_equal(t_state(to, i), i > 2 && i < 7 ? PRIVATE : 0);
+	}
+	assert_int_equal(t_guest(to, 6)[99], 'k');
+	assert_int_equal(restore_rest(to, fd), 0);
+	assert_int_equal(t_guest(to, 5)[99], 0);
+	assert_int_equal(t_state(to, 5), PRIVATE);
+	assert_int_equal(t_guest(to, 6)[99], 'k');
+	close(fd);
+	gmem_put(g);
+	gmem_put(to);
+}
+
+/* Shared, in a file that nobody can map; elsewhere a window could show it. */
+static void what_has_failed_is_never_shown(void **state)
+{
+	struct gmem *g = t_create(4, GMEM_INIT_SHARED), *other = t_create(4, BOTH);
+	struct gmem_snapshot_args args;
+	int fd = temporary();
+
+	assert_int_equal(gmem_poison(g, PAGE, PAGE), 0);
+	memset(t_guest(other, 2), 'o', PAGE);
+	assert_int_equal(save_rest(g, fd, GMEM_SNAPSHOT_LOST, &args), 0);
+	assert_int_equal(restore(other, fd), -EOPNOTSUPP);
+	expect_rule("SNAPSHOT_LOST_SHARED");
+	assert_int_equal(t_guest(other, 2)[0], 'o');
+	assert_int_equal(restore_rest(other, fd), 0);
+	assert_int_equal(t_guest(other, 2)[0], 0);
+	assert_int_equal(gmem_punch(g, 0, 4 * PAGE), 0);
+	assert_int_equal(restore(g, fd), 0);
+	assert_int_equal(page_result(g, 1), -EHWPOISON);
+	assert_int_equal(t_state(g, 1), 0);
+	close(fd);
+	gmem_put(g);
+	gmem_put(other);
+}
+
+/* ---- what is refused ------------------------------------------------------------------------------- */
 
 static void arguments_are_checked(void **state)
 {
 	struct gmem *g = t_create(4, BOTH), *other = t_create(5, BOTH);
-	struct gmem_snapshot_args args = { .args_size = sizeof(args), .flags = 1 };
+	struct gmem_snapshot_args args = { .args_size = sizeof(args), .flags = 2 };
 	int fd = temporary(), fds[2];
 
 	assert_int_equal(gmem_snapshot(g, &args), -EINVAL);
@@ -357,6 +460,38 @@ static void cut_files_are_refused(void **state)
 	gmem_put(g);
 	gmem_put(kept);
 	gmem_put(same);
+}
+
+/* What did not reach the disk before a crash is zero: any page, though all behind it is there. */
+static void pages_that_were_never_written_are_found(void **state)
+{
+	struct gmem *g = t_create(64, BOTH);
+	char zero[PAGE] = { 0 }, page[PAGE];
+	int fd = temporary();
+	off_t size;
+
+	for (uint64_t i = 0; i < 64; i++) {
+		memset(t_guest(g, i), (int)i, PAGE);
+		if (i & 1)
+			t_private(g, i, 1);
+	}
+	assert_int_equal(save(g, fd), 0);
+	size = lseek(fd, 0, SEEK_END);
+	assert_true(size > 64 * (off_t)PAGE);
+	for (off_t at = 0; at < size; at += PAGE) {
+		int err;
+
+		assert_int_equal(pread(fd, page, PAGE, at), PAGE);
+		assert_int_equal(pwrite(fd, zero, PAGE, at), PAGE);
+		err = gmem_snapshot_check(fd, GMEM_CHECK_CONTENTS, NULL);
+		assert_int_equal(err, at == 0			 ? -ENOEXEC
+				      : at == size - (off_t)PAGE ? -ENODATA
+								 : -EBADMSG);
+		assert_int_equal(pwrite(fd, page, PAGE, at), PAGE);
+	}
+	assert_int_equal(gmem_snapshot_check(fd, GMEM_CHECK_CONTENTS, NULL), 0);
+	close(fd);
+	gmem_put(g);
 }
 
 /* Every bit that means something is under a checksum. */
@@ -514,9 +649,12 @@ int main(void)
 		cmocka_unit_test(is_of_one_moment),
 		cmocka_unit_test(it_can_be_interrupted),
 		cmocka_unit_test(consumers_are_told),
+		cmocka_unit_test(what_has_failed_is_named_or_lost),
+		cmocka_unit_test(what_has_failed_is_never_shown),
 		cmocka_unit_test(arguments_are_checked),
 		cmocka_unit_test(disks_that_are_full_are_said),
 		cmocka_unit_test(cut_files_are_refused),
+		cmocka_unit_test(pages_that_were_never_written_are_found),
 		cmocka_unit_test(damaged_files_are_refused),
 		cmocka_unit_test(halves_of_two_snapshots_are_none),
 		cmocka_unit_test(pages_that_are_turned_round_are_noticed),

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define NR_PAGES 20000u /* more than one segment */
@@ -128,6 +129,82 @@ static void who_saves_may_be_killed(void **state)
 	gmem_put(g);
 }
 
+#define STEP (PAGE + PAGE / 2)
+
+/* The writer is killed at any place of the file: in the middle of a page, and where one begins. */
+static void who_saves_may_be_killed_at_any_write(void **state)
+{
+	struct gmem *g = t_create(24, BOTH);
+	struct gmem_snapshot_info info = { .args_size = sizeof(info) };
+	uint64_t limit = 0;
+	int status = -1, killed = 0;
+
+	for (uint64_t i = 0; i < 24; i++)
+		memset(t_guest(g, i), 'w', PAGE);
+	t_private(g, 7, 9);
+	for (; status; limit += STEP) {
+		struct rlimit size = { limit, limit }, no_core = { 0, 0 };
+		int fd = temporary(), err;
+		pid_t child = fork();
+
+		assert_true(child >= 0 && limit < 64 * PAGE);
+		if (!child) {
+			signal(SIGXFSZ, SIG_DFL);
+			_exit(setrlimit(RLIMIT_CORE, &no_core) || setrlimit(RLIMIT_FSIZE, &size) ||
+			      save(g, fd));
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		err = gmem_snapshot_check(fd, GMEM_CHECK_CONTENTS, &info);
+		if (status) {
+			assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+			assert_int_equal(err, limit ? -ENODATA : -ENOEXEC);
+			killed++;
+		} else {
+			assert_int_equal(err, 0);
+		}
+		close(fd);
+	}
+	assert_true(info.file_bytes <= limit - STEP && info.file_bytes > limit - 2 * STEP);
+	assert_true(killed > 15);
+	t_private(g, 0, 24);
+	gmem_put(g);
+}
+
+static int save_what_is_left(void *arg)
+{
+	struct both *b = arg;
+	struct gmem_snapshot_args args = { .args_size = sizeof(args), .fd = b->fd };
+	struct gmem_restore_args back = { .args_size = sizeof(back), .fd = b->fd };
+	struct gmem_refusal why = { .args_size = sizeof(why) };
+
+	if (gmem_snapshot(b->from, &args) != -EHWPOISON || args.error_offset != 3 * PAGE)
+		return 1;
+	args.flags = GMEM_SNAPSHOT_LOST;
+	if (ftruncate(b->fd, 0) || gmem_snapshot(b->from, &args) || args.lost_bytes != 2 * PAGE)
+		return 2;
+	if (gmem_restore(b->to, &back) != -EREMOTE || gmem_last_refusal(&why) ||
+	    strcmp(why.rule, "SNAPSHOT_LOST_HOME"))
+		return 3;
+	back.flags = GMEM_SNAPSHOT_LOST;
+	return gmem_restore(b->to, &back) ? 4 : 0;
+}
+
+/* What has failed there is known here. */
+static void what_has_failed_is_known_elsewhere(void **state)
+{
+	struct both b = { t_create(8, 0), t_create(8, 0), temporary() };
+
+	for (uint64_t i = 0; i < 8; i++)
+		memset(t_guest(b.from, i), 'h', PAGE);
+	assert_int_equal(gmem_poison(b.from, 3 * PAGE, 2 * PAGE), 0);
+	expect_child(save_what_is_left, &b);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(t_guest(b.to, i)[5], i == 3 || i == 4 ? 0 : 'h');
+	close(b.fd);
+	gmem_put(b.from);
+	gmem_put(b.to);
+}
+
 static int save_and_restore_huge(void *arg)
 {
 	struct both *b = arg;
@@ -171,6 +248,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_back),
 		cmocka_unit_test(who_saves_may_be_killed),
+		cmocka_unit_test(who_saves_may_be_killed_at_any_write),
+		cmocka_unit_test(what_has_failed_is_known_elsewhere),
 		cmocka_unit_test(huge_pages_are_saved_at_home),
 		cmocka_unit_test(is_populated_at_home_alone),
 	};

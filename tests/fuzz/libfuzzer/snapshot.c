@@ -52,7 +52,7 @@ static void make_run(struct file *f, struct input *in, struct snapshot_run *run)
 	run->size = mostly(in, pages * SNAPSHOT_PAGE);
 	run->offset = mostly(in, f->offset);
 	run->attributes = kind & 0x10 ? GMEM_ATTRIBUTE_PRIVATE : kind & 0x20 ? take8(in) : 0;
-	run->reserved = kind & 0x40 ? take8(in) : 0;
+	run->flags = kind & 0x40 ? take8(in) : 0;
 	if (kind & 0x80) {
 		run->data = mostly(in, (1 + take8(in)) * SNAPSHOT_PAGE);
 		if (run->size < f->used && run->data < f->used - run->size)
@@ -131,6 +131,7 @@ static int look_at(void *arg, const struct snapshot_run *run, const void *data)
 	must(run->size && run->offset + run->size == s->at);
 	must(!((run->offset | run->size) % SNAPSHOT_PAGE));
 	must(!(run->attributes & ~GMEM_ATTRIBUTE_PRIVATE));
+	must(!(run->flags & ~SNAPSHOT_RUN_LOST) && !(run->flags && run->data));
 	must(!data == !(s->with_data && run->data));
 	if (data) {
 		must(run->size <= SNAPSHOT_PIECE);
