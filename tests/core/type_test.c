@@ -313,7 +313,7 @@ static void a_prepare_that_fails_is_asked_again(void **state)
 	assert_int_equal(prepare_page(5), -4095);
 	type.refuse_prepare = 0;
 	assert_int_equal(prepare_page(5), 0);
-	assert_string_equal(told(), "p5+1 p5+1");
+	assert_string_equal(told(), "p5+1 p5+1 p5+1 p5+1 p5+1");
 	close_type();
 }
 
