@@ -28,6 +28,7 @@ struct world {
 	uint64_t first[NR_WINDOWS], nr[NR_WINDOWS];
 	int begun, ended; /* brackets that the consumer has seen */
 	uint8_t guest_saw;
+	bool has_failed; /* page 11 */
 	int pipe[2];
 	int disk; /* what is saved goes there */
 };
@@ -98,6 +99,18 @@ static void look_at_window(struct world *w, struct text *t, int i)
 	}
 }
 
+static bool page_fails(struct world *w)
+{
+	void *at;
+	int err;
+
+	if (gmem_fault_begin(w->g))
+		return false;
+	err = gmem_page(w->g, 11 * PAGE, &at, NULL);
+	gmem_fault_end(w->g);
+	return err == -EHWPOISON;
+}
+
 static void look(struct world *w, struct text *t)
 {
 	struct gmem_extent extents[32];
@@ -106,6 +119,8 @@ static void look(struct world *w, struct text *t)
 
 	text_add(t, "file %d pin %d bound %d consumer %d", !!w->g, !!w->pin, !!w->binding,
 		 !!w->consumer);
+	if (w->has_failed)
+		text_add(t, " fails %d", page_fails(w));
 	if (w->begun != w->ended)
 		text_add(t, ", which waits for an end");
 	if (w->g) {
@@ -332,6 +347,35 @@ static int check_saved(struct world *w)
 	return info.private_bytes == 60 * PAGE ? 0 : -EBADMSG;
 }
 
+/* What is there is what was saved: half-way is the way back, too. */
+static int restore(struct world *w)
+{
+	struct gmem_restore_args args = { .args_size = sizeof(args), .fd = w->disk };
+	int err = gmem_restore(w->g, &args);
+
+	for (int i = 0, again = err; i < TRIES && again; i++)
+		again = gmem_restore(w->g, &args);
+	return err;
+}
+
+static int fail_pages(struct world *w)
+{
+	int err = gmem_poison(w->g, 10 * PAGE, 2 * PAGE);
+
+	w->has_failed = !err;
+	return err;
+}
+
+static int save_rest(struct world *w)
+{
+	struct gmem_snapshot_args args = { .args_size = sizeof(args),
+					   .flags = GMEM_SNAPSHOT_LOST,
+					   .fd = w->disk };
+	int err = ftruncate(w->disk, 0) ? -errno : gmem_snapshot(w->g, &args);
+
+	return err || args.lost_bytes == 2 * PAGE ? err : -EBADMSG;
+}
+
 /* ---- children ---------------------------------------------------------------------------------- */
 
 /* What could not be had at once is when it is mapped again. */
@@ -455,6 +499,9 @@ static const struct step steps[] = {
 	{ "populate", populate },
 	{ "save", save },
 	{ "check what is saved", check_saved },
+	{ "pages fail", fail_pages },
+	{ "save what is left", save_rest },
+	{ "restore what is left", restore },
 };
 
 static const struct scenario library = {
