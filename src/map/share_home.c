@@ -243,10 +243,23 @@ static void leave_one(struct share_round *r, struct share *s, uint32_t slot)
 	r->command[slot] = NO_PLACE;
 }
 
+/* The first from slot on that is live, or was when it was told: another round may have buried it. */
+static uint32_t next_of_round(const struct share_round *r, struct share *s, uint32_t slot)
+{
+	for (; slot < SHARE_NR_SLOTS; slot = (slot | 63) + 1) {
+		uint64_t word =
+			(atomic_load(&s->live[slot / 64]) | r->posted[slot / 64]) >> (slot % 64);
+
+		if (word)
+			return slot + (uint32_t)__builtin_ctzll(word);
+	}
+	return SHARE_NR_SLOTS;
+}
+
 static void drop_dead(struct share_round *r, struct share *s, int fd)
 {
-	for (uint32_t i = 0; (i = share_next_live(s, i)) < SHARE_NR_SLOTS; i++) {
-		if (!owes(r, s, i) || share_slot_lives(s, fd, i))
+	for (uint32_t i = 0; (i = next_of_round(r, s, i)) < SHARE_NR_SLOTS; i++) {
+		if (!owes(r, s, i) || (share_is_live(s, i) && share_slot_lives(s, fd, i)))
 			continue;
 		bury(s, fd, i);
 		leave_one(r, s, i);
@@ -381,9 +394,11 @@ static bool tell(struct share *s, int fd, uint32_t slot, uint64_t file,
 			place = post(s, slot, SHARE_SHOW, file, runs, nr);
 		if (place != NO_PLACE && is_done(s, slot, place))
 			break;
-		if (os_clock_ns() >= deadline || !share_slot_lives(s, fd, slot))
-			return place != NO_PLACE && leave(&s->slots[slot].ring[place]);
-		await(s, seen, deadline);
+		if ((os_clock_ns() >= deadline || !share_slot_lives(s, fd, slot)) &&
+		    (place == NO_PLACE || !leave(&s->slots[slot].ring[place])))
+			return false;
+		if (place == NO_PLACE || !is_done(s, slot, place))
+			await(s, seen, deadline);
 	}
 	free_place(s, slot, place);
 	return true;

@@ -3,6 +3,7 @@
 #include "t.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -410,6 +411,67 @@ static void a_stopped_process_is_not_waited_for_forever(void **state)
 	gmem_put(b.g);
 }
 
+/* ---- one that dies while it is waited for ---------------------------------------------------------------------------- */
+
+#define NR_WAITING 4
+#define LONG_MS 3600000
+
+static void *make_private(void *g)
+{
+	return (void *)(intptr_t)gmem_make_private(g, 0, PAGE, NULL);
+}
+
+/* It has windows of all, and does not run. */
+static pid_t fork_stopped(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
+/* All that wait for it must hear of its end, not only the first that looks; and nothing of it is left for the next. */
+static void who_dies_is_not_waited_for(void **state)
+{
+	uint32_t patience = gmem_patience();
+	struct gmem *g[NR_WAITING];
+	char *windows[NR_WAITING];
+
+	for (int i = 0; i < NR_WAITING; i++) {
+		g[i] = t_create(1, BOTH);
+		windows[i] = t_map(g[i], 0, 1);
+	}
+	assert_int_equal(gmem_set_patience(LONG_MS), 0);
+	for (int round = 0; round < 10; round++) {
+		pid_t pid = fork_stopped();
+		pthread_t threads[NR_WAITING];
+		void *err;
+
+		for (int i = 0; i < NR_WAITING; i++)
+			pthread_create(&threads[i], NULL, make_private, g[i]);
+		usleep(20000); /* most of them wait by then; all is as well when they do not */
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		for (int i = 0; i < NR_WAITING; i++) {
+			pthread_join(threads[i], &err);
+			assert_null(err);
+			t_shared(g[i], 0, 1);
+		}
+	}
+	assert_int_equal(gmem_set_patience(patience), 0);
+	for (int i = 0; i < NR_WAITING; i++) {
+		gmem_unmap(windows[i], PAGE);
+		gmem_put(g[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +485,7 @@ int main(void)
 		cmocka_unit_test(a_child_begins_without_the_window_that_was_all_of_a_file),
 		cmocka_unit_test(without_its_home_a_file_is_frozen),
 		cmocka_unit_test(a_stopped_process_is_not_waited_for_forever),
+		cmocka_unit_test(who_dies_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
