@@ -9,6 +9,8 @@
 
 #include <gmem/early.h>
 
+#define ATTRIBUTES_STEP ((uint64_t)1 << 30)
+
 static const struct kvm_early *early(void)
 {
 	return kvm_profile()->early;
@@ -181,23 +183,34 @@ static long get_supported(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-/* It told how far it came, and that it came less far than asked was no failure. */
+/* What is wrong as a whole is refused as a whole. */
+static uint64_t next_step(const struct kvm_memory_attributes *a)
+{
+	bool is_wrong =
+		range_wraps(a->address, a->size) || (a->address | a->size) & (OS_PAGE_SIZE - 1);
+
+	return is_wrong ? a->size : min_u64(a->size, ATTRIBUTES_STEP);
+}
+
+/* They were set one page after the other. It told how far it came, and that it came less far than asked was no failure. */
 static long set_attributes(void *object, void *data, uint64_t arg)
 {
-	struct kvm_memory_attributes a;
+	struct kvm_memory_attributes a, step;
 	long err;
 
 	if (!has_truth(KVM_TRUTH_ATTRIBUTES))
 		return -NO_SUCH_REQUEST;
 	if (os_copy_in(&a, arg, sizeof(a)))
 		return obs_refuse(RULE_ARGUMENT_UNREADABLE);
-	err = memory_set_attributes(object, &a);
-	if (err == -ENOMEM)
-		return 0;
-	if (err)
+	do {
+		step = a;
+		step.size = next_step(&a);
+		err = memory_set_attributes(object, &step);
+		a.address += err ? 0 : step.size;
+		a.size -= err ? 0 : step.size;
+	} while (!err && a.size);
+	if (err && err != -ENOMEM)
 		return err;
-	a.address += a.size;
-	a.size = 0;
 	return os_copy_out(arg, &a, sizeof(a)) ? obs_refuse(RULE_ARGUMENT_UNWRITABLE) : 0;
 }
 

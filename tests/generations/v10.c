@@ -221,6 +221,31 @@ static void row_28_progress_is_told_and_less_is_no_failure(void **state)
 	assert_int_equal(a.size, short_of_memory ? FOUR : 0);
 }
 
+/* There was memory for the first GiB alone: who does not look at the size takes all for private. */
+static void row_28_a_part_is_done(void **state)
+{
+	const uint64_t gib = 1ul << 30;
+	struct guest *g = *state;
+	struct kvm_memory_attributes a = { DATA, 3 * gib, KVM_MEMORY_ATTRIBUTE_PRIVATE, 0 };
+	uint8_t *hva = guest_memory(PAGE), found;
+
+	WORKS(set_attributes(g, &a));
+	assert_int_equal(a.address, DATA + gib);
+	assert_int_equal(a.size, 2 * gib);
+	WORKS(set_slot(g, 0, PAGE, hva, 0, 0));
+	WORKS(gen_try(g, 1, &found));
+	gen_expect_exit(g, KVM_EXIT_MEMORY_FAULT_V10, 1, DATA);
+	/* It goes on where it stopped. */
+	WORKS(set_attributes(g, &a));
+	assert_int_equal(a.address, DATA + 3 * gib);
+	assert_int_equal(a.size, 0);
+	a = (struct kvm_memory_attributes){ (uint64_t)-2 * gib, 3 * gib, 0, 0 };
+	FAILS_WITH(set_attributes(g, &a), EINVAL);
+	a = (struct kvm_memory_attributes){ DATA, 3 * gib + 1, 0, 0 };
+	FAILS_WITH(set_attributes(g, &a), EINVAL);
+	assert_int_equal(a.size, 3 * gib + 1);
+}
+
 static void rows_26_and_29_shared_at_first_and_nothing_is_kept(void **state)
 {
 	struct guest *g = *state;
@@ -315,6 +340,7 @@ int main(void)
 	/* Under gmem run --inject or --limit, one at a time. */
 	const struct CMUnitTest failing[] = {
 		ROW(row_28_progress_is_told_and_less_is_no_failure),
+		ROW(row_28_a_part_is_done),
 		ROW(row_36_a_fault_that_is_told_late),
 		ROW(row_38_a_page_that_failed),
 		ROW(row_38_a_page_that_there_is_no_room_for),
