@@ -198,13 +198,15 @@ GMEM_API int gmem_allocate(struct gmem *g, uint64_t offset, uint64_t size);
 /*
  * From which NUMA nodes the memory of the pages comes when they get it: mode, nodes and max_node as of
  * mbind(2), whose constants are in linux/mempolicy.h. It belongs to the file, for all its windows, all
- * processes and a guest, whatever the pages are; pages that have memory stay where they are.
+ * processes and a guest, whatever the pages are; pages that have memory stay where they are. A huge
+ * page (GMEM_HUGETLB) has what was last set for any page of it.
  * mbind() of a window would meet what hides its private pages instead. offset and size: multiples of
  * GMEM_PAGE_SIZE, inside the file; size > 0. flags: 0.
  *	-EINVAL	 flags; offset or size; what mbind() refuses: a mode that it does not know, nodes that
  *		 do not go with it
  *	-EFAULT	 nodes cannot be read
- *	-EOPNOTSUPP  the pages are those of a store without a descriptor; elsewhere than at home -EIO
+ *	-EOPNOTSUPP  the pages are those of a store without a descriptor; elsewhere than at home -EIO,
+ *		 and so for GMEM_HUGETLB without GMEM_MMAP
  *	-ENOSYS	 the system knows no nodes
  *	[any thread; may wait; since 0.3]
  */

@@ -17,20 +17,12 @@ static enum store_pages pages_of(unsigned int flags)
 	return flags & GMEM_FILE_THP ? STORE_THP : STORE_4K;
 }
 
-/* What windows map is in small pages, if it is ever private. */
-static bool is_mixed(unsigned int flags)
-{
-	unsigned int all = GMEM_FILE_HUGETLB | GMEM_FILE_MMAP | GMEM_FILE_IN_PLACE;
-
-	return (flags & all) == all;
-}
-
 static int make_store(uint64_t size, unsigned int flags, struct store **out)
 {
 	bool is_private = !(flags & GMEM_FILE_INIT_SHARED);
 	int err;
 
-	if (is_mixed(flags))
+	if (gmem_flags_mixed(flags))
 		err = store_create_mixed(size, pages_of(flags), is_private, out);
 	else
 		err = store_create(size, pages_of(flags), out);
@@ -289,7 +281,7 @@ void gmem_file_set_limit(struct gmem_file *f, struct gmem_limit *limit)
 	f->limit.store = f->store;
 	f->limit.size = f->size;
 	f->limit.unit = OS_PAGE_SIZE;
-	if (!is_mixed(f->flags))
+	if (!gmem_flags_mixed(f->flags))
 		f->limit.unit = level_pages(levels[pages]) << OS_PAGE_SHIFT;
 	limit_add(limit, &f->limit);
 }

@@ -48,9 +48,10 @@ struct store_ops {
 	uint64_t (*backed)(struct store *s);
 	int (*release)(struct store *s);     /* NULL: all is punched */
 	void (*stay_small)(struct store *s); /* NULL: it is small */
-	/* Both, with blocks; else NULL. */
+	/* All, with blocks; else NULL. */
 	bool (*is_huge)(struct store *s, uint64_t offset);
 	int (*move)(struct store *s, uint64_t block, bool huge);
+	struct store *(*huge)(struct store *s);
 };
 
 /* What every store begins with. */
@@ -176,6 +177,12 @@ static inline int store_move(struct store *s, uint64_t block, bool huge)
 {
 	os_assert(s->block && block % s->block == 0 && s->block <= s->size - block);
 	return s->ops->is_huge(s, block) == huge ? 0 : s->ops->move(s, block, huge);
+}
+
+/* The store that has the huge blocks of one with blocks, as long as those it has, for who looks at their mappings; NULL. */
+static inline struct store *store_huge(struct store *s)
+{
+	return s->block ? s->ops->huge(s) : NULL;
 }
 
 /* For host mappings (map/) only: the descriptor behind the store; -1: it has none. */

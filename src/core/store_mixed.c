@@ -201,6 +201,11 @@ static uint64_t backed(struct store *s)
 	return store_backed(mixed(s)->huge) + store_backed(mixed(s)->small);
 }
 
+static struct store *huge(struct store *s)
+{
+	return mixed(s)->huge;
+}
+
 static void stay_small(struct store *s)
 {
 	store_stay_small(mixed(s)->small);
@@ -280,6 +285,7 @@ static const struct store_ops ops = {
 	.stay_small = stay_small,
 	.is_huge = is_huge,
 	.move = move,
+	.huge = huge,
 };
 
 static int make_places(struct mixed *s, uint64_t size, enum store_pages pages)

@@ -5,6 +5,9 @@
  * where it is what its allocations go by, the guest's too; a window cannot be asked, since what is mapped there may be the empty
  * file over a private page. So each call is made on a mapping of the store for its own time, which nobody touches.
  *
+ * With huge pages of the pool it is the mapping that has the policy: the hidden view, at home. Each has the last that was set for any
+ * page of it.
+ *
  * Nothing is moved: pages of a guest_memfd cannot be. Any thread, no locks.
  */
 #ifndef GMEM_MAP_HOST_POLICY_H

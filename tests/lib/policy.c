@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 
+#include "../core/pool_2m.h"
+
 static unsigned long node_0 = 1;
 
 static void expect_policy(struct gmem *g, uint64_t page, int wanted)
@@ -34,6 +36,46 @@ static void it_is_of_pages_whatever_they_are(void **state)
 	gmem_put(g);
 }
 
+static unsigned int nr_store_mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned int nr = 0;
+	char line[512];
+
+	while (fgets(line, sizeof(line), f))
+		nr += strstr(line, "gmem-store") != NULL;
+	fclose(f);
+	return nr;
+}
+
+/* One page of 2 MiB, with windows or without; what is behind the last of them is small where there are windows. */
+static void a_huge_page_has_one(void **state)
+{
+	static const uint32_t kinds[] = { GMEM_HUGETLB, GMEM_HUGETLB | GMEM_MMAP };
+	unsigned int nr = nr_store_mappings();
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct gmem_create_args args = { .args_size = sizeof(args),
+						 .flags = kinds[i],
+						 .size = 1026 * PAGE };
+		struct gmem *g;
+
+		if (gmem_create(&args, &g))
+			skip(); /* the system's own huge pages are few */
+		assert_int_equal(gmem_set_policy(g, 513 * PAGE, PAGE, MPOL_BIND, &node_0, 64, 0),
+				 0);
+		expect_policy(g, 513, MPOL_BIND);
+		expect_policy(g, 100, MPOL_DEFAULT);
+		assert_int_equal(
+			gmem_set_policy(g, 1000 * PAGE, 26 * PAGE, MPOL_BIND, &node_0, 64, 0), 0);
+		expect_policy(g, 1025, MPOL_BIND);
+		assert_int_equal(gmem_set_policy(g, 0, 1026 * PAGE, MPOL_DEFAULT, NULL, 0, 0), 0);
+		expect_policy(g, 513, MPOL_DEFAULT);
+		gmem_put(g);
+		assert_int_equal(nr_store_mappings(), nr);
+	}
+}
+
 static void what_is_wrong_is_refused(void **state)
 {
 	struct gmem *g = t_create(4, 0);
@@ -58,12 +100,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_of_pages_whatever_they_are),
+		cmocka_unit_test(a_huge_page_has_one),
 		cmocka_unit_test(what_is_wrong_is_refused),
 	};
+	const char *no_pool;
+	int ret;
 
 	if (syscall(SYS_get_mempolicy, NULL, NULL, 0, NULL, 0)) {
 		printf("the host's kernel knows no nodes\n");
 		return 77;
 	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	no_pool = pool_open(4);
+	if (no_pool)
+		printf("without huge pages of the pool: %s\n", no_pool);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (!no_pool)
+		pool_close();
+	return ret;
 }
