@@ -18,8 +18,15 @@
  *			guest_memfd is.)
  *	destroy		the very last call
  *
- * All are called with the file's lock held, so they call nothing of the library. allocate() may run
- * several times side by side: hence the atomic count.
+ * How long it lives: from the gmem_create() that succeeds (after one that fails it is still ours) to
+ * destroy(), which comes when references, windows and faults are gone: so `struct file_store` must
+ * outlive gmem_put() where anything else may hold the file. The library has a duplicate of the
+ * descriptor: ours may be closed at any time, and is kept here for fallocate() and fsync().
+ *
+ * Under which lock: allocate() is called with the file's lock held shared, several times side by side,
+ * hence the atomic count; release() with it held exclusively, alone; destroy() with none. From inside
+ * they call nothing of the library on this file: it would wait for itself. They may wait for a disk,
+ * and whoever wants to change the file waits with them.
  *
  * What is *not* kept is which pages were private: that ends with the guest memory (gmem_snapshot()
  * saves it, too). And who can read the file can read what is private: it is as safe as its

@@ -22,9 +22,16 @@
  *	prepare		a transfer that cannot be stopped midway (of a device that cannot fault, say)
  *			refuses the conversion of its pages, before anybody has dropped anything
  *
- * `lock` is the IOMMU's own. It is taken inside the file's lock (in begin(), and between
- * gmem_fault_begin() and gmem_fault_end()), so no function of the library that may wait is called
- * while it is held.
+ * How long it lives: a consumer is called from gmem_consumer_add_several() on until
+ * gmem_consumer_remove() has returned; then nothing of it runs, what began has ended, and its table may
+ * go. It does not keep the file: gmem_put() comes after. An entry is good from gmem_fault_begin()
+ * until begin() names its page, and no longer: addresses of pages are kept nowhere else.
+ *
+ * Under which lock: begin(), end() and prepare() are called with the file's lock held exclusively,
+ * and gmem_fault_begin() takes it shared: so no change begins between a question and the entry that is
+ * made of the answer. `lock` is the IOMMU's own, and always the inner one: while it is held no function
+ * of the library is called but those that describe a change. One lock does for both files, since
+ * nothing here holds the lock of one file and asks for that of the other.
  *
  * Build: cc iommu.c $(pkg-config --cflags --libs gmem) -pthread
  */
