@@ -6,6 +6,7 @@
  *	posted_free_then_tell		v8: the pages go, then their users hear of it
  *	posted_tell_then_free		its first repair: the other way round, and nothing that keeps users out
  *	posted_lock_dropped		v10: told before and behind, and the lock is free in between
+ *	posted_bytes_for_pages		v8: told of bytes, and who hears takes them for pages
  *	order_bracketed			gmem's, and guest_memfd's since v13
  *
  * The first three are broken on purpose: gmem-sim runs them when they are named, and tests/sim/broken looks that they
@@ -25,22 +26,22 @@ static bool mmu_is_free(void *unused)
 }
 
 /* One step: whatever has been told, nobody may have the page when it goes. */
-static void look_before_free(void)
+static void look_before_free(unsigned int page)
 {
 	int level;
 
 	sim_wait_for(mmu_is_free, NULL, "the mmu lock, to look");
 	sim_alone_begin();
-	level = mmu_mapped_level(world.mmu, BASE * PAGE);
+	level = mmu_mapped_level(world.mmu, (BASE + page) * PAGE);
 	sim_alone_end();
 	if (level >= 0)
 		sim_fail("translation: a page is freed, and a guest has it mapped");
 }
 
-static void free_page(struct gmem_file *f)
+static void free_page(struct gmem_file *f, unsigned int page)
 {
-	look_before_free();
-	sim_assert(!store_punch(f->store, 0, PAGE));
+	look_before_free(page);
+	sim_assert(!store_punch(f->store, page * PAGE, PAGE));
 }
 
 static struct gmem_change discard(struct gmem_file *f)
@@ -78,7 +79,23 @@ static void tells_then_frees(void *arg)
 
 	tell(a->file->file);
 	sim_point();
-	free_page(a->file->file);
+	free_page(a->file->file, 0);
+}
+
+/* In the right order, and of other pages: the second page's first byte is number 4096, and so is the page that is told. */
+static void tells_of_bytes(void *arg)
+{
+	struct actor *a = arg;
+	struct gmem_file *f = a->file->file;
+	struct gmem_change ch = discard(f);
+
+	ch.offset = PAGE * PAGE;
+	ch.size = PAGE * PAGE;
+	os_rwlock_write_lock(&f->invalidate);
+	sim_assert(!bracket_begin(f, &ch));
+	free_page(f, 1);
+	bracket_end(f, &ch);
+	os_rwlock_write_unlock(&f->invalidate);
 }
 
 /* Who has come in between hears of an end alone. */
@@ -141,19 +158,19 @@ static void punches(void *arg)
 
 /* ---- scenarios ----------------------------------------------------------------------------------- */
 
-static struct world_file *one_page(void)
+static struct world_file *pages(unsigned int nr)
 {
 	struct world_file *f;
 
 	world_make(false);
-	f = world_file(ALL_SHARED, 1);
-	world_slot(0, BASE, 1, 0, 0, f->file, 0);
+	f = world_file(ALL_SHARED, nr);
+	world_slot(0, BASE, nr, 0, 0, f->file, 0);
 	return f;
 }
 
 static void setup_free_then_tell(void)
 {
-	struct world_file *f = one_page();
+	struct world_file *f = pages(1);
 
 	act("guest", guest_touches, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
 	act("puncher", frees_then_tells, (struct actor){ .file = f });
@@ -171,7 +188,7 @@ SIM_SCENARIO(posted_free_then_tell) = {
 
 static void setup_with(void (*order)(void *))
 {
-	struct world_file *f = one_page();
+	struct world_file *f = pages(1);
 
 	f->host.blind = true;
 	act("guest", guest_restless, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
@@ -195,7 +212,7 @@ SIM_SCENARIO(posted_tell_then_free) = {
 
 static void setup_lock_dropped(void)
 {
-	struct world_file *f = one_page();
+	struct world_file *f = pages(1);
 
 	act("other VM", registers, (struct actor){ .file = f });
 	act("puncher", drops_the_lock, (struct actor){ .file = f });
@@ -209,16 +226,35 @@ SIM_SCENARIO(posted_lock_dropped) = {
 	.teardown = world_unmake,
 };
 
+static void setup_bytes_for_pages(void)
+{
+	struct world_file *f = pages(2);
+
+	f->host.blind = true;
+	act("guest", guest_restless,
+	    (struct actor){ .guest = world_guest("guest"), .first = 1, .turns = 2 });
+	act("puncher", tells_of_bytes, (struct actor){ .file = f });
+}
+
+SIM_SCENARIO(posted_bytes_for_pages) = {
+	.about =
+		"v8: a punch tells in bytes what its users take for pages: who has the page hears of another",
+	.searches = ALL,
+	.is_broken = true,
+	.setup = setup_bytes_for_pages,
+	.teardown = world_unmake,
+};
+
 static void look_at_reclaim(void *type, uint64_t offset, uint64_t size)
 {
-	look_before_free();
+	look_before_free(0);
 }
 
 static const struct gmem_type_ops looks = { .reclaim = look_at_reclaim };
 
 static void setup_bracketed(void)
 {
-	struct world_file *f = one_page();
+	struct world_file *f = pages(1);
 
 	gmem_file_set_type(f->file, &looks, NULL);
 	act("guest", guest_restless, (struct actor){ .guest = world_guest("guest"), .turns = 2 });
