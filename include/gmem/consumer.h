@@ -59,7 +59,8 @@ GMEM_API int gmem_for_bindings(struct gmem *g, uint64_t offset, uint64_t size,
  *	   the change happens, when all have begun
  *	end	 translations may be made again, of the new state; aborted: of the old one
  *
- * Calls are made by the thread that asked for the change, with the invalidate lock of the file
+ * Calls are made by the thread that asked for the change; when another process did, by one of the
+ * library's, which has 512 KiB of stack and all signals blocked. The invalidate lock of the file is
  * held exclusively: they are never concurrent for one file. From inside, call nothing of this
  * library on the same file but gmem_attributes(), gmem_change_*(), gmem_for_bindings(), gmem_get()
  * and gmem_get_info() (-EDEADLK, where it is noticed); do not wait for a thread that may be in gmem_fault_begin(), gmem_convert(),

@@ -85,7 +85,8 @@ struct gmem_snapshot_args {
  *		 descriptor, or the home is gone
  *	-EINTR	 gmem_interrupt()
  *	-ETIMEDOUT not at home: 10 seconds passed in which too little could be written
- *	-ENOSPC, -EIO, -EFBIG  as writing says. What is there then is no snapshot
+ *	-ENOSPC, -EIO, -EFBIG, -EPERM  as writing says; with -EFBIG the thread gets SIGXFSZ, as of
+ *		 write(2). What is there then is no snapshot
  *	[any thread; may wait; since 0.3]
  */
 GMEM_API int gmem_snapshot(struct gmem *g, struct gmem_snapshot_args *args);
