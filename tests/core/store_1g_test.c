@@ -72,6 +72,27 @@ static void a_file_may_be_shorter(void **state)
 	store_destroy(s);
 }
 
+/* Of a file with windows: nothing that a host could show of it comes near the huge page. */
+static void it_is_the_block_of_a_store_with_small_pages(void **state)
+{
+	struct store *s;
+
+	assert_int_equal(store_create_mixed(GB + BLOCK, STORE_1G, false, &s), 0);
+	guest_at(s, 7 * BLOCK)[0] = 1;
+	guest_at(s, GB)[0] = 2;
+	assert_int_equal(store_backed(s), 2 * PAGE);
+	assert_int_equal(store_move(s, 0, true), 0);
+	assert_int_equal(guest_at(s, 7 * BLOCK)[0], 1);
+	assert_int_equal(at(s, GB)[0], 2);
+	assert_int_equal(store_level(s, 0), LEVEL_1G);
+	assert_int_equal(store_backed(s), GB + PAGE);
+	assert_int_equal(store_punch(s, 0, GB), 0);
+	assert_int_equal(store_move(s, 0, false), 0);
+	assert_true(is_zero(guest_at(s, 7 * BLOCK), PAGE));
+	assert_int_equal(store_backed(s), 2 * PAGE);
+	store_destroy(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -79,6 +100,7 @@ int main(void)
 		cmocka_unit_test(a_punched_piece_is_zero_and_what_is_around_it_smaller),
 		cmocka_unit_test(it_goes_with_its_last_piece),
 		cmocka_unit_test(a_file_may_be_shorter),
+		cmocka_unit_test(it_is_the_block_of_a_store_with_small_pages),
 	};
 	const char *reason = pool_open(1);
 	int ret;

@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "../core/pool_2m.h"
+
 #define NR_PAGES 1100u /* more than two huge pages, and more runs than an index has room for */
 
 static int temporary(void)
@@ -123,31 +125,37 @@ static void comes_back(void **state)
 	}
 }
 
+/* Also of a file with windows, whose block is of small pages while one of them is shared. */
 static void huge_pages_come_back(void **state)
 {
-	struct gmem_create_args args = { .args_size = sizeof(args),
-					 .flags = GMEM_HUGETLB,
-					 .size = 2ull << 20 };
-	struct gmem *a, *b;
-	int fd;
+	static const uint32_t kinds[] = { GMEM_HUGETLB, GMEM_HUGETLB | GMEM_MMAP };
 
-	if (gmem_create(&args, &a))
-		skip();
-	b = t_create(512, 0);
-	fd = temporary();
-	memset(t_guest(a, 7), 'x', PAGE);
-	t_shared(a, 9, 1);
-	assert_int_equal(save(a, fd), 0);
-	assert_int_equal(restore(b, fd), 0);
-	assert_int_equal(t_guest(b, 7)[4095], 'x');
-	assert_int_equal(t_guest(b, 8)[0], 0);
-	assert_int_equal(t_state(b, 9), 0);
-	assert_int_equal(gmem_punch(a, 0, 512 * PAGE), 0);
-	assert_int_equal(restore(a, fd), 0);
-	assert_int_equal(t_guest(a, 7)[4095], 'x');
-	close(fd);
-	gmem_put(a);
-	gmem_put(b);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct gmem_create_args args = { .args_size = sizeof(args),
+						 .flags = kinds[i],
+						 .size = 2ull << 20 };
+		struct gmem *a, *b;
+		int fd;
+
+		if (gmem_create(&args, &a))
+			skip();
+		b = t_create(512, 0);
+		fd = temporary();
+		memset(t_guest(a, 7), 'x', PAGE);
+		t_shared(a, 9, 1);
+		assert_int_equal(save(a, fd), 0);
+		assert_int_equal(restore(b, fd), 0);
+		assert_int_equal(t_guest(b, 7)[4095], 'x');
+		assert_int_equal(t_guest(b, 8)[0], 0);
+		assert_int_equal(t_state(b, 9), 0);
+		assert_int_equal(gmem_punch(a, 0, 512 * PAGE), 0);
+		assert_int_equal(restore(a, fd), 0);
+		assert_int_equal(t_guest(a, 7)[4095], 'x');
+		assert_int_equal(t_state(a, 9), 0);
+		close(fd);
+		gmem_put(a);
+		gmem_put(b);
+	}
 }
 
 static void private_pages_stay_hidden(void **state)
@@ -662,6 +670,14 @@ int main(void)
 		/* The last: under gmem run a filter is one for what comes. */
 		cmocka_unit_test(what_is_not_on_the_disk_is_not_whole),
 	};
+	const char *no_pool;
+	int ret;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	no_pool = pool_open(4);
+	if (no_pool)
+		printf("without huge pages of the pool: %s\n", no_pool);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (!no_pool)
+		pool_close();
+	return ret;
 }

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "../core/pool_2m.h"
+
 #define NR_PAGES 20000u /* more than one segment */
 
 static int temporary(void)
@@ -253,6 +255,14 @@ int main(void)
 		cmocka_unit_test(huge_pages_are_saved_at_home),
 		cmocka_unit_test(is_populated_at_home_alone),
 	};
+	const char *no_pool;
+	int ret;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	no_pool = pool_open(4);
+	if (no_pool)
+		printf("without huge pages of the pool: %s\n", no_pool);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	if (!no_pool)
+		pool_close();
+	return ret;
 }
