@@ -376,6 +376,50 @@ static int save_rest(struct world *w)
 	return err || args.lost_bytes == 2 * PAGE ? err : -EBADMSG;
 }
 
+/* A store of our own: ours to destroy while there is no file, and the file's afterwards. */
+static int nr_destroyed;
+
+static int own_address(void *data, uint64_t offset, void **addr)
+{
+	*addr = (uint8_t *)data + offset;
+	return 0;
+}
+
+static int own_punch(void *data, uint64_t offset, uint64_t size)
+{
+	memset((uint8_t *)data + offset, 0, size);
+	return 0;
+}
+
+static void own_destroy(void *data)
+{
+	nr_destroyed++;
+}
+
+static int own_store(struct world *w)
+{
+	static _Alignas(4096) uint8_t memory[2 * PAGE];
+	static const struct gmem_store_ops ops = { .ops_size = sizeof(ops),
+						   .address = own_address,
+						   .punch = own_punch,
+						   .destroy = own_destroy };
+	struct gmem_store store = {
+		.args_size = sizeof(store), .fd = -1, .ops = &ops, .data = memory
+	};
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .size = sizeof(memory),
+					 .store = &store };
+	struct gmem *g;
+	int err = gmem_create(&args, &g);
+
+	if (!err)
+		gmem_put(g);
+	if (nr_destroyed != !err)
+		abort();
+	nr_destroyed = 0;
+	return err;
+}
+
 /* ---- children ---------------------------------------------------------------------------------- */
 
 /* What could not be had at once is when it is mapped again. */
@@ -502,6 +546,7 @@ static const struct step steps[] = {
 	{ "pages fail", fail_pages },
 	{ "save what is left", save_rest },
 	{ "restore what is left", restore },
+	{ "a store of our own", own_store },
 };
 
 static const struct scenario library = {
