@@ -83,9 +83,10 @@ GMEM_API const char *gmem_strerror(int error);
 GMEM_API void gmem_interrupt(void);
 
 /*
- * How long other processes may take to hide a range, and the home to answer, in milliseconds:
- * 1000 at first, 1 to 3600000; of this process, for all files. A process that is dead is never
- * waited for. gmem_patience() is async-signal-safe.
+ * How long other processes may take to hide a range, in milliseconds: 1000 at first, 1 to 3600000;
+ * of this process, for all files. The home has twice as long to answer, since it may have to wait
+ * for others itself. A process that is dead is never waited for. gmem_patience() is
+ * async-signal-safe.
  *	-ERANGE	 outside 1 .. 3600000
  *	[any thread, signal handlers too; since 0.2]
  */

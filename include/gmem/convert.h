@@ -46,7 +46,7 @@ struct gmem_convert_args {
  * process that uses gmem, succeeds on the range any more, and consumers have let go of it. To
  * shared: consumers have let go of it, the windows of this process and those of every process
  * that answered within the patience have it; one that was late gets it when it runs again, and
- * SIGBUS until then.
+ * SIGBUS until then; as this one does when it is not the home, and the home was late.
  *
  * Pages that are so already are left alone, pinned or not, and are not told to anybody (gmem; the
  * series takes the whole range again). If all are: 0 at once.

@@ -169,7 +169,7 @@ struct gmem_extent {
  * and cut to that range and to the file: at most max of them into extents, how many into *nr.
  * When *nr is max, ask again from the end of the last one. One call sees one moment at home;
  * elsewhere the home is asked, for 64 runs at a time, and each such part is of one moment. offset
- * and size: multiples of GMEM_PAGE_SIZE. gmem: as gmem_attributes().
+ * and size: multiples of GMEM_PAGE_SIZE, size > 0; behind the end of the file there are none. gmem: as gmem_attributes().
  *	[any thread; may wait; since 0.2]
  */
 GMEM_API int gmem_query(struct gmem *g, uint64_t offset, uint64_t size, struct gmem_extent *extents,

@@ -247,7 +247,8 @@ static int save(const struct cmd *cmd, int argc, char **argv)
 
 static int open_file(const struct cmd *cmd, const char *path, int *fd)
 {
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe is no snapshot, and shall not keep us until somebody writes to it. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*fd >= 0)
 		return EXIT_OK;
 	cmd_complain(cmd, "%s: %s", path, strerror(errno));
