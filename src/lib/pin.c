@@ -14,8 +14,8 @@ struct gmem_pinned {
 	uint64_t size;
 };
 
-/* At home under the invalidate lock, so no conversion is half done; elsewhere a replica, which changes before the
- * home counts our pins. */
+/* At home under the invalidate lock, so no conversion is half done; elsewhere a replica, where none is being hidden
+ * after the last look at pins, which was before ours. */
 static bool all_shared(struct gmem *g, uint64_t offset, uint64_t size)
 {
 	uint64_t first = offset >> OS_PAGE_SHIFT;
@@ -24,6 +24,7 @@ static bool all_shared(struct gmem *g, uint64_t offset, uint64_t size)
 	bool is;
 
 	host_file_hold(g->file);
+	host_file_await(g->file);
 	is = attr_map_uniform(g->file->state, first, last - first + 1, &value) &&
 	     !(value & ATTR_PRIVATE);
 	host_file_let(g->file);

@@ -32,8 +32,12 @@ static int look_at_pins(struct host_file *f, struct share_command *c, uint64_t o
 static int hide(struct host_file *f, struct share_command *c)
 {
 	uint64_t offset = c->runs[0].offset, size = c->runs[0].size;
-	int err = host_map_hide(f->map, f, offset, size);
+	int err = atomic_load(&f->pins.nr) ? look_at_pins(f, c, offset, size) : 0;
 
+	/* Who holds a page finds it open all the time. */
+	if (err)
+		return err;
+	err = host_map_hide(f->map, f, offset, size);
 	/* A signal for the thread that happens to be at it is nothing to who converts. */
 	if (err == -EINTR)
 		return -EAGAIN;

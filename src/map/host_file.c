@@ -378,6 +378,12 @@ void host_file_hold(struct host_file *f)
 		share_load(f);
 }
 
+void host_file_await(struct host_file *f)
+{
+	if (!f->file)
+		share_await_command(f);
+}
+
 void host_file_let(struct host_file *f)
 {
 	if (f->file)

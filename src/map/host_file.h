@@ -112,6 +112,9 @@ int host_file_query(struct host_file *f, uint64_t offset, uint64_t size, struct 
  * home for the state where that was not done yet). Before host_map_mmap(), without host_map's lock. */
 void host_file_hold(struct host_file *f);
 void host_file_let(struct host_file *f);
+/* Elsewhere: when it returns, what the home was just having done here is done, and what comes sees pins that were
+ * counted before. At home nothing. */
+void host_file_await(struct host_file *f);
 
 /*
  * Between these two the file stands still (gmem_file_freeze()), and no call on it but host_file_query(), elsewhere

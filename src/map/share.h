@@ -86,6 +86,8 @@ int share_go(struct host_file *f);
 
 /* The home asks for pins, before it changes anything, only where there are some. Does nothing at home. */
 void share_count_pins(struct host_file *f, int by);
+/* Waits for the command that is being done here, if one is. */
+void share_await_command(struct host_file *f);
 
 /* Does what the home has told this process and the agent has not come to yet. For the handler of SIGBUS: true
  * when something was done, so the access is worth another try. No lock of ours may be held. */

@@ -475,6 +475,14 @@ void share_detach(struct host_file *f)
 		os_fd_close(f->store_fd);
 }
 
+void share_await_command(struct host_file *f)
+{
+	if (!f->link)
+		return;
+	os_mutex_lock(&f->link->apply);
+	os_mutex_unlock(&f->link->apply);
+}
+
 void share_count_pins(struct host_file *f, int by)
 {
 	if (f->link && atomic_load(&f->link->has_slot))

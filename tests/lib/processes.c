@@ -411,6 +411,50 @@ static void a_stopped_process_is_not_waited_for_forever(void **state)
 	gmem_put(b.g);
 }
 
+/* ---- pinned, and converted by another --------------------------------------------------------------------------------- */
+
+/* What it holds it can touch: 1 and more, how many were held; 0: none ever was; a signal: one was hidden. */
+static void pin_and_touch(struct gmem *g, char *window)
+{
+	uint32_t nr = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		struct gmem_pinned *pin;
+		int err = gmem_pin(g, 0, PAGE, &pin);
+
+		if (err && err != -EFAULT)
+			_exit(2);
+		if (err)
+			continue;
+		window[i % PAGE] = 'p';
+		gmem_unpin(pin);
+		nr++;
+	}
+	_exit(nr ? 0 : 1);
+}
+
+static void what_is_pinned_stays_open(void **state)
+{
+	struct gmem *g = t_create(1, BOTH);
+	char *window = t_map(g, 0, 1);
+	int status, err;
+	pid_t pid;
+
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		pin_and_touch(g, window);
+	while (!waitpid(pid, &status, WNOHANG)) {
+		err = gmem_make_private(g, 0, PAGE, NULL);
+		assert_true(!err || err == -EAGAIN);
+		if (!err)
+			t_shared(g, 0, 1);
+	}
+	assert_int_equal(status, 0);
+	gmem_unmap(window, PAGE);
+	gmem_put(g);
+}
+
 /* ---- one that dies while it is waited for ---------------------------------------------------------------------------- */
 
 #define NR_WAITING 4
@@ -485,6 +529,7 @@ int main(void)
 		cmocka_unit_test(a_child_begins_without_the_window_that_was_all_of_a_file),
 		cmocka_unit_test(without_its_home_a_file_is_frozen),
 		cmocka_unit_test(a_stopped_process_is_not_waited_for_forever),
+		cmocka_unit_test(what_is_pinned_stays_open),
 		cmocka_unit_test(who_dies_is_not_waited_for),
 	};
 
