@@ -93,6 +93,35 @@ static void whoever_has_a_translation_loses_it(void **state)
 	close_file(f);
 }
 
+static uint64_t run_at(struct gmem_file *f, uint64_t page, uint64_t nr, bool *poisoned)
+{
+	uint64_t size;
+
+	gmem_file_fault_begin(f);
+	size = gmem_file_poisoned_run(f, page * PAGE, nr * PAGE, poisoned);
+	gmem_file_fault_end(f);
+	return size / PAGE;
+}
+
+static void who_asks_is_told_which_have_failed(void **state)
+{
+	struct gmem_file *f = file_of(MB, 0);
+	bool poisoned = true;
+
+	assert_int_equal(run_at(f, 3, 9, &poisoned), 9);
+	assert_false(poisoned);
+	assert_int_equal(gmem_file_poison(f, 4 * PAGE, 3 * PAGE), 0);
+	assert_int_equal(run_at(f, 3, 9, &poisoned), 1);
+	assert_false(poisoned);
+	assert_int_equal(run_at(f, 4, 9, &poisoned), 3);
+	assert_true(poisoned);
+	assert_int_equal(run_at(f, 5, 1, &poisoned), 1);
+	assert_true(poisoned);
+	assert_int_equal(run_at(f, 7, 9, &poisoned), 9);
+	assert_false(poisoned);
+	close_file(f);
+}
+
 static void all_of_a_range_fails(void **state)
 {
 	struct gmem_file *f = file_of(MB, 0);
@@ -130,6 +159,7 @@ int main(void)
 		cmocka_unit_test(a_leaf_does_not_contain_it),
 		cmocka_unit_test(what_the_host_can_see_does_not_fail),
 		cmocka_unit_test(whoever_has_a_translation_loses_it),
+		cmocka_unit_test(who_asks_is_told_which_have_failed),
 		cmocka_unit_test(all_of_a_range_fails),
 		cmocka_unit_test(without_memory_nothing_fails),
 	};

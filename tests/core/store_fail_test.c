@@ -374,6 +374,8 @@ static void a_huge_page_in_use_stays_huge_when_its_memory_cannot_come_back(void 
 	assert_int_equal(at(s, 0)[0], 7);
 	store_stay_small(s);
 	assert_true(store_is_huge(s, 0));
+	/* Where its huge pages are is no secret. */
+	assert_int_equal(store_backed(store_huge(s)), BLOCK);
 	store_destroy(s);
 }
 
