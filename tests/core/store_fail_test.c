@@ -160,6 +160,7 @@ static void what_lies_behind_the_range_is_not_present_in_it(void **state)
 	at(s, 6 * PAGE)[0] = 1;
 	assert_true(store_next_present(s, &offset, 6 * PAGE, &size));
 	assert_int_equal(size, PAGE);
+	assert_null(store_huge(s));
 	store_destroy(s);
 }
 
