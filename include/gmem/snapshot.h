@@ -103,9 +103,9 @@ struct gmem_restore_args {
  * First the whole snapshot is verified, and until that is done nothing has changed. Then all pages
  * become private, as gmem_convert() would make them, then the contents are put in, then what was
  * shared becomes shared: no window ever shows a private page's contents. Pages that had failed when
- * it was saved fail here, too, as by gmem_poison(); with GMEM_SNAPSHOT_LOST they are zero. What fails from there on
- * (-ENOMEM, -EIO) leaves the file private as far as it had come. Other calls on the file meanwhile are
- * not refused: stop the guest first.
+ * it was saved fail here, too, as by gmem_poison(); with GMEM_SNAPSHOT_LOST they are zero. What fails
+ * from there on (-ENOMEM, -EIO) leaves the file private as far as it had come. Other calls on the file
+ * meanwhile are not refused: stop the guest first.
  *	-ERANGE	 the snapshot is of a file of another size
  *	-ENOEXEC, -EPROTONOSUPPORT, -ENODATA, -EBADMSG  as gmem_snapshot_check()
  *	-EAGAIN	 as gmem_convert(): a page is pinned, or a consumer or a process refuses
