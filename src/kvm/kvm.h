@@ -140,7 +140,7 @@ long kvm_memfd_seek(struct kvm_object *memfd, int64_t offset, int whence);
 long kvm_memfd_truncate(struct kvm_object *memfd, int64_t size);
 long kvm_memfd_fallocate(struct kvm_object *memfd, int mode, int64_t offset, int64_t size);
 long kvm_memfd_get_seals(struct kvm_object *memfd);
-long kvm_memfd_add_seals(struct kvm_object *memfd);
+long kvm_memfd_add_seals(struct kvm_object *memfd, unsigned int seals);
 long kvm_memfd_sync(struct kvm_object *memfd);
 void kvm_memfd_stat(struct kvm_object *memfd, struct kvm_gmem_stat *st);
 uint64_t kvm_memfd_fs_magic(void);

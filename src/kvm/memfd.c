@@ -30,6 +30,9 @@
 #define NAME_MAX_LENGTH 249u
 #define FIRST_INO 0x1000000
 #define HUGE_SIZE_BITS (0x3fu << 26)
+#define ALL_SEALS                                                                 \
+	(unsigned int)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
+		       F_SEAL_FUTURE_WRITE)
 
 struct memfd {
 	struct kvm_object object;
@@ -336,9 +339,11 @@ long kvm_memfd_get_seals(struct kvm_object *o)
 	return is_plain_file() ? F_SEAL_SEAL : obs_refuse(RULE_FILE_NO_SEALS);
 }
 
-long kvm_memfd_add_seals(struct kvm_object *o)
+long kvm_memfd_add_seals(struct kvm_object *o, unsigned int seals)
 {
-	return obs_refuse(is_plain_file() ? RULE_MEMFD_SEALED : RULE_FILE_NO_SEALS);
+	if (!is_plain_file())
+		return obs_refuse(RULE_FILE_NO_SEALS);
+	return obs_refuse(seals & ~ALL_SEALS ? RULE_MEMFD_SEAL_UNKNOWN : RULE_MEMFD_SEALED);
 }
 
 long kvm_memfd_sync(struct kvm_object *o)

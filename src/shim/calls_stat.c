@@ -324,6 +324,8 @@ SHIM_EXPORT int truncate64(const char *name, off64_t size)
 
 /* ---- statfs ------------------------------------------------------------------------------ */
 
+#define FLAGS_ARE_VALID 0x20 /* in f_flags of every kernel that has them */
+
 static void fill_statfs(struct handle *h, struct statfs *fs)
 {
 	memset(fs, 0, sizeof(*fs));
@@ -331,6 +333,7 @@ static void fill_statfs(struct handle *h, struct statfs *fs)
 	fs->f_bsize = 4096;
 	fs->f_frsize = 4096;
 	fs->f_namelen = 255;
+	fs->f_flags = FLAGS_ARE_VALID;
 }
 
 long calls_fstatfs(int fd, uint64_t out)

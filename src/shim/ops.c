@@ -187,11 +187,12 @@ static long get_flags(struct handle *h, int fd)
 	return flags;
 }
 
-static long seals(struct handle *h, bool add)
+static long seals(struct handle *h, bool add, uint64_t arg)
 {
 	if (ours_type(h) != KVM_OBJECT_MEMFD)
 		return obs_refuse(RULE_FILE_NO_SEALS);
-	return add ? kvm_memfd_add_seals(h->object) : kvm_memfd_get_seals(h->object);
+	return add ? kvm_memfd_add_seals(h->object, (unsigned int)arg)
+		   : kvm_memfd_get_seals(h->object);
 }
 
 bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
@@ -205,7 +206,7 @@ bool op_fcntl(struct handle *h, int fd, int cmd, uint64_t arg, long *ret)
 		return arg & O_DIRECT;
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
-		*ret = seals(h, cmd == F_ADD_SEALS);
+		*ret = seals(h, cmd == F_ADD_SEALS, arg);
 		return true;
 	case F_SETLEASE:
 		*ret = obs_refuse(RULE_FILE_NO_SEALS);

@@ -144,6 +144,7 @@ static void row_10_no_seal_but_that_there_are_no_more(void **state)
 
 	assert_int_equal(fcntl(fd, F_GET_SEALS), F_SEAL_SEAL);
 	FAILS_WITH(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
+	FAILS_WITH(fcntl(fd, F_ADD_SEALS, 0x100), EINVAL);
 	close(fd);
 }
 

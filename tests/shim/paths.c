@@ -122,6 +122,7 @@ static void links_of_descriptors(void)
 	FAILS(open(name, O_RDWR), ENXIO);
 	FAILS(truncate(name, 0), EINVAL);
 	CHECK(fstatfs(gmem, &fs) == 0 && fs.f_type == 0x474d454d);
+	CHECK(fs.f_flags & 0x20); /* f_flags mean something */
 	close(vcpu);
 	close(gmem);
 	close(vm);
