@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Of a file with windows and huge pages (store_mixed.c): which blocks are in which pages. A window never maps a huge page, so
- * one with a shared page in it is in small ones:
+ * Of a file with windows and huge pages (store_mixed.c): which blocks are in which pages. One that is of one kind all through
+ * is huge, if it is private or the host can map it so, every other is small:
  *
- *	to shared	move apart, then the conversion's bracket: the host sees the block when it is small
- *	to private	the conversion's bracket, then move together: no host sees any of it any more
+ *	apart		before the conversion's bracket: what will be of both kinds, or the host has to have small
+ *	the conversion
+ *	together	after it: what is of one kind now
  *
- * Contents are copied, in a bracket of their own, which keeps off those who reach private pages; a host reaches none of the
- * block before and none after. No pin can be on it: what is pinned is shared, and refuses to become private.
+ * Contents are copied, in a bracket of their own, which keeps off the guests. Of what is shared all through the host has
+ * windows: each is closed, which lets nobody on who touches it, and opened when the block is where it will be. A block that
+ * is of both kinds is not moved. A pin of a shared page forbids the move; what is pinned is never private.
  * All under the invalidate lock, exclusively.
  */
 #include <errno.h>
@@ -19,38 +21,88 @@
 /* Looked for between blocks from here on. */
 #define LONG_MOVE ((uint64_t)1 << 30)
 
-static bool is_private_all(struct gmem_file *f, uint64_t block)
+enum kind { PRIVATE_ALL, SHARED_ALL, BOTH };
+
+static enum kind kind_of(struct gmem_file *f, uint64_t block)
 {
 	uint32_t value;
 
-	return attr_map_uniform(f->attributes, block >> OS_PAGE_SHIFT,
-				f->store->block >> OS_PAGE_SHIFT, &value) &&
-	       value == ATTR_PRIVATE;
+	if (!attr_map_uniform(f->attributes, block >> OS_PAGE_SHIFT,
+			      f->store->block >> OS_PAGE_SHIFT, &value))
+		return BOTH;
+	return value == ATTR_PRIVATE ? PRIVATE_ALL : SHARED_ALL;
 }
 
-static bool is_to_move(struct gmem_file *f, uint64_t block, bool huge)
+/* NULL: nobody who maps what is shared, and can have it huge. */
+static struct gmem_consumer *host_of(struct gmem_file *f)
 {
-	return store_is_huge(f->store, block) != huge && (!huge || is_private_all(f, block));
+	struct gmem_consumer *c = f->consumers;
+
+	while (c && !(c->last && c->ops->takes_huge))
+		c = c->next;
+	return c;
 }
 
-/* The first block of the change that is elsewhere, at *block or behind it. */
-static bool next_block(const struct gmem_change *ch, uint64_t *block, bool huge)
+static bool host_takes(struct gmem_file *f, uint64_t block)
 {
+	struct gmem_consumer *host = host_of(f);
+
+	return host && !f->stays_small && host->ops->takes_huge(host, block, f->store->block);
+}
+
+/* ---- which --------------------------------------------------------------------------------------- */
+
+struct moves {
+	struct gmem_change bracket;	  /* whole blocks, from the first to move */
+	const struct gmem_change *change; /* that comes; NULL: none */
+	bool (*wanted)(const struct moves *m, uint64_t block);
+	bool huge; /* where to */
+};
+
+static bool wants_together(const struct moves *m, uint64_t block)
+{
+	struct gmem_file *f = m->bracket.file;
+	enum kind kind = kind_of(f, block);
+
+	return kind == PRIVATE_ALL || (kind == SHARED_ALL && host_takes(f, block));
+}
+
+static bool wants_apart(const struct moves *m, uint64_t block)
+{
+	const struct gmem_change *ch = m->change;
+	uint64_t size = ch->file->store->block;
+
+	if (block < ch->offset || block + size > ch->offset + ch->size)
+		return true;
+	return !(ch->attributes & ATTR_PRIVATE) && !host_takes(ch->file, block);
+}
+
+static bool is_shared(const struct moves *m, uint64_t block)
+{
+	return kind_of(m->bracket.file, block) == SHARED_ALL;
+}
+
+/* The first block that is elsewhere, at *block or behind it. */
+static bool next_block(const struct moves *m, uint64_t *block)
+{
+	const struct gmem_change *ch = &m->bracket;
 	uint64_t size = ch->file->store->block, end = ch->offset + ch->size;
 
 	for (; *block < end; *block += size)
-		if (is_to_move(ch->file, *block, huge))
+		if (store_is_huge(ch->file->store, *block) != m->huge && m->wanted(m, *block))
 			return true;
 	return false;
 }
 
-/* The whole blocks that the range meets, from the first to move. */
-static bool find(struct gmem_file *f, uint64_t offset, uint64_t size, bool huge,
-		 struct gmem_change *ch)
+/* False: there is none to move. */
+static bool find(struct moves *m, struct gmem_file *f, uint64_t offset, uint64_t size)
 {
-	uint64_t block = f->store->block;
-	uint64_t end = min_u64((offset + size + block - 1) & ~(block - 1), f->size & ~(block - 1));
+	uint64_t block = f->store->block, end;
+	struct gmem_change *ch = &m->bracket;
 
+	if (!block)
+		return false;
+	end = min_u64((offset + size + block - 1) & ~(block - 1), f->size & ~(block - 1));
 	*ch = (struct gmem_change){ .kind = GMEM_CHANGE_MOVE,
 				    .offset = offset & ~(block - 1),
 				    .filter = GMEM_FILTER_SHARED | GMEM_FILTER_PRIVATE,
@@ -58,67 +110,171 @@ static bool find(struct gmem_file *f, uint64_t offset, uint64_t size, bool huge,
 	if (ch->offset >= end)
 		return false;
 	ch->size = end - ch->offset;
-	if (!next_block(ch, &ch->offset, huge))
+	if (!next_block(m, &ch->offset))
 		return false;
 	ch->size = end - ch->offset;
 	return true;
 }
 
-static int move_one(struct gmem_file *f, uint64_t block, bool huge)
+/* ---- moving -------------------------------------------------------------------------------------- */
+
+static int move_closed(struct gmem_file *f, uint64_t block, bool huge)
 {
 	if (f->limit.limit)
 		return limit_move(&f->limit, block, huge);
 	return store_move(f->store, block, huge);
 }
 
-static int move_apart(const struct gmem_change *ch)
+/* The pool keeps no page for who touches a window: it has to be there. */
+static int fill_shared(struct gmem_file *f, uint64_t block)
 {
-	uint64_t block = ch->offset;
-	int err = 0;
+	bool is_over = false;
+	int err;
 
-	for (; !err && next_block(ch, &block, false); block += ch->file->store->block) {
-		if (ch->size >= LONG_MOVE && os_signal_pending())
-			return obs_refuse(RULE_CONVERT_SIGNAL);
-		err = move_one(ch->file, block, false);
+	if (f->limit.limit)
+		err = limit_allocate(&f->limit, block, f->store->block, &is_over);
+	else
+		err = store_allocate(f->store, block, f->store->block);
+	return is_over ? -ENOMEM : err;
+}
+
+static int move_shared(struct gmem_file *f, struct gmem_consumer *host, uint64_t block, bool huge)
+{
+	uint64_t page = block;
+	int err = host->ops->close(host, block, f->store->block, &page);
+
+	if (err == -EAGAIN && (!f->refusals.any || page < f->refusals.lowest)) {
+		f->refusals.lowest = page;
+		f->refusals.any = true;
 	}
-	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
+	if (err)
+		return err;
+	err = move_closed(f, block, huge);
+	if (!err && huge && fill_shared(f, block))
+		err = move_closed(f, block, false);
+	host->ops->open(host, block, f->store->block);
+	return err;
+}
+
+static int move_one(struct gmem_file *f, uint64_t block, bool huge)
+{
+	struct gmem_consumer *host = host_of(f);
+
+	if (host && kind_of(f, block) == SHARED_ALL)
+		return move_shared(f, host, block, huge);
+	return move_closed(f, block, huge);
 }
 
 /* One that cannot is small: the next conversion of a page in it tries again. */
-static void move_together(const struct gmem_change *ch)
+static void move_together(struct moves *m)
 {
-	for (uint64_t block = ch->offset; next_block(ch, &block, true);
-	     block += ch->file->store->block)
-		move_one(ch->file, block, true);
+	m->huge = true;
+	m->wanted = wants_together;
+	for (uint64_t block = m->bracket.offset; next_block(m, &block);
+	     block += m->bracket.file->store->block)
+		move_one(m->bracket.file, block, true);
 }
 
-int blocks_apart(struct gmem_file *f, uint64_t offset, uint64_t size)
+static int move_apart(const struct moves *m)
 {
-	struct gmem_change ch;
+	uint64_t block = m->bracket.offset;
+	int err = 0;
+
+	for (; !err && next_block(m, &block); block += m->bracket.file->store->block) {
+		if (m->bracket.size >= LONG_MOVE && os_signal_pending())
+			return obs_refuse(RULE_CONVERT_SIGNAL);
+		err = move_one(m->bracket.file, block, false);
+	}
+	if (err == -EAGAIN)
+		return obs_refuse(RULE_CONVERT_HELD);
+	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
+}
+
+static int apart(struct moves *m, struct gmem_file *f, uint64_t offset, uint64_t size)
+{
 	int err;
 
-	if (!f->store->block || !find(f, offset, size, false, &ch))
+	if (!find(m, f, offset, size))
 		return 0;
-	err = bracket_begin(f, &ch);
+	err = bracket_begin(f, &m->bracket);
 	os_assert(!err);
-	err = move_apart(&ch);
+	err = move_apart(m);
 	if (err)
-		move_together(&ch);
-	bracket_end(f, &ch);
+		move_together(m);
+	bracket_end(f, &m->bracket);
 	return err;
+}
+
+/* What becomes shared and stays huge; what cannot be had in full is small. */
+static int fill_what_stays(const struct gmem_change *ch)
+{
+	struct gmem_file *f = ch->file;
+	uint64_t size = f->store->block, end = ch->offset + ch->size;
+	int err = 0;
+
+	for (uint64_t at = (ch->offset + size - 1) & ~(size - 1); !err && at + size <= end;
+	     at += size)
+		if (store_is_huge(f->store, at))
+			err = fill_shared(f, at);
+	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
+}
+
+int blocks_apart(struct gmem_file *f, const struct gmem_change *ch)
+{
+	struct moves m = { .change = ch, .wanted = wants_apart };
+	int err = apart(&m, f, ch->offset, ch->size);
+
+	if (err || !f->store->block || ch->attributes & ATTR_PRIVATE)
+		return err;
+	err = fill_what_stays(ch);
+	if (err)
+		blocks_together(f, ch->offset, ch->size);
+	return err;
+}
+
+int blocks_apart_shared(struct gmem_file *f, uint64_t offset, uint64_t size)
+{
+	struct moves m = { .wanted = is_shared };
+
+	return apart(&m, f, offset, size);
 }
 
 void blocks_together(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
-	struct gmem_change ch;
+	struct moves m = { .wanted = wants_together, .huge = true };
 	int err;
 
-	if (!f->store->block || !find(f, offset, size, true, &ch))
+	if (!find(&m, f, offset, size))
 		return;
-	err = bracket_begin(f, &ch);
+	err = bracket_begin(f, &m.bracket);
 	os_assert(!err);
-	move_together(&ch);
-	bracket_end(f, &ch);
+	move_together(&m);
+	bracket_end(f, &m.bracket);
+}
+
+bool gmem_file_stays_small(struct gmem_file *f)
+{
+	return f->stays_small;
+}
+
+bool gmem_file_is_small(struct gmem_file *f)
+{
+	return !f->store->block || f->stays_small;
+}
+
+int gmem_file_stay_small(struct gmem_file *f)
+{
+	int err;
+
+	if (!f->store->block || f->stays_small)
+		return 0;
+	os_rwlock_write_lock(&f->invalidate);
+	f->stays_small = true;
+	err = f->released ? 0 : blocks_apart_shared(f, 0, f->size);
+	if (err)
+		f->stays_small = false;
+	os_rwlock_write_unlock(&f->invalidate);
+	return err;
 }
 
 void blocks_check(struct gmem_file *f)
@@ -126,5 +282,6 @@ void blocks_check(struct gmem_file *f)
 	uint64_t size = f->store->block;
 
 	for (uint64_t at = 0; size && at + size <= f->size; at += size)
-		os_assert(!store_is_huge(f->store, at) || is_private_all(f, at));
+		os_assert(!store_is_huge(f->store, at) || kind_of(f, at) == PRIVATE_ALL ||
+			  (kind_of(f, at) == SHARED_ALL && !f->stays_small));
 }

@@ -7,13 +7,13 @@
  *	trim				to the first and last page that change
  *	prepare (to private only)	a pinned page refuses here, with nothing touched
  *	reserve				the map's memory
- *	apart (to shared only)		huge pages that the host is to see are copied into small ones (blocks.c); the
+ *	apart				huge pages that will not be of one kind are copied into small ones (blocks.c); the
  *					last thing that can fail by itself
  *	begin				every translation of the range is gone, none comes back
  *	the VM type is told
  *	the map changes			cannot fail
  *	end				new translations, of the new state
- *	together (to private only)	what no host sees any more is copied into huge pages, if it can be
+ *	together			what is of one kind now is copied into huge pages, if it can be
  *
  * Contents stay: only who may touch them changes.
  */
@@ -123,8 +123,8 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 	int err = get_ready(f, ch);
 	uint32_t told = obs_refusals();
 
-	if (!err && !(ch->attributes & ATTR_PRIVATE))
-		err = blocks_apart(f, ch->offset, ch->size);
+	if (!err)
+		err = blocks_apart(f, ch);
 	if (err)
 		return err;
 	err = bracket_begin(f, ch);
@@ -139,8 +139,7 @@ static int convert_trimmed(struct gmem_file *f, struct gmem_change *ch)
 		     ch->attributes);
 
 	bracket_end(f, ch);
-	if (ch->attributes & ATTR_PRIVATE)
-		blocks_together(f, ch->offset, ch->size);
+	blocks_together(f, ch->offset, ch->size);
 	obs_span_file(OBS_CONVERT, f->number, start, 0, ch->offset, ch->size, ch->attributes);
 	return 0;
 }

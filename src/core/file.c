@@ -411,6 +411,11 @@ int gmem_file_punch(struct gmem_file *f, uint64_t offset, uint64_t size)
 	if (err)
 		return err;
 	os_rwlock_write_lock(&f->invalidate);
+	err = blocks_apart_shared(f, ch.offset, ch.size);
+	if (err) {
+		os_rwlock_write_unlock(&f->invalidate);
+		return err;
+	}
 	err = bracket_begin(f, &ch);
 	os_assert(!err);
 

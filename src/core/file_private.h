@@ -24,6 +24,7 @@ struct gmem_file {
 	struct store *store;
 	struct attr_map *attributes;
 	_Atomic bool released;
+	_Atomic bool stays_small; /* what is shared; changed under the invalidate lock */
 
 	const struct gmem_type_ops *type_ops; /* constant once the file is in use */
 	void *type;
@@ -68,9 +69,12 @@ int poison_level(struct gmem_file *f, uint64_t offset, int level);
 void poison_punched(struct gmem_file *f, uint64_t offset, uint64_t size);
 void poison_destroy(struct gmem_file *f);
 
-/* blocks.c: what the range meets is in small pages afterwards (-ENOMEM, -EINTR: nothing has changed), or in huge ones where it
- * is private and there are any. Not in a bracket. */
-int blocks_apart(struct gmem_file *f, uint64_t offset, uint64_t size);
+/* blocks.c, not in a bracket. apart: what the conversion leaves in pages of both kinds, or of one that the host cannot have
+ * huge, is in small pages afterwards; -ENOMEM, -EINTR, -EAGAIN: nothing has changed. together: what is of one kind is in huge
+ * pages, where there are any. */
+int blocks_apart(struct gmem_file *f, const struct gmem_change *ch);
+/* All that is shared. */
+int blocks_apart_shared(struct gmem_file *f, uint64_t offset, uint64_t size);
 void blocks_together(struct gmem_file *f, uint64_t offset, uint64_t size);
 void blocks_check(struct gmem_file *f);
 

@@ -226,20 +226,42 @@ int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64
 	return overlay(g, w, addr, size, guard_growth(g, w, addr, size, true));
 }
 
+bool guard_is_huge(const struct guard_window *w, uint64_t addr, uint64_t *size, int *fd)
+{
+	uint64_t offset = offset_of(w, addr), end = offset + *size, at, block;
+	bool huge;
+
+	*fd = w->store_fd;
+	if (!w->blocks || offset >= w->blocks->size)
+		return false;
+	block = w->blocks->block;
+	if (end > w->blocks->size)
+		end = w->blocks->size;
+	huge = store_is_huge(w->blocks, offset);
+	at = (offset & ~(block - 1)) + block;
+	while (at < end && store_is_huge(w->blocks, at) == huge)
+		at += block;
+	*size = (at < end ? at : end) - offset;
+	if (huge)
+		*fd = store_fd(store_huge(w->blocks));
+	return huge;
+}
+
 /* Maps the store where the range is hidden or not. A range that cannot be kept from children is closed. */
 static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
 		   int64_t growth)
 {
-	long ret = os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, w->store_fd,
-				 offset_of(w, addr));
-	int err;
+	int fd, err;
+	bool huge = guard_is_huge(w, addr, &(uint64_t){ size }, &fd);
+	long ret =
+		os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, fd, offset_of(w, addr));
 
 	if (ret < 0)
 		return (int)ret;
 	count(g, growth);
 	guard_pages_set(g->pages, addr, size, PAGE_OPEN);
 	err = guard_dress(w, addr, size, true);
-	if (!err && w->watched)
+	if (!err && w->watched && !huge)
 		err = guard_watch_again(g, w, addr, size);
 	if (err)
 		guard_close(g, w, addr, size);
@@ -266,11 +288,12 @@ static bool hidden_whole(struct guard *g, uint64_t addr, uint64_t size)
 	return guard_pages_run(g->pages, addr, size, IS_HIDDEN, &hidden) == size && hidden;
 }
 
+typedef int (*change_fn)(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
+
 /* Without the path that takes neighbours together, a call for each page; of large ranges, where that would take
  * for ever, for each 2 MiB. */
 static int in_pieces(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
-		     int (*fn)(struct guard *g, struct guard_window *w, uint64_t addr,
-			       uint64_t size))
+		     change_fn fn)
 {
 	uint64_t end = addr + size, piece = size > MANY_PAGES ? LARGE : OS_PAGE_SIZE;
 	int err = 0;
@@ -285,6 +308,35 @@ static int in_pieces(struct guard *g, struct guard_window *w, uint64_t addr, uin
 		addr = next;
 	}
 	return err;
+}
+
+/* Runs of huge pages by themselves, the others by small. */
+static int by_place(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
+		    change_fn small, change_fn huge)
+{
+	uint64_t end = addr + size, run;
+	int err = 0, fd;
+
+	for (; !err && addr < end; addr += run) {
+		run = end - addr;
+		if (guard_is_huge(w, addr, &run, &fd))
+			err = huge(g, w, addr, run);
+		else
+			err = in_pieces(g, w, addr, run, small);
+	}
+	return err;
+}
+
+static int hide_huge(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+{
+	return hidden_whole(g, addr, size) ? 0 : guard_overlay(g, w, addr, size);
+}
+
+static int show_huge(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+{
+	if (guard_pages_none(g->pages, addr, size, IS_HIDDEN))
+		return 0;
+	return restore(g, w, addr, size, guard_growth(g, w, addr, size, false));
 }
 
 static int hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
@@ -304,7 +356,7 @@ static int hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t
 
 int guard_hide(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
-	return in_pieces(g, w, addr, size, hide);
+	return by_place(g, w, addr, size, hide, hide_huge);
 }
 
 /* Around what was just shown first: there it ends nearly always. */
@@ -342,5 +394,5 @@ static int show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t
 
 int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
-	return in_pieces(g, w, addr, size, show);
+	return by_place(g, w, addr, size, show, show_huge);
 }

@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/store.h"
 #include "map/guard_pages.h"
 
 /* A mapping as the program sees it: one range, one way it was mapped, protected, locked and advised. */
@@ -39,6 +40,8 @@ struct guard_window {
 	uint64_t addr, size;
 	uint64_t offset; /* in the store, of addr */
 	int store_fd;	 /* -1: out of reach, all is hidden */
+	struct store
+		*blocks; /* whose huge ones are mapped from elsewhere; NULL: all are of store_fd */
 	int prot;
 	int pkey;	/* -1: none was given */
 	int lock;	/* GUARD_* */
@@ -110,6 +113,10 @@ int guard_dress(const struct guard_window *w, uint64_t addr, uint64_t size, bool
 int64_t guard_growth(struct guard *g, const struct guard_window *w, uint64_t addr, uint64_t size,
 		     bool overlay);
 int guard_overlay(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
+
+/* Bytes from addr on, at most size, that are of one place; *fd: the descriptor of that. True: of huge pages, which are
+ * overlaid and shown in whole blocks, and never marked. */
+bool guard_is_huge(const struct guard_window *w, uint64_t addr, uint64_t *size, int *fd);
 
 /* guard_marks.c: watches w, from now on. -ENOMEM: no marks here. */
 int guard_watch(struct guard *g, struct guard_window *w);

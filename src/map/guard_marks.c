@@ -58,6 +58,21 @@ int guard_last_call(struct guard *g)
 	return err ? err : no_marks;
 }
 
+/* What is of huge pages is never marked. */
+static int each_small_run(struct guard *g, const struct guard_window *w, uint64_t addr,
+			  uint64_t size, int (*fn)(int, uint64_t, uint64_t))
+{
+	uint64_t end = addr + size, run;
+	int err = 0, fd;
+
+	for (; !err && addr < end; addr += run) {
+		run = end - addr;
+		if (!guard_is_huge(w, addr, &run, &fd))
+			err = fn(g->marks_fd, addr, run);
+	}
+	return err;
+}
+
 /* Only mappings of the store: others would not join those that come later. */
 static int each_store_run(struct guard *g, const struct guard_window *w,
 			  int (*fn)(int, uint64_t, uint64_t))
@@ -70,7 +85,7 @@ static int each_store_run(struct guard *g, const struct guard_window *w,
 		uint64_t size = guard_pages_run(g->pages, addr, end - addr, IS_OVERLAID, &over);
 
 		if (!over)
-			err = fn(g->marks_fd, addr, size);
+			err = each_small_run(g, w, addr, size, fn);
 		addr += size;
 	}
 	return err;

@@ -139,10 +139,55 @@ static void end(struct gmem_consumer *c, const struct gmem_change *ch)
 		share_show(f, ch->offset, ch->size);
 }
 
+/* ---- huge pages in windows ------------------------------------------------------------------------ */
+
+static bool takes_huge(struct gmem_consumer *c, uint64_t offset, uint64_t size)
+{
+	struct host_file *f = file_of(c);
+
+	return host_map_takes_huge(f->map, f, offset, size);
+}
+
+static void note_first(void *arg, uint64_t offset, uint64_t size)
+{
+	uint64_t *page = arg;
+
+	if (offset < *page)
+		*page = offset;
+}
+
+/* A new pin cannot be had while it is closed. */
+static int close_block(struct gmem_consumer *c, uint64_t offset, uint64_t size, uint64_t *page)
+{
+	struct host_file *f = file_of(c);
+	int err = host_map_close(f->map, f, offset);
+
+	if (err)
+		return err;
+	*page = offset + size;
+	pins_check(f, offset, size, note_first, page);
+	if (*page == offset + size)
+		return 0;
+	if (*page < offset)
+		*page = offset;
+	host_map_open_as_it_was(f->map, f, offset);
+	return -EAGAIN;
+}
+
+static void open_block(struct gmem_consumer *c, uint64_t offset, uint64_t size)
+{
+	struct host_file *f = file_of(c);
+
+	host_map_open(f->map, f, offset);
+}
+
 static const struct gmem_consumer_ops consumer_ops = {
 	.prepare = prepare,
 	.begin = begin,
 	.end = end,
+	.takes_huge = takes_huge,
+	.close = close_block,
+	.open = open_block,
 };
 
 /* ---- life -------------------------------------------------------------------------------------- */
@@ -269,6 +314,10 @@ void host_file_put(struct host_file *f)
 void host_file_freeze(void)
 {
 	os_mutex_lock(&life_lock);
+	/* A child maps small pages only; of what has to stay huge it sees nothing until it has asked (share_fork.c). */
+	for (struct host_file *f = files; f; f = f->next)
+		if (f->file && host_file_converts(f))
+			gmem_file_stay_small(f->file);
 	for (struct host_file *f = files; f; f = f->next)
 		if (f->file)
 			gmem_file_fault_begin(f->file);

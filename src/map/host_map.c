@@ -33,6 +33,7 @@ struct host_map *host_map_of_process(const struct host_map_ops *ops)
 	static struct host_map map;
 
 	map.ops = *ops;
+	map.sees_calls = true;
 	os_mutex_init(&map.lock);
 	guard_init_of_process(&map.guard);
 	return &map;
@@ -50,9 +51,13 @@ void host_map_destroy(struct host_map *m)
 
 int host_map_get_ready(struct host_map *m)
 {
-	int err;
+	/* Nothing that moves can be closed later, nor references counted. */
+	int err = host_map_loosen(m, 0, UINT64_MAX, true);
 
+	if (err)
+		return err;
 	os_mutex_lock(&m->lock);
+	host_map_close_no_more(m);
 	err = guard_last_call(&m->guard);
 	os_mutex_unlock(&m->lock);
 	return err;
@@ -83,6 +88,14 @@ static int make_ready(struct host_map *m, const struct request *r)
 	return err;
 }
 
+/* NULL: elsewhere, or all is in small pages. */
+static struct store *blocks_of(const struct host_file *f)
+{
+	struct store *s = f->file ? gmem_file_store(f->file) : NULL;
+
+	return s && s->block ? s : NULL;
+}
+
 static struct piece piece_of(const struct request *r)
 {
 	return (struct piece){
@@ -90,6 +103,7 @@ static struct piece piece_of(const struct request *r)
 		       .size = r->size,
 		       .offset = r->offset,
 		       .store_fd = r->file->store_fd,
+		       .blocks = blocks_of(r->file),
 		       .prot = r->prot,
 		       .pkey = -1,
 		       .lock = r->flags & MAP_LOCKED ? GUARD_LOCKED : GUARD_UNLOCKED },
@@ -218,6 +232,24 @@ static bool find_place(struct request *r)
 	return true;
 }
 
+/* Whether huge pages could be mapped in it, each in whole. */
+static bool takes_huge(const struct request *r)
+{
+	bool ends = !(r->size % LARGE) || r->offset + r->size >= r->file->size;
+
+	return (r->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !(r->flags & MAP_LOCKED) &&
+	       !(r->addr % LARGE) && !(r->offset % LARGE) && ends;
+}
+
+static int make_way(struct host_map *m, const struct request *r)
+{
+	int err = replaces(r) ? host_map_loosen(m, r->addr, r->size, false) : 0;
+
+	if (err || !blocks_of(r->file) || (takes_huge(r) && host_map_can_close(m)))
+		return err;
+	return gmem_file_stay_small(r->file->file);
+}
+
 int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr,
 		  uint64_t size, int prot, int flags, uint64_t offset, uint64_t *at)
 {
@@ -225,6 +257,12 @@ int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t
 	long ret;
 
 	r.reserved = find_place(&r);
+	ret = make_way(m, &r);
+	if (ret) {
+		if (r.reserved)
+			os_window_unmap(r.addr, r.size);
+		return (int)ret;
+	}
 	host_file_hold(f);
 	os_mutex_lock(&m->lock);
 	ret = make_ready(m, &r);
@@ -246,8 +284,10 @@ long host_map_replace(struct host_map *m, uint64_t addr, uint64_t size, int prot
 		      uint64_t offset)
 {
 	uint64_t end = range_end(addr, size);
-	long ret;
+	long ret = host_map_loosen(m, addr, size, false);
 
+	if (ret)
+		return ret;
 	os_mutex_lock(&m->lock);
 	ret = pieces_reserve(m, 2);
 	if (!ret)
@@ -261,8 +301,10 @@ long host_map_replace(struct host_map *m, uint64_t addr, uint64_t size, int prot
 long host_map_munmap(struct host_map *m, uint64_t addr, uint64_t size)
 {
 	uint64_t end = range_end(addr, size);
-	long ret;
+	long ret = host_map_loosen(m, addr, size, false);
 
+	if (ret)
+		return ret;
 	os_mutex_lock(&m->lock);
 	ret = pieces_reserve(m, 2);
 	if (!ret)

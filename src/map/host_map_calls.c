@@ -91,8 +91,10 @@ static long each_part(struct host_map *m, const struct call *c, uint64_t addr, u
 static long run_call(struct host_map *m, const struct call *c, uint64_t addr, uint64_t size)
 {
 	uint64_t end = addr + size;
-	long ret;
+	long ret = is_range(addr, size) ? host_map_loosen(m, addr, size, true) : 0;
 
+	if (ret)
+		return ret;
 	os_mutex_lock(&m->lock);
 	if (!is_range(addr, size) || !pieces_any_guarded(m, addr, end)) {
 		os_mutex_unlock(&m->lock);

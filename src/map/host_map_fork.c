@@ -101,6 +101,7 @@ static void hide_all(struct host_map *m)
 			continue;
 		p->w.lock = GUARD_UNLOCKED;
 		p->w.watched = p->w.barred = false;
+		p->w.blocks = NULL;
 		if (guard_add(&m->guard, &p->w))
 			os_log(OS_LOG_ERROR,
 			       "no memory for a window in a child: it cannot be shown there");
@@ -111,6 +112,7 @@ void host_map_after_fork_in_child(struct host_map *m)
 {
 	os_mutex_init(&m->lock);
 	os_mutex_lock(&m->lock);
+	host_map_closer_forked(m);
 	drop_what_is_gone(m);
 	guard_forked(&m->guard);
 	hide_all(m);

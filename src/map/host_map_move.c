@@ -276,8 +276,14 @@ long host_map_mremap(struct host_map *m, uint64_t addr, uint64_t old_size, uint6
 		     uint64_t to)
 {
 	struct move v = { addr, os_page_up(old_size), os_page_up(size), to, flags };
-	long ret = 0;
+	long ret = host_map_loosen(m, v.addr, v.old_size ? v.old_size : 1, true);
 
+	if (ret)
+		return ret;
+	if (flags & MREMAP_FIXED)
+		ret = host_map_loosen(m, v.to, v.size, false);
+	if (ret)
+		return ret;
 	while (!try_move(m, &v, &ret))
 		;
 	return ret;

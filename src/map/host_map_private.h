@@ -32,6 +32,8 @@ struct host_map {
 	size_t nr, nr_gone, capacity;
 	_Atomic size_t any; /* nr, for a look without the lock */
 	struct guard guard;
+	int closer, closer_fd; /* host_huge.c */
+	bool sees_calls;       /* the program's, all that change a window */
 };
 
 static inline uint64_t piece_end(const struct piece *p)
@@ -91,6 +93,17 @@ void host_map_unlock(struct host_map *m);
  * p->w.addr: where, as for mmap(2). reserved: a place that the caller keeps for it, and that is free if this fails. Its
  * address, the piece is there and not yet joined; or -errno. */
 long window_make(struct host_map *m, const struct piece *p, int flags, bool reserved);
+
+/* ---- host_huge.c ------------------------------------------------------------------------------- */
+
+/* Before [addr, addr + size) is cut (whole: changed otherwise), without the lock: its windows are of small pages, where that
+ * matters. -EAGAIN (a page is held), -ENOMEM. */
+int host_map_loosen(struct host_map *m, uint64_t addr, uint64_t size, bool whole);
+/* Whether huge pages can be mapped in windows; takes the lock. */
+bool host_map_can_close(struct host_map *m);
+/* Under the lock. */
+void host_map_close_no_more(struct host_map *m);
+void host_map_closer_forked(struct host_map *m);
 
 /* ---- host_map_convert.c ----------------------------------------------------------------------- */
 

@@ -316,6 +316,26 @@ static void tell_pages(void *arg, uint64_t pgoff, uint64_t nr)
 	tell(t, pgoff << OS_PAGE_SHIFT, (pgoff + nr) << OS_PAGE_SHIFT);
 }
 
+/* Where the pages are; of huge ones each is in one or the other. */
+static int count_unseen(struct teller *t, struct host_file *f)
+{
+	struct store *s = f->file ? gmem_file_store(f->file) : NULL;
+	uint64_t at = t->from, next;
+	int ret = 0;
+
+	for (; !ret && at < t->to; at = next) {
+		bool huge = s && s->block && store_is_huge(s, at);
+
+		next = s && s->block ? (at & ~(s->block - 1)) + s->block : t->to;
+		if (next > t->to)
+			next = t->to;
+		ret = os_page_refs_extra(page_refs, huge ? store_fd(store_huge(s)) : f->store_fd,
+					 at >> OS_PAGE_SHIFT, (next - at) >> OS_PAGE_SHIFT,
+					 tell_pages, t);
+	}
+	return ret;
+}
+
 /* Whoever has given a sign asks; a page is the same one in every process. */
 static void tell_unseen(struct teller *t, struct host_file *f)
 {
@@ -323,8 +343,7 @@ static void tell_unseen(struct teller *t, struct host_file *f)
 
 	if (!open_exact())
 		return;
-	ret = os_page_refs_extra(page_refs, f->store_fd, t->from >> OS_PAGE_SHIFT,
-				 (t->to - t->from) >> OS_PAGE_SHIFT, tell_pages, t);
+	ret = count_unseen(t, f);
 	/* What cannot be looked at now may be pinned; who may look no more is as one who never could. */
 	if (ret == -EPERM)
 		exact = EXACT_NONE;

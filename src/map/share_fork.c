@@ -220,7 +220,7 @@ static void forget_state(struct host_file *f)
 /* Of a file that the parent has not asked for, or not to the end, the child asks itself. */
 static void settle_file(struct host_file *f, struct share_link *parent)
 {
-	bool known = f->file || atomic_load(&f->attached);
+	bool known = f->file ? gmem_file_is_small(f->file) : atomic_load(&f->attached);
 
 	if (f->file)
 		f->link = parent;

@@ -169,8 +169,14 @@ static int query(struct host_file *f, struct share_request *r)
 /* No conversion runs beside this: what is told is what is. */
 static int attach(struct share *s, uint32_t slot, struct host_file *f)
 {
+	int err;
+
 	if (!host_file_converts(f))
 		return -EINVAL;
+	/* Others map small pages only. */
+	err = gmem_file_stay_small(f->file);
+	if (err)
+		return err;
 	host_file_hold(f);
 	share_slot_add(&s->slots[slot], f->id);
 	share_tell_all(s, slot, f);

@@ -20,6 +20,10 @@
 #define FEATURE_WP_FILES (1ull << 12)
 #define IOCTL_POISON _IOWR(UFFDIO, 0x08, struct poison)
 #define USER_MODE_ONLY 1
+#define FEATURE_MINOR_HUGETLB (1ull << 9)
+#define FEATURE_MINOR_SHMEM (1ull << 10)
+/* Pages that are there, and pages that are not. */
+#define MODE_CLOSED (1ull << 2 | 1ull << 0)
 struct poison {
 	struct uffdio_range range;
 	uint64_t mode;
@@ -242,4 +246,58 @@ int os_mark(int fd, uint64_t addr, uint64_t size, uint64_t *done)
 	err = (int)os_sys3(SYS_ioctl, fd, IOCTL_POISON, &p);
 	*done = err && p.updated < 0 ? 0 : (uint64_t)p.updated;
 	return err;
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+static int closer_try(int own)
+{
+	struct uffdio_api api = { .api = UFFD_API,
+				  .features = FEATURE_MINOR_HUGETLB | FEATURE_MINOR_SHMEM };
+	long ret = os_sys3(SYS_ioctl, own, UFFDIO_API, &api);
+
+	if (ret)
+		os_sys1(SYS_close, own);
+	return ret ? (int)ret : own;
+}
+
+/* Not USER_MODE_ONLY: system calls are to wait as well. */
+int os_closer_make(int *fd)
+{
+	long ret = os_fail(OS_FAIL_MARKS);
+	int own, err;
+
+	if (!ret)
+		ret = os_sys1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	own = ret < 0 ? (int)ret : closer_try((int)ret);
+	if (own < 0)
+		return own;
+	err = os_fd_adopt(&own);
+	if (!err)
+		*fd = own;
+	return err;
+}
+
+int os_closer_close(int fd, uint64_t addr, uint64_t size)
+{
+	struct uffdio_register reg = { .range = { .start = addr, .len = size },
+				       .mode = MODE_CLOSED };
+	long ret = os_fail(OS_FAIL_WATCH);
+
+	if (!ret)
+		ret = os_sys3(SYS_ioctl, fd, UFFDIO_REGISTER, &reg);
+	if (!ret)
+		ret = os_sys3(SYS_madvise, addr, size, MADV_DONTNEED);
+	if (ret)
+		os_closer_open(fd, addr, size);
+	return (int)ret;
+}
+
+/* Ending the watch wakes nobody where the mapping is another one. */
+void os_closer_open(int fd, uint64_t addr, uint64_t size)
+{
+	struct uffdio_range range = { .start = addr, .len = size };
+
+	os_sys3(SYS_ioctl, fd, UFFDIO_UNREGISTER, &range);
+	os_sys3(SYS_ioctl, fd, UFFDIO_WAKE, &range);
 }

@@ -46,4 +46,14 @@ int os_marks_unwatch(int fd, uint64_t addr, uint64_t size);
  * is present, or marked. -ENOENT: not one mapping. -EAGAIN: try again. -ENOMEM. */
 int os_mark(int fd, uint64_t addr, uint64_t size, uint64_t *done);
 
+/*
+ * A descriptor of ours to close ranges of mappings of memfds with, so that whoever touches them waits, system calls too.
+ * -EPERM and others: not for this process.
+ */
+int os_closer_make(int *fd);
+/* Parts of one mapping become one of their own. What page tables have of it is dropped. */
+int os_closer_close(int fd, uint64_t addr, uint64_t size);
+/* The mapping that was closed, or another in its place, is touched again. */
+void os_closer_open(int fd, uint64_t addr, uint64_t size);
+
 #endif

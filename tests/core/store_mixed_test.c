@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Files with windows and huge pages of the pool: what is private all through is in huge pages, everything else in small ones,
- * which windows map; a conversion moves contents from one to the other. The pool is made larger for the time of the test.
+ * Files with windows and huge pages of the pool: what is private all through is in huge pages, and what is shared all through if the host
+ * takes it so, everything else in small ones; a conversion moves contents from one to the other. The pool is made larger for the time of the test.
  */
 #include "test.h"
 
@@ -273,6 +273,164 @@ static void a_conversion_that_fails_later_puts_it_together_again(void **state)
 	close_file(f);
 }
 
+/* ---- a host that can have what is shared huge -------------------------------------------------- */
+
+static struct {
+	bool takes;
+	int refuse; /* -errno of close */
+	uint64_t pinned, closed;
+	unsigned int nr_closed, nr_opened;
+	struct gmem_file *file;
+	bool huge_at_open;
+} host;
+
+static bool host_takes(struct gmem_consumer *c, uint64_t offset, uint64_t size)
+{
+	assert_int_equal(size, 2 * MB);
+	return host.takes;
+}
+
+static int host_close(struct gmem_consumer *c, uint64_t offset, uint64_t size, uint64_t *page)
+{
+	*page = host.pinned;
+	if (host.refuse)
+		return host.refuse;
+	host.closed = offset;
+	host.nr_closed++;
+	return 0;
+}
+
+static void host_open(struct gmem_consumer *c, uint64_t offset, uint64_t size)
+{
+	assert_int_equal(offset, host.closed);
+	host.nr_opened++;
+	host.huge_at_open = is_huge(host.file, offset);
+}
+
+static int begin_all(struct gmem_consumer *c, const struct gmem_change *ch)
+{
+	return 0;
+}
+
+static const struct gmem_consumer_ops host_ops = {
+	.begin = begin_all,
+	.end = hear_no_more,
+	.takes_huge = host_takes,
+	.close = host_close,
+	.open = host_open,
+};
+static struct gmem_consumer host_consumer = { .ops = &host_ops, .last = true };
+
+static struct gmem_file *file_with_host(uint64_t size)
+{
+	struct gmem_file *f = file_of(size, WINDOWS);
+
+	memset(&host, 0, sizeof(host));
+	host.takes = true;
+	host.file = f;
+	gmem_file_add_consumer(f, &host_consumer);
+	return f;
+}
+
+static void close_with_host(struct gmem_file *f)
+{
+	gmem_file_remove_consumer(f, &host_consumer);
+	close_file(f);
+}
+
+static void what_is_shared_all_through_stays_huge(void **state)
+{
+	struct gmem_file *f = file_with_host(4 * MB);
+
+	touch(f, PAGE)[0] = 1;
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	assert_true(is_huge(f, 0));
+	assert_int_equal(host.nr_closed, 0);
+	/* The host needs no fault of ours for any page of it. */
+	assert_int_equal(store_backed(gmem_file_store(f)), 2 * MB);
+	assert_int_equal(level_at(f, PAGE), LEVEL_2M);
+	assert_int_equal(convert(f, 2 * PAGE, PAGE, P), 0);
+	assert_false(is_huge(f, 0));
+	assert_int_equal(host.nr_closed, 1);
+	assert_int_equal(host.nr_opened, 1);
+	assert_false(host.huge_at_open);
+	assert_int_equal(page_at(f, PAGE)[0], 1);
+	page_at(f, PAGE)[1] = 2;
+	assert_int_equal(convert(f, 2 * PAGE, PAGE, 0), 0);
+	assert_true(is_huge(f, 0) && host.huge_at_open);
+	assert_int_equal(host.nr_closed, 2);
+	assert_int_equal(host.nr_opened, 2);
+	assert_int_equal(page_at(f, PAGE)[1], 2);
+	assert_int_equal(convert(f, 0, 4 * MB, P), 0);
+	assert_true(is_huge(f, 0));
+	assert_int_equal(host.nr_closed, 2);
+	close_with_host(f);
+}
+
+static void what_is_held_in_a_shared_block_refuses(void **state)
+{
+	struct gmem_file *f = file_with_host(4 * MB);
+	uint64_t where;
+
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	touch(f, PAGE)[0] = 1;
+	host.refuse = -EAGAIN;
+	host.pinned = 9 * PAGE;
+	assert_int_equal(convert_where(f, 2 * PAGE, PAGE, P, &where), -EAGAIN);
+	assert_int_equal(where, 9 * PAGE);
+	assert_true(all_are(f, 0, 2 * MB, 0) && is_huge(f, 0));
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), -EAGAIN);
+	assert_int_equal(gmem_file_stay_small(f), -EAGAIN);
+	assert_false(gmem_file_is_small(f));
+	assert_int_equal(page_at(f, PAGE)[0], 1);
+	host.refuse = 0;
+	assert_int_equal(gmem_file_punch(f, 0, PAGE), 0);
+	assert_false(is_huge(f, 0));
+	assert_int_equal(page_at(f, PAGE)[0], 1);
+	/* Held when it could go back: that is for the next time. */
+	assert_int_equal(convert(f, 2 * PAGE, PAGE, P), 0);
+	host.refuse = -EAGAIN;
+	assert_int_equal(convert(f, 2 * PAGE, PAGE, 0), 0);
+	assert_false(is_huge(f, 0));
+	assert_int_equal(host.nr_closed, host.nr_opened);
+	close_with_host(f);
+}
+
+static void a_file_that_stays_small_has_only_private_huge_pages(void **state)
+{
+	struct gmem_file *f = file_with_host(4 * MB);
+
+	touch(f, 0)[0] = 1;
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	assert_int_equal(gmem_file_stay_small(f), 0);
+	assert_false(is_huge(f, 0));
+	assert_true(is_huge(f, 2 * MB));
+	assert_int_equal(convert(f, 2 * MB, 2 * MB, 0), 0);
+	assert_false(is_huge(f, 2 * MB));
+	assert_int_equal(convert(f, 0, 2 * MB, P), 0);
+	assert_true(is_huge(f, 0));
+	assert_int_equal(page_at(f, 0)[0], 1);
+	close_with_host(f);
+}
+
+static void without_memory_for_small_pages_a_shared_block_stays(void **state)
+{
+	struct gmem_file *f = file_with_host(2 * MB);
+	struct os_fail_seen seen;
+
+	touch(f, 0)[0] = 1;
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	os_fail_arm(
+		&(struct os_fail_plan){ .points = 1u << OS_FAIL_POPULATE, .first = 0, .nr = 1 });
+	assert_int_equal(convert(f, PAGE, PAGE, P), -ENOMEM);
+	os_fail_disarm(&seen);
+	assert_int_equal(seen.nr_failed, 1);
+	assert_true(is_huge(f, 0) && host.huge_at_open);
+	assert_int_equal(host.nr_opened, host.nr_closed);
+	assert_int_equal(page_at(f, 0)[0], 1);
+	close_with_host(f);
+}
+
 static void without_memory_for_small_pages_nothing_changes(void **state)
 {
 	struct gmem_file *f = file_of(4 * MB, WINDOWS);
@@ -384,6 +542,10 @@ int main(void)
 		cmocka_unit_test(without_a_huge_page_it_is_private_and_small),
 		cmocka_unit_test(a_limit_counts_what_each_block_takes),
 		cmocka_unit_test(without_memory_for_the_bits_there_is_no_store),
+		cmocka_unit_test(what_is_shared_all_through_stays_huge),
+		cmocka_unit_test(what_is_held_in_a_shared_block_refuses),
+		cmocka_unit_test(a_file_that_stays_small_has_only_private_huge_pages),
+		cmocka_unit_test(without_memory_for_small_pages_a_shared_block_stays),
 	};
 	const char *reason = pool_open(WANTED);
 	int ret;

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Windows on huge pages of the pool: blocks that are shared all through. Where the process may let its own system calls wait
+ * for a page (a userfaultfd for the kernel's faults), references to pages can be counted, and no other process has the file. A
+ * mapping of huge pages cannot be cut inside of one, locked or advised as others: before the program does such a thing, what is
+ * shared goes to small pages, for good.
+ *
+ * A block that moves is closed in every window: who touches it waits in the kernel, and goes on in the mapping
+ * that replaces it. The registry's lock is held from close to open.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "core/gmem_file.h"
+#include "map/host_map_private.h"
+#include "obs/inject.h"
+#include "os/spare.h"
+#include "os/window.h"
+
+#define BLOCK ((uint64_t)2 << 20)
+#define TRIES 3 /* of what cannot be refused any more */
+
+enum { CLOSER_UNTRIED, CLOSER_OPEN, CLOSER_NONE };
+
+/* ---- whether ------------------------------------------------------------------------------------- */
+
+static bool can_close(struct host_map *m)
+{
+	if (m->closer == CLOSER_UNTRIED && m->sees_calls && !m->guard.no_new_fds && !os_jailed())
+		m->closer = os_closer_make(&m->closer_fd) ? CLOSER_NONE : CLOSER_OPEN;
+	return m->closer == CLOSER_OPEN;
+}
+
+bool host_map_can_close(struct host_map *m)
+{
+	bool can;
+
+	os_mutex_lock(&m->lock);
+	can = can_close(m);
+	os_mutex_unlock(&m->lock);
+	return can;
+}
+
+void host_map_close_no_more(struct host_map *m)
+{
+	if (m->closer == CLOSER_OPEN)
+		os_fd_close(m->closer_fd);
+	m->closer = CLOSER_NONE;
+}
+
+static bool is_plain(const struct piece *p)
+{
+	const struct guard_window *w = &p->w;
+
+	return p->guarded && w->blocks && !w->watched && !w->barred && !w->lock && !w->advice &&
+	       w->pkey < 0 && !((w->addr ^ w->offset) & (BLOCK - 1));
+}
+
+static bool meets(const struct piece *p, const struct host_file *f, uint64_t offset, uint64_t end)
+{
+	return p->file == f && p->w.offset < end && p->w.offset + p->w.size > offset;
+}
+
+static bool windows_take(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end)
+{
+	for (size_t i = 0; i < m->nr; i++) {
+		const struct piece *p = &m->pieces[i];
+
+		if (!meets(p, f, offset, end))
+			continue;
+		if (!is_plain(p) || p->w.offset > offset || p->w.offset + p->w.size < end)
+			return false;
+	}
+	return true;
+}
+
+bool host_map_takes_huge(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size)
+{
+	bool takes;
+
+	if (size != BLOCK || !m->sees_calls || m->guard.marks_first || m->guard.piecemeal ||
+	    obs_injects(INJECT_POISON) || !pins_are_exact())
+		return false;
+	os_mutex_lock(&m->lock);
+	takes = can_close(m) && windows_take(m, f, offset, offset + size);
+	os_mutex_unlock(&m->lock);
+	return takes;
+}
+
+/* ---- moving -------------------------------------------------------------------------------------- */
+
+static uint64_t address_of(const struct piece *p, uint64_t offset)
+{
+	return p->w.addr + (offset - p->w.offset);
+}
+
+static void open_first(struct host_map *m, struct host_file *f, uint64_t offset, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (meets(&m->pieces[i], f, offset, offset + BLOCK))
+			os_closer_open(m->closer_fd, address_of(&m->pieces[i], offset), BLOCK);
+}
+
+int host_map_close(struct host_map *m, struct host_file *f, uint64_t offset)
+{
+	int err = 0;
+
+	os_mutex_lock(&m->lock);
+	/* One that another has put marks in meanwhile stays as it is. */
+	if (!windows_take(m, f, offset, offset + BLOCK))
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < m->nr; i++) {
+		if (!meets(&m->pieces[i], f, offset, offset + BLOCK))
+			continue;
+		err = -ENOMEM;
+		if (can_close(m))
+			err = os_closer_close(m->closer_fd, address_of(&m->pieces[i], offset),
+					      BLOCK);
+		if (err)
+			open_first(m, f, offset, i);
+	}
+	if (err)
+		os_mutex_unlock(&m->lock);
+	return err;
+}
+
+void host_map_open_as_it_was(struct host_map *m, struct host_file *f, uint64_t offset)
+{
+	open_first(m, f, offset, m->nr);
+	os_mutex_unlock(&m->lock);
+}
+
+/* The block is a mapping of its own since it was closed: another takes its place, and no more room. */
+static void replace(struct host_map *m, struct piece *p, uint64_t offset)
+{
+	uint64_t addr = address_of(p, offset), size = BLOCK;
+	int fd, tries = TRIES;
+	long ret = -ENOMEM;
+
+	guard_is_huge(&p->w, addr, &size, &fd);
+	while (ret < 0 && tries--)
+		ret = os_window_map(addr, BLOCK, p->w.prot, MAP_SHARED | MAP_FIXED, fd, offset);
+	if (ret < 0 || guard_dress(&p->w, addr, BLOCK, true)) {
+		os_log(OS_LOG_ERROR, "no memory for a part of a window: it is hidden");
+		guard_close(&m->guard, &p->w, addr, BLOCK);
+	}
+	os_closer_open(m->closer_fd, addr, BLOCK);
+}
+
+void host_map_open(struct host_map *m, struct host_file *f, uint64_t offset)
+{
+	for (size_t i = 0; i < m->nr; i++)
+		if (meets(&m->pieces[i], f, offset, offset + BLOCK))
+			replace(m, &m->pieces[i], offset);
+	os_mutex_unlock(&m->lock);
+}
+
+/* ---- what huge pages cannot follow --------------------------------------------------------------- */
+
+static bool cuts(const struct piece *p, uint64_t addr)
+{
+	return addr > p->w.addr && addr < piece_end(p) && (addr & (BLOCK - 1));
+}
+
+static struct piece *next_loose(struct host_map *m, uint64_t addr, uint64_t end, bool whole)
+{
+	for (size_t i = pieces_behind(m, addr); i < m->nr && m->pieces[i].w.addr < end; i++) {
+		struct piece *p = &m->pieces[i];
+
+		if (p->w.blocks && p->file->file && !gmem_file_stays_small(p->file->file) &&
+		    (whole || cuts(p, addr) || cuts(p, end)))
+			return p;
+	}
+	return NULL;
+}
+
+/* The file's lock is outside the registry's. */
+static int loosen_one(struct host_map *m, uint64_t addr, uint64_t end, bool whole, bool *more)
+{
+	struct host_file *f = NULL;
+	struct piece *p;
+	void *owner;
+	int err;
+
+	os_mutex_lock(&m->lock);
+	p = next_loose(m, addr, end, whole);
+	if (p) {
+		f = p->file;
+		owner = p->owner;
+		m->ops.get(owner);
+	}
+	os_mutex_unlock(&m->lock);
+	*more = f;
+	if (!f)
+		return 0;
+	err = gmem_file_stay_small(f->file);
+	m->ops.put(owner);
+	return err;
+}
+
+int host_map_loosen(struct host_map *m, uint64_t addr, uint64_t size, bool whole)
+{
+	bool more = host_map_any(m);
+	int err = 0;
+
+	while (!err && more)
+		err = loosen_one(m, addr, range_end(addr, size), whole, &more);
+	return err;
+}
+
+void host_map_closer_forked(struct host_map *m)
+{
+	if (m->closer == CLOSER_OPEN)
+		os_fd_close(m->closer_fd);
+	m->closer = CLOSER_UNTRIED;
+}
