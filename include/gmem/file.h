@@ -27,7 +27,7 @@ extern "C" {
  * of those that a gmem_vm_type is told of.
  * HUGETLB: huge pages of the system's pool (vm.nr_hugepages), as many as the file is long, are set
  * aside. gmem_punch() zeroes a piece of one, and frees it when all of it has been punched.
- * With MMAP, since 0.3: windows have pages of 4 KiB alone, so what is in huge pages is what is
+ * With MMAP, since 0.3: windows of the library have pages of 4 KiB alone, so what is in huge pages is what is
  * private all through 2 MiB (1 GiB). The first page of it that becomes shared takes the rest along:
  * contents are copied into pages of 4 KiB, and back when the last is private again. Consumers hear
  * of that (GMEM_KIND_MOVE), and those who use the pages wait meanwhile. Where the pool has no page

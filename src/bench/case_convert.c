@@ -259,6 +259,13 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 		{ .name = "library", .ours = true, .ops = &ops, .data = &library }, \
 	}, \
 	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_INSIDE, .moves = true } }
+/* Nothing is copied where the host can have it huge. */
+#define OF_MAPPED_2M(name_, what_, to_private_) { \
+	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = 16, \
+	.ways = { \
+		{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place", .pages = "2m" }, \
+	}, \
+	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_512, .moves = true } }
 #define BOTH(name, what, goals, nr, ...) \
 	CASE("convert/" name "/to-private", "convert " what " to private", true, goals, nr, __VA_ARGS__), \
 	CASE("convert/" name "/to-shared", "convert " what " to shared", false, goals, nr, __VA_ARGS__)
@@ -273,6 +280,8 @@ const struct bench_case bench_convert_cases[] = {
 	     .huge = true),
 	IN_MAPPED_2M("convert/4K/in-pool-2M/to-private", "convert the one shared page of 2 MiB that become a huge page of the pool by that, to private", true),
 	IN_MAPPED_2M("convert/4K/in-pool-2M/to-shared", "convert one page of a huge page of the pool, which the host is to see, to shared", false),
+	OF_MAPPED_2M("convert/2M/of-pool-2M/to-private", "convert a huge page of the pool that the host has mapped, to private", true),
+	OF_MAPPED_2M("convert/2M/of-pool-2M/to-shared", "convert a huge page of the pool that the host is to see, to shared", false),
 	IN_1G("convert/4K/in-1G/to-private", "convert one page of one of 1 GiB, which no host maps, to private", true),
 	IN_1G("convert/4K/in-1G/to-shared", "convert one page of one of 1 GiB, which no host maps, to shared", false),
 	BOTH("alternating", "every other page of --size, one a call", OF_RAW, 1, .shape = CONVERT_ALTERNATING, .touched = true),

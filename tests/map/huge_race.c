@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A block of 2 MiB that windows have as a huge page while it is shared all through: threads of the host, system calls and guests
+ * write beside a page that is private and shared again by turns, so that the block moves. No write is lost, none fails.
+ */
+#include "map/host_map.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../core/pool_2m.h"
+#include "map/pins.h"
+#include "os/os.h"
+
+#define PAGE ((uint64_t)4096)
+#define BLOCK ((uint64_t)2 << 20)
+#define FLIPPED (100 * PAGE)
+#define NR_FLIPS 40
+
+static struct gmem_file *file;
+static struct host_file *host;
+static uint8_t *windows[2];
+static int ends[2];
+static _Atomic bool stop;
+
+static void count(void *owner)
+{
+}
+
+static const struct host_map_ops ops = { .get = count, .put = count };
+
+/* ---- who writes ---------------------------------------------------------------------------------- */
+
+struct writer {
+	uint64_t offset, count, failed;
+};
+
+static uint64_t *at(unsigned int window, const struct writer *w)
+{
+	return (uint64_t *)(void *)(windows[window] + w->offset);
+}
+
+static void by_hand(void *arg)
+{
+	struct writer *w = arg;
+
+	for (; !atomic_load(&stop); w->count++)
+		if (__atomic_fetch_add(at(w->count % 2, w), 1, __ATOMIC_RELAXED) != w->count)
+			w->failed++;
+}
+
+static void by_system_call(void *arg)
+{
+	struct writer *w = arg;
+
+	while (!atomic_load(&stop)) {
+		uint64_t value = ++w->count;
+
+		if (write(ends[1], &value, 8) != 8 || read(ends[0], at(w->count % 2, w), 8) != 8 ||
+		    __atomic_load_n(at(0, w), __ATOMIC_RELAXED) != value)
+			w->failed++;
+	}
+}
+
+/* A guest without a translation that outlives the look. */
+static void by_guest(void *arg)
+{
+	struct writer *w = arg;
+
+	for (; !atomic_load(&stop); w->count++) {
+		void *addr;
+		int level;
+
+		gmem_file_fault_begin(file);
+		if (gmem_file_page(file, w->offset, &addr, &level) ||
+		    __atomic_fetch_add((uint64_t *)addr, 1, __ATOMIC_RELAXED) != w->count)
+			w->failed++;
+		gmem_file_fault_end(file);
+	}
+}
+
+/* ---- the test ------------------------------------------------------------------------------------ */
+
+static bool is_huge(void)
+{
+	return store_is_huge(gmem_file_store(file), 0);
+}
+
+static int convert(uint64_t offset, uint64_t size, uint32_t attributes)
+{
+	struct gmem_conversion c = { .offset = offset, .size = size, .attributes = attributes };
+
+	return host_file_convert(host, &c);
+}
+
+/* What a call has under way is a reference, and refuses. */
+static unsigned int flip(void)
+{
+	unsigned int nr_huge = 0;
+
+	for (unsigned int i = 0; i < NR_FLIPS; i++) {
+		int err;
+
+		do
+			err = convert(FLIPPED, PAGE, ATTR_PRIVATE);
+		while (err == -EAGAIN);
+		assert_int_equal(err, 0);
+		assert_false(is_huge());
+		assert_int_equal(convert(FLIPPED, PAGE, 0), 0);
+		windows[i % 2][FLIPPED]++;
+		nr_huge += is_huge();
+	}
+	return nr_huge;
+}
+
+static void no_write_beside_a_page_that_flips_is_lost(void **state)
+{
+	void (*const fns[])(void *) = { by_hand, by_system_call, by_guest };
+	struct writer writers[3] = { { .offset = 3 * PAGE },
+				     { .offset = 5 * PAGE },
+				     { .offset = 7 * PAGE } };
+	struct os_thread *threads[3];
+	struct host_map *m = host_map_of_process(&ops);
+	uint64_t addr;
+
+	assert_int_equal(gmem_file_create(BLOCK + PAGE,
+					  GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE,
+					  &file),
+			 0);
+	assert_int_equal(host_file_create(m, file, &host), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(host_map_mmap(m, host, &file, 0, BLOCK + PAGE,
+					       PROT_READ | PROT_WRITE, MAP_SHARED, 0, &addr),
+				 0);
+		windows[i] = (uint8_t *)(uintptr_t)addr;
+	}
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	if (!is_huge())
+		print_message("what is shared is small here: nothing moves\n");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(os_thread_create(fns[i], &writers[i], "writer", &threads[i]), 0);
+	print_message("%u of %d together again at once\n", flip(), NR_FLIPS);
+	atomic_store(&stop, true);
+	for (int i = 0; i < 3; i++) {
+		os_thread_join(threads[i]);
+		assert_true(writers[i].count > 0);
+		assert_int_equal(writers[i].failed, 0);
+		assert_int_equal(*at(0, &writers[i]), writers[i].count);
+	}
+	assert_int_equal(windows[0][FLIPPED], NR_FLIPS);
+	gmem_file_check(file);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(host_map_munmap(m, (uintptr_t)windows[i], BLOCK + PAGE), 0);
+	host_file_put(host);
+	gmem_file_put(file);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_write_beside_a_page_that_flips_is_lost),
+	};
+	const char *reason = pool_open(1);
+	int ret;
+
+	if (reason) {
+		printf("skipped: %s\n", reason);
+		return 77;
+	}
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	pool_close();
+	return ret;
+}
