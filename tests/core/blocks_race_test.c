@@ -10,7 +10,7 @@
 
 #include "core/gmem_file.h"
 #include "os/os.h"
-#include "pool_2m.h"
+#include "pool_run.h"
 
 #define PAGE OS_PAGE_SIZE
 #define BLOCK ((uint64_t)2 << 20)
@@ -152,14 +152,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_write_beside_a_page_that_changes_is_lost),
 	};
-	const char *reason = pool_open(NR_BLOCKS);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(NR_BLOCKS, tests);
 }

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define HUGE (2ul << 20)
 #define NR_BLOCKS 2u
@@ -300,16 +300,8 @@ int main(void)
 		cmocka_unit_test(another_process_sees_the_same),
 		cmocka_unit_test(no_write_beside_the_page_is_lost),
 	};
-	const char *reason = pool_open(NR_BLOCKS);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
 	signal(SIGUSR1, nothing);
 	alarm(100);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(NR_BLOCKS, tests);
 }
