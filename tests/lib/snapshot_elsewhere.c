@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Saving, restoring and populating where the file's home is another process. */
-#include "t.h"
+#include "snapshot.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -10,30 +10,6 @@
 #include "../core/pool_2m.h"
 
 #define NR_PAGES 20000u /* more than one segment */
-
-static int temporary(void)
-{
-	char name[] = "/tmp/gmem-snapshot-XXXXXX";
-	int fd = mkstemp(name);
-
-	assert_true(fd >= 0);
-	unlink(name);
-	return fd;
-}
-
-static int save(struct gmem *g, int fd)
-{
-	struct gmem_snapshot_args args = { .args_size = sizeof(args), .fd = fd };
-
-	return gmem_snapshot(g, &args);
-}
-
-static int restore(struct gmem *g, int fd)
-{
-	struct gmem_restore_args args = { .args_size = sizeof(args), .fd = fd };
-
-	return gmem_restore(g, &args);
-}
 
 /* Every 50th page has something in it, and every 300 the state changes. */
 static void fill(struct gmem *g, char mark)
