@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -93,6 +94,19 @@ static void run_guest(void *arg)
 			look_up(g);
 }
 
+/* A thread that gets no processor until the changes are over proves nothing. */
+static void wait_for(struct guest *g)
+{
+	bool has_begun;
+
+	do {
+		os_mutex_lock(&g->lock);
+		has_begun = g->count > 0;
+		os_mutex_unlock(&g->lock);
+		sched_yield();
+	} while (!has_begun);
+}
+
 /* ---- changes ------------------------------------------------------------------------------------- */
 
 static void flip(uint64_t offset, uint32_t attributes)
@@ -133,6 +147,8 @@ static void no_write_beside_a_page_that_changes_is_lost(void **state)
 	}
 	for (unsigned int i = 0; i < NR_GUESTS; i++)
 		assert_int_equal(os_thread_create(run_guest, &guests[i], "guest", &threads[i]), 0);
+	for (unsigned int i = 0; i < NR_GUESTS; i++)
+		wait_for(&guests[i]);
 	flip_neighbours();
 	atomic_store(&stop, true);
 	for (unsigned int i = 0; i < NR_GUESTS; i++) {
