@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define NR_PAGES 1100u /* more than two huge pages, and more runs than an index has room for */
 
@@ -638,14 +638,6 @@ int main(void)
 		/* The last: under gmem run a filter is one for what comes. */
 		cmocka_unit_test(what_is_not_on_the_disk_is_not_whole),
 	};
-	const char *no_pool;
-	int ret;
 
-	no_pool = pool_open(4);
-	if (no_pool)
-		printf("without huge pages of the pool: %s\n", no_pool);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (!no_pool)
-		pool_close();
-	return ret;
+	return pool_run_or_without(4, tests);
 }

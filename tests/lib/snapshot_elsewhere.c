@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define NR_PAGES 20000u /* more than one segment */
 
@@ -231,14 +231,6 @@ int main(void)
 		cmocka_unit_test(huge_pages_are_saved_at_home),
 		cmocka_unit_test(is_populated_at_home_alone),
 	};
-	const char *no_pool;
-	int ret;
 
-	no_pool = pool_open(4);
-	if (no_pool)
-		printf("without huge pages of the pool: %s\n", no_pool);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (!no_pool)
-		pool_close();
-	return ret;
+	return pool_run_or_without(4, tests);
 }
