@@ -228,7 +228,9 @@ static int save_into(const struct cmd *cmd, struct gmem *g, const char *path)
 	return EXIT_FAILED;
 }
 
-static int save(const struct cmd *cmd, int argc, char **argv)
+/* What does something with the memory and the file that the words name. */
+static int with_memory(const struct cmd *cmd, int argc, char **argv,
+		       int (*work)(const struct cmd *cmd, struct gmem *g, const char *path))
 {
 	struct words w;
 	struct gmem *g;
@@ -238,9 +240,14 @@ static int save(const struct cmd *cmd, int argc, char **argv)
 		ret = open_memory(cmd, (int)w.pid, w.id, &g);
 	if (ret != EXIT_OK)
 		return ret;
-	ret = save_into(cmd, g, w.path);
+	ret = work(cmd, g, w.path);
 	gmem_put(g);
 	return ret;
+}
+
+static int save(const struct cmd *cmd, int argc, char **argv)
+{
+	return with_memory(cmd, argc, argv, save_into);
 }
 
 /* ---- the way back -------------------------------------------------------------------------------- */
@@ -270,17 +277,7 @@ static int restore_from(const struct cmd *cmd, struct gmem *g, const char *path)
 
 static int restore(const struct cmd *cmd, int argc, char **argv)
 {
-	struct words w;
-	struct gmem *g;
-	int ret = parse_words(cmd, argc, argv, &w);
-
-	if (ret == EXIT_OK)
-		ret = open_memory(cmd, (int)w.pid, w.id, &g);
-	if (ret != EXIT_OK)
-		return ret;
-	ret = restore_from(cmd, g, w.path);
-	gmem_put(g);
-	return ret;
+	return with_memory(cmd, argc, argv, restore_from);
 }
 
 /* ---- looking at a file --------------------------------------------------------------------------- */

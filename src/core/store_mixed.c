@@ -22,8 +22,8 @@ struct mixed {
 	struct store is; /* first */
 	struct store *huge, *small;
 	uint64_t nr_words;
-	_Atomic uint64_t *
-		words; /* a bit for each block: it is huge. Set while nobody has an address of it */
+	/* A bit for each block: it is huge. Set while nobody has an address of it. */
+	_Atomic uint64_t *words;
 	struct os_mutex lock; /* filling what is huge: outside the locks of both */
 };
 

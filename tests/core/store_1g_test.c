@@ -7,7 +7,7 @@
 #include "core/attr_map.h"
 #include "os/os.h"
 #define POOL_PATH "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
-#include "pool_2m.h"
+#include "pool_run.h"
 #include "store_model.h"
 
 #define PAGE OS_PAGE_SIZE
@@ -102,14 +102,6 @@ int main(void)
 		cmocka_unit_test(a_file_may_be_shorter),
 		cmocka_unit_test(it_is_the_block_of_a_store_with_small_pages),
 	};
-	const char *reason = pool_open(1);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(1, tests);
 }

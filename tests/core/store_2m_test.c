@@ -13,7 +13,7 @@
 #include "core/attr_map.h"
 #include "fail_alloc.h"
 #include "os/os.h"
-#include "pool_2m.h"
+#include "pool_run.h"
 #include "store_model.h"
 
 #define PAGE OS_PAGE_SIZE
@@ -195,14 +195,6 @@ int main(void)
 		cmocka_unit_test(without_memory_to_note_it_a_page_stays),
 		cmocka_unit_test(contents_are_those_of_a_model),
 	};
-	const char *reason = pool_open(WANTED);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(WANTED, tests);
 }

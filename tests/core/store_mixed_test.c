@@ -13,7 +13,7 @@
 #include "fail_alloc.h"
 #include "fixture.h"
 #include "os/fail.h"
-#include "pool_2m.h"
+#include "pool_run.h"
 #include "recorder.h"
 #include "store_model.h"
 
@@ -547,14 +547,6 @@ int main(void)
 		cmocka_unit_test(a_file_that_stays_small_has_only_private_huge_pages),
 		cmocka_unit_test(without_memory_for_small_pages_a_shared_block_stays),
 	};
-	const char *reason = pool_open(WANTED);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(WANTED, tests);
 }

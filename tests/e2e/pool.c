@@ -13,7 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 #include "guest.h"
 
 /* Bytes of the pool that are in use; the file itself does not say, as a kernel's. */
@@ -103,14 +103,6 @@ int main(void)
 		cmocka_unit_test(a_guest_lives_on_it),
 		cmocka_unit_test(there_are_as_many_as_the_pool_has),
 	};
-	const char *reason = pool_open(1);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(1, tests);
 }

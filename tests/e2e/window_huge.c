@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define HUGE (2ul << 20)
 #define NR_BLOCKS 2u
@@ -577,17 +577,9 @@ int main(void)
 		cmocka_unit_test(a_child_finds_what_was_in_a_huge_page),
 		cmocka_unit_test(no_write_beside_a_page_of_a_window_is_lost),
 	};
-	const char *reason = pool_open(NR_BLOCKS);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
 	shares = may_share();
 	signal(SIGUSR1, nothing);
 	alarm(100);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(NR_BLOCKS, tests);
 }

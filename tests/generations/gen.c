@@ -6,8 +6,24 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
-int gen_run_only(const struct CMUnitTest *tests, size_t nr, const char *pattern)
+int gen_start(void **state)
 {
+	static struct guest g;
+
+	guest_make(&g, KVM_X86_SW_PROTECTED_VM);
+	*state = &g;
+	return 0;
+}
+
+int gen_stop(void **state)
+{
+	guest_free(*state);
+	return 0;
+}
+
+int gen_run_only(const struct CMUnitTest *tests, size_t nr)
+{
+	const char *pattern = getenv("GENERATION_ONLY");
 	size_t i = 0;
 
 	while (i < nr && fnmatch(pattern, tests[i].name, 0))

@@ -12,11 +12,20 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
-/* Of tests those whose name matches; none that does is a failure. */
-int gen_run_only(const struct CMUnitTest *tests, size_t nr, const char *pattern);
+/* A test with a guest of a VM of type 1 as its state. */
+#define ROW(name) cmocka_unit_test_setup_teardown(name, gen_start, gen_stop)
+int gen_start(void **state);
+int gen_stop(void **state);
+
+/* With GENERATION_ONLY in the environment those of failing whose name it matches (none that does is a failure), else tests. */
+#define gen_run(tests, failing)                                                                    \
+	(getenv("GENERATION_ONLY") ? gen_run_only(failing, sizeof(failing) / sizeof((failing)[0])) \
+				   : cmocka_run_group_tests(tests, NULL, NULL))
+int gen_run_only(const struct CMUnitTest *tests, size_t nr);
 
 /* What a call that returns -1 ended with; 0. */
 #define FAILS_WITH(call, err)                   \

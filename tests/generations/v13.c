@@ -38,21 +38,6 @@ static int set_slot(struct guest *g, uint32_t flags, uint64_t size, void *hva, i
 	return ioctl(g->vm, KVM_SET_USER_MEMORY_REGION2, &r);
 }
 
-static int start(void **state)
-{
-	static struct guest g;
-
-	guest_make(&g, KVM_X86_SW_PROTECTED_VM);
-	*state = &g;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	guest_free(*state);
-	return 0;
-}
-
 static void row_1_size_0_is_accepted_and_of_no_use(void **state)
 {
 	struct guest *g = *state;
@@ -258,8 +243,6 @@ static void later_requests_are_unknown(void **state)
 	FAILS_WITH(ioctl(g->vcpu, KVM_PRE_FAULT_MEMORY, &p), EINVAL);
 	FAILS_WITH(ioctl(g->vm, KVM_ENABLE_CAP, &cap), EINVAL);
 }
-
-#define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {

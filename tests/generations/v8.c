@@ -25,21 +25,6 @@ static uint64_t convert(struct guest *g, uint64_t gpa, uint64_t size, bool is_pr
 	return 0;
 }
 
-static int start(void **state)
-{
-	static struct guest g;
-
-	guest_make(&g, KVM_X86_SW_PROTECTED_VM);
-	*state = &g;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	guest_free(*state);
-	return 0;
-}
-
 static int make_file(uint64_t size)
 {
 	int fd = memfd_create("guest", MFD_INACCESSIBLE | MFD_CLOEXEC);
@@ -257,11 +242,8 @@ static void row_36_a_fault_that_is_told_late(void **state)
 	memfd_late_fault(*state, KVM_EXIT_MEMORY_FAULT_V8, 0, make_file(PAGE), convert);
 }
 
-#define ROW(name) cmocka_unit_test_setup_teardown(name, start, stop)
-
 int main(void)
 {
-	const char *only = getenv("GENERATION_ONLY");
 	/* Under gmem run --inject or --limit, one at a time. */
 	const struct CMUnitTest failing[] = {
 		ROW(row_28_a_rollback_that_takes_back_too_much),
@@ -291,7 +273,5 @@ int main(void)
 		ROW(row_37_the_guest_asks_its_program),
 	};
 
-	if (only)
-		return gen_run_only(failing, sizeof(failing) / sizeof(failing[0]), only);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return gen_run(tests, failing);
 }

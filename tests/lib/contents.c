@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define NR_PAGES 1800u /* three huge pages and a half */
 #define POOL_PAGES 8
@@ -321,13 +321,5 @@ int main(void)
 		cmocka_unit_test(a_window_lies_where_its_file_does),
 	};
 
-	const char *no_pool = pool_open(POOL_PAGES);
-	int ret;
-
-	if (no_pool)
-		printf("without huge pages of the pool: %s\n", no_pool);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (!no_pool)
-		pool_close();
-	return ret;
+	return pool_run_or_without(POOL_PAGES, tests);
 }

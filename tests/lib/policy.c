@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 static unsigned long node_0 = 1;
 
@@ -103,18 +103,10 @@ int main(void)
 		cmocka_unit_test(a_huge_page_has_one),
 		cmocka_unit_test(what_is_wrong_is_refused),
 	};
-	const char *no_pool;
-	int ret;
 
 	if (syscall(SYS_get_mempolicy, NULL, NULL, 0, NULL, 0)) {
 		printf("the host's kernel knows no nodes\n");
 		return 77;
 	}
-	no_pool = pool_open(4);
-	if (no_pool)
-		printf("without huge pages of the pool: %s\n", no_pool);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (!no_pool)
-		pool_close();
-	return ret;
+	return pool_run_or_without(4, tests);
 }

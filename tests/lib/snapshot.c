@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* What is saved comes back: contents, states and holes, of one moment; or the file is refused as it should be. */
-#include "t.h"
+#include "snapshot.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -13,34 +13,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define NR_PAGES 1100u /* more than two huge pages, and more runs than an index has room for */
-
-static int temporary(void)
-{
-	char name[] = "/tmp/gmem-snapshot-XXXXXX";
-	int fd = mkstemp(name);
-
-	assert_true(fd >= 0);
-	unlink(name);
-	return fd;
-}
-
-static int save(struct gmem *g, int fd)
-{
-	struct gmem_snapshot_args args = { .args_size = sizeof(args), .fd = fd };
-
-	return gmem_snapshot(g, &args);
-}
-
-static void expect_rule(const char *rule)
-{
-	struct gmem_refusal why = { .args_size = sizeof(why) };
-
-	assert_int_equal(gmem_last_refusal(&why), 0);
-	assert_string_equal(why.rule, rule);
-}
 
 /* What has failed is left out; -EHWPOISON: *error_offset. */
 static int save_rest(struct gmem *g, int fd, uint32_t flags, struct gmem_snapshot_args *args)
@@ -54,13 +29,6 @@ static int restore_rest(struct gmem *g, int fd)
 	struct gmem_restore_args args = { .args_size = sizeof(args),
 					  .flags = GMEM_SNAPSHOT_LOST,
 					  .fd = fd };
-
-	return gmem_restore(g, &args);
-}
-
-static int restore(struct gmem *g, int fd)
-{
-	struct gmem_restore_args args = { .args_size = sizeof(args), .fd = fd };
 
 	return gmem_restore(g, &args);
 }
@@ -341,7 +309,7 @@ static void what_has_failed_is_named_or_lost(void **state)
 	assert_int_equal(gmem_poison(g, 4 * PAGE, 2 * PAGE), 0);
 	assert_int_equal(save_rest(g, fd, 0, &args), -EHWPOISON);
 	assert_int_equal(args.error_offset, 4 * PAGE);
-	expect_rule("SNAPSHOT_POISONED");
+	must_refuse("SNAPSHOT_POISONED");
 	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -ENODATA);
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(save_rest(g, fd, GMEM_SNAPSHOT_LOST, &args), 0);
@@ -376,7 +344,7 @@ static void what_has_failed_is_never_shown(void **state)
 	memset(t_guest(other, 2), 'o', PAGE);
 	assert_int_equal(save_rest(g, fd, GMEM_SNAPSHOT_LOST, &args), 0);
 	assert_int_equal(restore(other, fd), -EOPNOTSUPP);
-	expect_rule("SNAPSHOT_LOST_SHARED");
+	must_refuse("SNAPSHOT_LOST_SHARED");
 	assert_int_equal(t_guest(other, 2)[0], 'o');
 	assert_int_equal(restore_rest(other, fd), 0);
 	assert_int_equal(t_guest(other, 2)[0], 0);
@@ -398,24 +366,24 @@ static void arguments_are_checked(void **state)
 	int fd = temporary(), fds[2];
 
 	assert_int_equal(gmem_snapshot(g, &args), -EINVAL);
-	expect_rule("SNAPSHOT_FLAGS");
+	must_refuse("SNAPSHOT_FLAGS");
 	assert_int_equal(gmem_snapshot_check(fd, 2, NULL), -EINVAL);
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(save(g, fds[1]), -EBADF);
 	assert_int_equal(restore(g, fds[0]), -EBADF);
-	expect_rule("SNAPSHOT_FD");
+	must_refuse("SNAPSHOT_FD");
 	assert_int_equal(restore(g, fd), -ENOEXEC);
-	expect_rule("SNAPSHOT_OTHER");
+	must_refuse("SNAPSHOT_OTHER");
 	assert_int_equal(save(g, fd), 0);
 	assert_int_equal(save(g, fd), -EEXIST);
-	expect_rule("SNAPSHOT_NOT_EMPTY");
+	must_refuse("SNAPSHOT_NOT_EMPTY");
 	assert_int_equal(pwrite(fd, "\2", 1, 8), 1);
 	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -EPROTONOSUPPORT);
-	expect_rule("SNAPSHOT_VERSION");
+	must_refuse("SNAPSHOT_VERSION");
 	assert_int_equal(pwrite(fd, "\1", 1, 8), 1);
 	memset(t_guest(other, 1), 'k', PAGE);
 	assert_int_equal(restore(other, fd), -ERANGE);
-	expect_rule("SNAPSHOT_SIZE");
+	must_refuse("SNAPSHOT_SIZE");
 	assert_int_equal(t_guest(other, 1)[0], 'k');
 	close(fd);
 	close(fds[0]);
@@ -437,10 +405,10 @@ static void disks_that_are_full_are_said(void **state)
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	assert_int_equal(save(g, fd), -EFBIG);
-	expect_rule("SNAPSHOT_WRITE");
+	must_refuse("SNAPSHOT_WRITE");
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
 	assert_int_equal(restore(g, fd), -ENODATA);
-	expect_rule("SNAPSHOT_UNFINISHED");
+	must_refuse("SNAPSHOT_UNFINISHED");
 	assert_int_equal(t_guest(g, 63)[0], 'f');
 	close(fd);
 	gmem_put(g);
@@ -555,7 +523,7 @@ static void halves_of_two_snapshots_are_none(void **state)
 	assert_int_equal(pread(other, page, sizeof(page), 0), sizeof(page));
 	assert_int_equal(pwrite(one, page, sizeof(page), 0), sizeof(page));
 	assert_int_equal(restore(g, one), -EBADMSG);
-	expect_rule("SNAPSHOT_DAMAGED");
+	must_refuse("SNAPSHOT_DAMAGED");
 	close(one);
 	close(other);
 	gmem_put(g);
@@ -670,14 +638,6 @@ int main(void)
 		/* The last: under gmem run a filter is one for what comes. */
 		cmocka_unit_test(what_is_not_on_the_disk_is_not_whole),
 	};
-	const char *no_pool;
-	int ret;
 
-	no_pool = pool_open(4);
-	if (no_pool)
-		printf("without huge pages of the pool: %s\n", no_pool);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (!no_pool)
-		pool_close();
-	return ret;
+	return pool_run_or_without(4, tests);
 }

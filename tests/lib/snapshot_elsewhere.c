@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Saving, restoring and populating where the file's home is another process. */
-#include "t.h"
+#include "snapshot.h"
 
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 
 #define NR_PAGES 20000u /* more than one segment */
-
-static int temporary(void)
-{
-	char name[] = "/tmp/gmem-snapshot-XXXXXX";
-	int fd = mkstemp(name);
-
-	assert_true(fd >= 0);
-	unlink(name);
-	return fd;
-}
-
-static int save(struct gmem *g, int fd)
-{
-	struct gmem_snapshot_args args = { .args_size = sizeof(args), .fd = fd };
-
-	return gmem_snapshot(g, &args);
-}
-
-static int restore(struct gmem *g, int fd)
-{
-	struct gmem_restore_args args = { .args_size = sizeof(args), .fd = fd };
-
-	return gmem_restore(g, &args);
-}
 
 /* Every 50th page has something in it, and every 300 the state changes. */
 static void fill(struct gmem *g, char mark)
@@ -255,14 +231,6 @@ int main(void)
 		cmocka_unit_test(huge_pages_are_saved_at_home),
 		cmocka_unit_test(is_populated_at_home_alone),
 	};
-	const char *no_pool;
-	int ret;
 
-	no_pool = pool_open(4);
-	if (no_pool)
-		printf("without huge pages of the pool: %s\n", no_pool);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (!no_pool)
-		pool_close();
-	return ret;
+	return pool_run_or_without(4, tests);
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #define POOL_PATH "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 #include "fixture.h"
 #include "mmu/mmu_private.h"
 
@@ -62,14 +62,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_page_is_converted_in_it_and_back),
 	};
-	const char *reason = pool_open(1);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(1, tests);
 }

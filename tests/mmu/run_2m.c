@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
 #include "fixture.h"
 #include "mmu/mmu_private.h"
 
@@ -53,14 +53,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_page_that_was_punched_is_not_mapped_along_with_another),
 	};
-	const char *reason = pool_open(1);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(1, tests);
 }
