@@ -56,7 +56,8 @@ struct moves {
 	struct gmem_change bracket;	  /* whole blocks, from the first to move */
 	const struct gmem_change *change; /* that comes; NULL: none */
 	bool (*wanted)(const struct moves *m, uint64_t block);
-	bool huge; /* where to */
+	bool huge;     /* where to */
+	bool may_stop; /* for a signal */
 };
 
 static bool wants_together(const struct moves *m, uint64_t block)
@@ -140,13 +141,8 @@ static int fill_shared(struct gmem_file *f, uint64_t block)
 
 static int move_shared(struct gmem_file *f, struct gmem_consumer *host, uint64_t block, bool huge)
 {
-	uint64_t page = block;
-	int err = host->ops->close(host, block, f->store->block, &page);
+	int err = host->ops->close(host, block, f->store->block);
 
-	if (err == -EAGAIN && (!f->refusals.any || page < f->refusals.lowest)) {
-		f->refusals.lowest = page;
-		f->refusals.any = true;
-	}
 	if (err)
 		return err;
 	err = move_closed(f, block, huge);
@@ -181,13 +177,22 @@ static int move_apart(const struct moves *m)
 	int err = 0;
 
 	for (; !err && next_block(m, &block); block += m->bracket.file->store->block) {
-		if (m->bracket.size >= LONG_MOVE && os_signal_pending())
-			return obs_refuse(RULE_CONVERT_SIGNAL);
+		if (m->may_stop && m->bracket.size >= LONG_MOVE && os_signal_pending())
+			return -EINTR;
 		err = move_one(m->bracket.file, block, false);
+		/* None of the others converts then. */
+		if (err == -EAGAIN && m->change)
+			gmem_change_refuse(m->change, block, m->bracket.file->store->block);
 	}
+	return err;
+}
+
+static int refuse(int err)
+{
 	if (err == -EAGAIN)
-		return obs_refuse(RULE_CONVERT_HELD);
-	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
+		return obs_refuse(RULE_CONVERT_BLOCK_HELD);
+	return err == -EINTR ? obs_refuse(RULE_CONVERT_SIGNAL)
+			     : obs_refuse_as(RULE_CONVERT_APART, err);
 }
 
 static int apart(struct moves *m, struct gmem_file *f, uint64_t offset, uint64_t size)
@@ -216,27 +221,28 @@ static int fill_what_stays(const struct gmem_change *ch)
 	     at += size)
 		if (store_is_huge(f->store, at))
 			err = fill_shared(f, at);
-	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
+	return err;
 }
 
 int blocks_apart(struct gmem_file *f, const struct gmem_change *ch)
 {
-	struct moves m = { .change = ch, .wanted = wants_apart };
+	struct moves m = { .change = ch, .wanted = wants_apart, .may_stop = true };
 	int err = apart(&m, f, ch->offset, ch->size);
 
-	if (err || !f->store->block || ch->attributes & ATTR_PRIVATE)
-		return err;
-	err = fill_what_stays(ch);
-	if (err)
-		blocks_together(f, ch->offset, ch->size);
-	return err;
+	if (!err && f->store->block && !(ch->attributes & ATTR_PRIVATE)) {
+		err = fill_what_stays(ch);
+		if (err)
+			blocks_together(f, ch->offset, ch->size);
+	}
+	return err ? refuse(err) : 0;
 }
 
 int blocks_apart_shared(struct gmem_file *f, uint64_t offset, uint64_t size)
 {
-	struct moves m = { .wanted = is_shared };
+	struct moves m = { .wanted = is_shared, .may_stop = true };
+	int err = apart(&m, f, offset, size);
 
-	return apart(&m, f, offset, size);
+	return err ? refuse(err) : 0;
 }
 
 void blocks_together(struct gmem_file *f, uint64_t offset, uint64_t size)
@@ -252,27 +258,23 @@ void blocks_together(struct gmem_file *f, uint64_t offset, uint64_t size)
 	bracket_end(f, &m.bracket);
 }
 
-bool gmem_file_stays_small(struct gmem_file *f)
-{
-	return f->stays_small;
-}
-
 bool gmem_file_is_small(struct gmem_file *f)
 {
-	return !f->store->block || f->stays_small;
+	return !f->store->block || atomic_load(&f->is_small);
 }
 
 int gmem_file_stay_small(struct gmem_file *f)
 {
+	struct moves m = { .wanted = is_shared };
 	int err;
 
-	if (!f->store->block || f->stays_small)
+	if (gmem_file_is_small(f))
 		return 0;
 	os_rwlock_write_lock(&f->invalidate);
 	f->stays_small = true;
-	err = f->released ? 0 : blocks_apart_shared(f, 0, f->size);
-	if (err)
-		f->stays_small = false;
+	err = f->released ? 0 : apart(&m, f, 0, f->size);
+	f->stays_small = !err;
+	atomic_store(&f->is_small, !err);
 	os_rwlock_write_unlock(&f->invalidate);
 	return err;
 }

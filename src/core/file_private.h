@@ -24,7 +24,8 @@ struct gmem_file {
 	struct store *store;
 	struct attr_map *attributes;
 	_Atomic bool released;
-	_Atomic bool stays_small; /* what is shared; changed under the invalidate lock */
+	bool stays_small;      /* what is shared; under the invalidate lock */
+	_Atomic bool is_small; /* and it is so */
 
 	const struct gmem_type_ops *type_ops; /* constant once the file is in use */
 	void *type;

@@ -87,11 +87,11 @@ struct gmem_consumer_ops {
 	/*
 	 * For the last one, who maps what is shared; all three or none. takes_huge: a block that is shared all through can be
 	 * mapped from the store's huge pages, until the file is told gmem_file_stay_small(). close: from here to open()
-	 * whoever touches the block is waited with; -EAGAIN: *page, bytes, is pinned, -ENOMEM: nothing has happened. open:
+	 * whoever touches the block is waited with; -EAGAIN (a page of it is pinned), -ENOMEM: nothing has happened. open:
 	 * it is mapped from where it is now. Exclusive, on blocks that are shared all through.
 	 */
 	bool (*takes_huge)(struct gmem_consumer *c, uint64_t offset, uint64_t size);
-	int (*close)(struct gmem_consumer *c, uint64_t offset, uint64_t size, uint64_t *page);
+	int (*close)(struct gmem_consumer *c, uint64_t offset, uint64_t size);
 	void (*open)(struct gmem_consumer *c, uint64_t offset, uint64_t size);
 };
 /* Embedded in whatever consumes. Registered and unregistered under the invalidate lock. */
@@ -248,8 +248,7 @@ int gmem_file_move(struct gmem_file *f, uint64_t offset, uint64_t size,
 		   int (*move)(void *data, uint64_t offset, uint64_t size), void *data);
 /* Of a file with blocks: what is shared is in small pages from here on. -EAGAIN, -ENOMEM: as before. Not under the lock. */
 int gmem_file_stay_small(struct gmem_file *f);
-bool gmem_file_stays_small(struct gmem_file *f);
-/* Without the lock, where nothing changes: it does, or has no huge pages. */
+/* It is so, and stays: also of a file without blocks. */
 bool gmem_file_is_small(struct gmem_file *f);
 /* Backs the pages of the range (inside the file). */
 int gmem_file_allocate(struct gmem_file *f, uint64_t offset, uint64_t size);

@@ -8,6 +8,8 @@
 #include "obs/obs.h"
 #include "os/os.h"
 
+#define LOOK_AGAIN_NS 1000000
+
 _Atomic uint32_t host_file_patience_ms = 1000;
 
 /* Over the coming and going of files, and over a fork; outside files_lock, which is a leaf. */
@@ -148,28 +150,20 @@ static bool takes_huge(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 	return host_map_takes_huge(f->map, f, offset, size);
 }
 
-static void note_first(void *arg, uint64_t offset, uint64_t size)
+static void ignore(void *arg, uint64_t offset, uint64_t size)
 {
-	uint64_t *page = arg;
-
-	if (offset < *page)
-		*page = offset;
 }
 
 /* A new pin cannot be had while it is closed. */
-static int close_block(struct gmem_consumer *c, uint64_t offset, uint64_t size, uint64_t *page)
+static int close_block(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 {
 	struct host_file *f = file_of(c);
 	int err = host_map_close(f->map, f, offset);
 
 	if (err)
 		return err;
-	*page = offset + size;
-	pins_check(f, offset, size, note_first, page);
-	if (*page == offset + size)
+	if (!pins_check(f, offset, size, ignore, NULL))
 		return 0;
-	if (*page < offset)
-		*page = offset;
 	host_map_open_as_it_was(f->map, f, offset);
 	return -EAGAIN;
 }
@@ -179,6 +173,32 @@ static void open_block(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 	struct host_file *f = file_of(c);
 
 	host_map_open(f->map, f, offset);
+}
+
+bool host_file_wait_a_moment(uint64_t end_ns)
+{
+	_Atomic uint32_t nobody_wakes = 0;
+
+	if (os_clock_ns() >= end_ns)
+		return false;
+	os_wait(&nobody_wakes, 0, LOOK_AGAIN_NS);
+	return true;
+}
+
+int host_file_make_small(struct host_file *f)
+{
+	uint64_t end;
+	int err;
+
+	if (!f->file || gmem_file_is_small(f->file))
+		return 0;
+	/* What has become small meanwhile is so the next time. */
+	end = os_clock_ns() + share_patience_ns();
+	while ((err = gmem_file_stay_small(f->file)) == -EAGAIN && host_file_wait_a_moment(end))
+		;
+	if (err == -EAGAIN)
+		return obs_refuse(RULE_CONVERT_BLOCK_HELD);
+	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
 }
 
 static const struct gmem_consumer_ops consumer_ops = {

@@ -125,6 +125,12 @@ void host_file_await(struct host_file *f);
 int host_file_stop(struct host_file *f);
 int host_file_go(struct host_file *f);
 
+/* At home: what is shared is in small pages from here on (gmem_file_stay_small()); a page that is held is waited for, as long as
+ * others are. -EAGAIN: it still is; -ENOMEM. Elsewhere it is so. */
+int host_file_make_small(struct host_file *f);
+/* Some milliseconds at most. False: end_ns (os_clock_ns()) is over. */
+bool host_file_wait_a_moment(uint64_t end_ns);
+
 /* How long other processes may take to hide a range, milliseconds; 1000 at first. */
 extern _Atomic uint32_t host_file_patience_ms;
 

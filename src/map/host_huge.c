@@ -52,8 +52,8 @@ static bool is_plain(const struct piece *p)
 {
 	const struct guard_window *w = &p->w;
 
-	return p->guarded && w->blocks && !w->watched && !w->barred && !w->lock && !w->advice &&
-	       w->pkey < 0 && !((w->addr ^ w->offset) & (BLOCK - 1));
+	return p->guarded && w->blocks && !w->barred && !w->lock && !w->advice && w->pkey < 0 &&
+	       !((w->addr ^ w->offset) & (BLOCK - 1));
 }
 
 static bool meets(const struct piece *p, const struct host_file *f, uint64_t offset, uint64_t end)
@@ -61,14 +61,16 @@ static bool meets(const struct piece *p, const struct host_file *f, uint64_t off
 	return p->file == f && p->w.offset < end && p->w.offset + p->w.size > offset;
 }
 
-static bool windows_take(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end)
+static bool windows_take(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t end,
+			 bool watched)
 {
 	for (size_t i = 0; i < m->nr; i++) {
 		const struct piece *p = &m->pieces[i];
 
 		if (!meets(p, f, offset, end))
 			continue;
-		if (!is_plain(p) || p->w.offset > offset || p->w.offset + p->w.size < end)
+		if (!is_plain(p) || (p->w.watched && !watched) || p->w.offset > offset ||
+		    p->w.offset + p->w.size < end)
 			return false;
 	}
 	return true;
@@ -82,7 +84,7 @@ bool host_map_takes_huge(struct host_map *m, struct host_file *f, uint64_t offse
 	    obs_injects(INJECT_POISON) || !pins_are_exact())
 		return false;
 	os_mutex_lock(&m->lock);
-	takes = can_close(m) && windows_take(m, f, offset, offset + size);
+	takes = can_close(m) && windows_take(m, f, offset, offset + size, false);
 	os_mutex_unlock(&m->lock);
 	return takes;
 }
@@ -106,8 +108,8 @@ int host_map_close(struct host_map *m, struct host_file *f, uint64_t offset)
 	int err = 0;
 
 	os_mutex_lock(&m->lock);
-	/* One that another has put marks in meanwhile stays as it is. */
-	if (!windows_take(m, f, offset, offset + BLOCK))
+	/* Where there are marks meanwhile huge pages can go; they do not come. */
+	if (!windows_take(m, f, offset, offset + BLOCK, true))
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < m->nr; i++) {
 		if (!meets(&m->pieces[i], f, offset, offset + BLOCK))
@@ -136,11 +138,13 @@ static void replace(struct host_map *m, struct piece *p, uint64_t offset)
 	uint64_t addr = address_of(p, offset), size = BLOCK;
 	int fd, tries = TRIES;
 	long ret = -ENOMEM;
+	bool huge;
 
-	guard_is_huge(&p->w, addr, &size, &fd);
+	huge = guard_is_huge(&p->w, addr, &size, &fd);
 	while (ret < 0 && tries--)
 		ret = os_window_map(addr, BLOCK, p->w.prot, MAP_SHARED | MAP_FIXED, fd, offset);
-	if (ret < 0 || guard_dress(&p->w, addr, BLOCK, true)) {
+	if (ret < 0 || guard_dress(&p->w, addr, BLOCK, true) ||
+	    (p->w.watched && !huge && guard_watch_again(&m->guard, &p->w, addr, BLOCK))) {
 		os_log(OS_LOG_ERROR, "no memory for a part of a window: it is hidden");
 		guard_close(&m->guard, &p->w, addr, BLOCK);
 	}
@@ -167,7 +171,7 @@ static struct piece *next_loose(struct host_map *m, uint64_t addr, uint64_t end,
 	for (size_t i = pieces_behind(m, addr); i < m->nr && m->pieces[i].w.addr < end; i++) {
 		struct piece *p = &m->pieces[i];
 
-		if (p->w.blocks && p->file->file && !gmem_file_stays_small(p->file->file) &&
+		if (p->w.blocks && p->file->file && !gmem_file_is_small(p->file->file) &&
 		    (whole || cuts(p, addr) || cuts(p, end)))
 			return p;
 	}
@@ -193,7 +197,7 @@ static int loosen_one(struct host_map *m, uint64_t addr, uint64_t end, bool whol
 	*more = f;
 	if (!f)
 		return 0;
-	err = gmem_file_stay_small(f->file);
+	err = host_file_make_small(f);
 	m->ops.put(owner);
 	return err;
 }

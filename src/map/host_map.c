@@ -247,7 +247,7 @@ static int make_way(struct host_map *m, const struct request *r)
 
 	if (err || !blocks_of(r->file) || (takes_huge(r) && host_map_can_close(m)))
 		return err;
-	return gmem_file_stay_small(r->file->file);
+	return host_file_make_small(r->file);
 }
 
 int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr,

@@ -454,12 +454,15 @@ static int load(struct host_file *f)
 
 void share_load(struct host_file *f)
 {
+	uint64_t end;
 	int err;
 
 	if (!host_file_converts(f) || host_file_is_loaded(f) || !f->link ||
 	    atomic_load(&f->link->gone))
 		return;
-	err = load(f);
+	end = os_clock_ns() + share_patience_ns();
+	while ((err = load(f)) == -EBUSY && host_file_wait_a_moment(end))
+		;
 	if (err)
 		os_log(OS_LOG_WARN,
 		       "the state of a guest_memfd cannot be had (%d): all of it is hidden", err);

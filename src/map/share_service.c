@@ -173,10 +173,10 @@ static int attach(struct share *s, uint32_t slot, struct host_file *f)
 
 	if (!host_file_converts(f))
 		return -EINVAL;
-	/* Others map small pages only. */
+	/* Others map small pages only. Where one is held they ask again: nobody else is to wait for it. */
 	err = gmem_file_stay_small(f->file);
 	if (err)
-		return err;
+		return err == -EAGAIN ? -EBUSY : err;
 	host_file_hold(f);
 	share_slot_add(&s->slots[slot], f->id);
 	share_tell_all(s, slot, f);

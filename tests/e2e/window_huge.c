@@ -241,12 +241,47 @@ static void a_page_that_is_held_keeps_its_block(void **state)
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(vmsplice(ends[1], &v, 1, 0), 8);
 	assert_int_equal(inplace_convert(t.fd, 50 * PAGE, PAGE, PRIVATE, &where), -EAGAIN);
-	assert_true(where < HUGE);
+	/* The held one is outside of what was asked for. */
+	assert_int_equal(where, 50 * PAGE);
 	t.host[50 * PAGE] = 3;
 	assert_int_equal(huge_shown(&t), HUGE);
 	assert_int_equal(read(ends[0], data, 8), 8);
 	set(&t, 50 * PAGE, PAGE, PRIVATE);
 	assert_int_equal(exchange(&t, 50 * PAGE, 0), 3);
+	close(ends[0]);
+	close(ends[1]);
+	unmake(&t);
+}
+
+static void *read_a_while_later(void *arg)
+{
+	char data[8];
+
+	usleep(20000);
+	return read(*(int *)arg, data, 8) == 8 ? NULL : arg;
+}
+
+/* mprotect() has no way to say that it must be asked again. */
+static void a_call_that_wants_small_pages_waits_for_one_that_is_held(void **state)
+{
+	struct iovec v = { .iov_len = 8 };
+	struct inplace t;
+	pthread_t reader;
+	int ends[2];
+	void *ret;
+
+	if (!shares)
+		skip();
+	make_shared(&t);
+	v.iov_base = t.host + 20 * PAGE;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(vmsplice(ends[1], &v, 1, 0), 8);
+	assert_int_equal(pthread_create(&reader, NULL, read_a_while_later, &ends[0]), 0);
+	assert_int_equal(mprotect(t.host + 30 * PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(pthread_join(reader, &ret), 0);
+	assert_null(ret);
+	assert_int_equal(huge_shown(&t), 0);
+	assert_int_equal(t.host[7 * PAGE], 1);
 	close(ends[0]);
 	close(ends[1]);
 	unmake(&t);
@@ -572,6 +607,7 @@ int main(void)
 		cmocka_unit_test(no_write_beside_the_page_is_lost),
 		cmocka_unit_test(a_block_that_is_shared_is_huge_in_the_window),
 		cmocka_unit_test(a_page_that_is_held_keeps_its_block),
+		cmocka_unit_test(a_call_that_wants_small_pages_waits_for_one_that_is_held),
 		cmocka_unit_test(what_the_program_does_to_a_window_works_as_ever),
 		cmocka_unit_test(a_window_of_huge_pages_goes_in_part_and_comes_again),
 		cmocka_unit_test(a_child_finds_what_was_in_a_huge_page),

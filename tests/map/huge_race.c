@@ -15,7 +15,8 @@
 
 #include <cmocka.h>
 
-#include "../core/pool_2m.h"
+#include "../core/pool_run.h"
+#include "map/host_map_private.h"
 #include "map/pins.h"
 #include "os/os.h"
 
@@ -165,19 +166,58 @@ static void no_write_beside_a_page_that_flips_is_lost(void **state)
 	close(ends[1]);
 }
 
+static bool is_watched(struct host_map *m, uint64_t addr)
+{
+	return pieces_first(m, addr, addr + 1)->w.watched;
+}
+
+/* The mappings are spent, so marks of a userfaultfd hide single pages: in the same window, but nothing of the huge page. */
+static void a_huge_page_in_a_window_with_marks_can_go(void **state)
+{
+	struct host_map *m = host_map_of_process(&ops);
+	uint64_t addr, offset;
+
+	assert_int_equal(gmem_file_create(2 * BLOCK,
+					  GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE,
+					  &file),
+			 0);
+	assert_int_equal(host_file_create(m, file, &host), 0);
+	assert_int_equal(host_map_mmap(m, host, &file, 0, 2 * BLOCK, PROT_READ | PROT_WRITE,
+				       MAP_SHARED, 0, &addr),
+			 0);
+	windows[0] = (uint8_t *)(uintptr_t)addr;
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	assert_int_equal(convert(BLOCK, PAGE, 0), 0);
+	windows[0][3 * PAGE] = 3;
+	guard_set_limits(&m->guard, 8, 8);
+	for (offset = BLOCK; offset < BLOCK + 40 * PAGE; offset += 2 * PAGE)
+		assert_int_equal(convert(offset, PAGE, 0), 0);
+	for (offset = BLOCK; offset < BLOCK + 20 * PAGE; offset += 2 * PAGE)
+		assert_int_equal(convert(offset, PAGE, ATTR_PRIVATE), 0);
+	print_message("%s, %s\n", is_huge() ? "huge" : "small",
+		      is_watched(m, addr) ? "with marks" : "without marks");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(convert(FLIPPED, PAGE, ATTR_PRIVATE), 0);
+		assert_true(host_map_is_hidden(m, addr + FLIPPED));
+		assert_false(is_huge());
+		assert_int_equal(windows[0][3 * PAGE], 3);
+		assert_int_equal(convert(FLIPPED, PAGE, 0), 0);
+		assert_int_equal(windows[0][FLIPPED], 0);
+		/* It does not come back while they are there. */
+		assert_true(!is_huge() || !is_watched(m, addr));
+	}
+	gmem_file_check(file);
+	assert_int_equal(host_map_munmap(m, addr, 2 * BLOCK), 0);
+	host_file_put(host);
+	gmem_file_put(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_huge_page_in_a_window_with_marks_can_go),
 		cmocka_unit_test(no_write_beside_a_page_that_flips_is_lost),
 	};
-	const char *reason = pool_open(1);
-	int ret;
 
-	if (reason) {
-		printf("skipped: %s\n", reason);
-		return 77;
-	}
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	pool_close();
-	return ret;
+	return pool_run(2, tests);
 }
