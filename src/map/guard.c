@@ -15,6 +15,7 @@
 #include "os/window.h"
 
 #define LARGE ((uint64_t)2 << 20)
+#define TRIES 3 /* of what cannot be refused any more */
 #define MANY_PAGES (4 * LARGE)
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -266,6 +267,20 @@ static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint6
 	if (err)
 		guard_close(g, w, addr, size);
 	return err;
+}
+
+void guard_replace(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
+{
+	int err, tries = TRIES;
+
+	do
+		err = restore(g, w, addr, size, guard_growth(g, w, addr, size, false));
+	while (err && (guard_ballast_drop(g) || tries--));
+	guard_ballast_take(g);
+	if (!err)
+		return;
+	os_log(OS_LOG_ERROR, "no memory for a part of a window: it is hidden");
+	guard_close(g, w, addr, size);
 }
 
 int guard_add(struct guard *g, struct guard_window *w)

@@ -96,6 +96,8 @@ int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t 
 void guard_close(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
 /* As guard_show(), with what is held in reserve. */
 int guard_open_again(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
+/* Maps the range, which is shared and of one place, from where that is now, with what is held in reserve. */
+void guard_replace(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
 
 /* Any thread, any time, also a signal handler. */
 bool guard_is_hidden(struct guard *g, uint64_t addr);

@@ -18,7 +18,6 @@
 #include "os/window.h"
 
 #define BLOCK ((uint64_t)2 << 20)
-#define TRIES 3 /* of what cannot be refused any more */
 
 enum { CLOSER_UNTRIED, CLOSER_OPEN, CLOSER_NONE };
 
@@ -135,19 +134,9 @@ void host_map_open_as_it_was(struct host_map *m, struct host_file *f, uint64_t o
 /* The block is a mapping of its own since it was closed: another takes its place, and no more room. */
 static void replace(struct host_map *m, struct piece *p, uint64_t offset)
 {
-	uint64_t addr = address_of(p, offset), size = BLOCK;
-	int fd, tries = TRIES;
-	long ret = -ENOMEM;
-	bool huge;
+	uint64_t addr = address_of(p, offset);
 
-	huge = guard_is_huge(&p->w, addr, &size, &fd);
-	while (ret < 0 && tries--)
-		ret = os_window_map(addr, BLOCK, p->w.prot, MAP_SHARED | MAP_FIXED, fd, offset);
-	if (ret < 0 || guard_dress(&p->w, addr, BLOCK, true) ||
-	    (p->w.watched && !huge && guard_watch_again(&m->guard, &p->w, addr, BLOCK))) {
-		os_log(OS_LOG_ERROR, "no memory for a part of a window: it is hidden");
-		guard_close(&m->guard, &p->w, addr, BLOCK);
-	}
+	guard_replace(&m->guard, &p->w, addr, BLOCK);
 	os_closer_open(m->closer_fd, addr, BLOCK);
 }
 
