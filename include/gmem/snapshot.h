@@ -44,6 +44,8 @@ GMEM_API int gmem_populate(struct gmem *g, struct gmem_populate_args *args);
 
 /* Pages that have failed (gmem_poison()) are left out: lost; restored, they are zero. */
 #define GMEM_SNAPSHOT_LOST 1u
+/* In gmem_snapshot_info.flags: of a guest_memfd that does not convert in place. 0.3 */
+#define GMEM_SNAPSHOT_OF_VM 0x10000u
 
 struct gmem_snapshot_args {
 	uint32_t args_size; /* sizeof(struct gmem_snapshot_args) */
@@ -68,21 +70,20 @@ struct gmem_snapshot_args {
  * room. A page that has failed has no contents: nothing is saved and error_offset names the first, or
  * with GMEM_SNAPSHOT_LOST the snapshot says that they are lost.
  *
- * Of a guest_memfd that does not convert in place the file has private pages alone: which those are
- * the VM says, and shared ones are memory of the program, at the slots' userspace_addr. Only a program
- * that has all three can save them together, by means of its own.
- *
- * Pages of GMEM_HUGETLB are saved and restored at home, as others. Elsewhere to look at one that was
- * never touched would take one from the pool, which may have none left.
+ * Of a guest_memfd that does not convert in place (of other profiles than in-place) all pages are
+ * saved as what the file is: private, or with GMEM_INIT_SHARED shared. Which of them the guest uses so
+ * is an attribute of the VM, and what is shared without GMEM_INIT_SHARED is memory of the program, at
+ * the slots' userspace_addr: neither is the file's, changes under its lock or stands still with it. So
+ * they are not in the snapshot, which says so (GMEM_SNAPSHOT_OF_VM): who restores the VM sets them.
  *
  * The last that is written, when all before is on the disk, says that it is whole: one that was
  * interrupted is never taken for a snapshot. Write beside the old one, and rename.
  *	-EBADF	 fd is not of a regular file that can be used
  *	-EEXIST	 the file is not empty
- *	-EOPNOTSUPP the file does not convert in place (a guest_memfd of other profiles)
  *	-EHWPOISON a page has failed, without GMEM_SNAPSHOT_LOST
- *	-EREMOTE this process is not the home, and GMEM_HUGETLB or a store without a
- *		 descriptor, or the home is gone
+ *	-EREMOTE this process is not the home, and the store has no descriptor, or the home is
+ *		 gone
+ *	-EIO	 this process is not the home, and memory of it cannot be read
  *	-EINTR	 gmem_interrupt()
  *	-ETIMEDOUT not at home: 10 seconds passed in which too little could be written
  *	-ENOSPC, -EIO, -EFBIG, -EPERM  as writing says; with -EFBIG the thread gets SIGXFSZ, as of
@@ -110,8 +111,10 @@ struct gmem_restore_args {
  *	-ENOEXEC, -EPROTONOSUPPORT, -ENODATA, -EBADMSG  as gmem_snapshot_check()
  *	-EAGAIN	 as gmem_convert(): a page is pinned, or a consumer or a process refuses
  *	-EREMOTE pages had failed, and this process is not the home
- *	-EOPNOTSUPP a page that had failed is shared, and the file has GMEM_MMAP
- *	-EBADF, -EOPNOTSUPP, -EREMOTE  as gmem_snapshot()
+ *	-EOPNOTSUPP a page that had failed is shared, and the file has GMEM_MMAP; or one of
+ *		 the two files converts in place and the other does not, or neither does and
+ *		 they differ in GMEM_INIT_SHARED
+ *	-EBADF, -EREMOTE  as gmem_snapshot()
  *	[any thread; may wait; since 0.3]
  */
 GMEM_API int gmem_restore(struct gmem *g, const struct gmem_restore_args *args);
@@ -121,7 +124,7 @@ GMEM_API int gmem_restore(struct gmem *g, const struct gmem_restore_args *args);
 struct gmem_snapshot_info {
 	uint32_t args_size; /* sizeof(struct gmem_snapshot_info) */
 	uint32_t version;   /* of the format */
-	uint32_t flags;	    /* GMEM_MMAP and so on, of the file that was saved */
+	uint32_t flags; /* GMEM_MMAP and so on, of the file that was saved; GMEM_SNAPSHOT_OF_VM */
 	uint32_t reserved;
 	uint64_t size;		/* of that file, bytes */
 	uint64_t data_bytes;	/* that are not zero, in pages */

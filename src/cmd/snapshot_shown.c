@@ -132,6 +132,8 @@ int snapshot_show_text(const char *path, int fd)
 		       " of them private, %" PRIu64 " with contents\n",
 		       path, s.reader.header.version, s.reader.header.size, f->private_bytes,
 		       f->data_bytes);
+		if (s.reader.header.flags & GMEM_SNAPSHOT_OF_VM)
+			printf("  of a file that does not convert in place: which pages are private the attributes of its VM say\n");
 		printf("  %18s  %18s  %7s\n", "offset", "end", "state");
 	}
 	for (size_t i = s.nr; !err && i; i--) {
@@ -169,6 +171,9 @@ static struct json_object *json_of(const struct shown *s)
 	add(all, "version", s->reader.header.version);
 	add(all, "size", s->reader.header.size);
 	add(all, "flags", s->reader.header.flags);
+	json_object_object_add(
+		all, "of_vm",
+		json_object_new_boolean(!!(s->reader.header.flags & GMEM_SNAPSHOT_OF_VM)));
 	add(all, "private_bytes", f->private_bytes);
 	add(all, "data_bytes", f->data_bytes);
 	add(all, "lost_bytes", s->reader.lost_bytes);

@@ -82,6 +82,9 @@ int lib_check_inside(const struct gmem *g, uint64_t offset, uint64_t size);
 /* For saving and restoring: there is a file that can be, and no flags are set. */
 int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved);
 
+/* restore_huge.c: contents for pages of a file of GMEM_FILE_HUGETLB whose home is elsewhere, and which nobody has closed. */
+int lib_put_huge(struct host_file *f, uint64_t offset, uint64_t size, const void *data);
+
 /* The file at its home; NULL elsewhere. */
 static inline struct gmem_file *lib_home_file(const struct gmem *g)
 {

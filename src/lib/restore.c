@@ -25,7 +25,7 @@ static int convert(struct gmem *g, uint64_t offset, uint64_t size, uint32_t attr
 	return host_file_convert(g->file, &c);
 }
 
-/* The file's home counts, backs and tells its VM type; elsewhere the store is all there is. */
+/* The file's home counts, backs and tells its VM type; elsewhere the store is all there is, or what the home has taken from the pool. */
 static int put_contents(struct gmem *g, const struct snapshot_run *run, const void *data)
 {
 	uint64_t done;
@@ -33,6 +33,8 @@ static int put_contents(struct gmem *g, const struct snapshot_run *run, const vo
 
 	if (lib_home_file(g))
 		return gmem_file_populate(lib_home_file(g), run->offset, run->size, data, &done);
+	if (g->file->flags & GMEM_FILE_HUGETLB)
+		return lib_put_huge(g->file, run->offset, run->size, data);
 	err = os_disk_write(g->file->store_fd, run->offset, data, run->size);
 	return err ? obs_refuse_as(RULE_POPULATE_MEMORY, err) : 0;
 }
@@ -53,6 +55,8 @@ static int restore_run(void *arg, const struct snapshot_run *run, const void *da
 
 	if (data)
 		err = put_contents(r->g, run, data);
+	if (!host_file_converts(r->g->file))
+		return err;
 	if (!err && run->attributes)
 		return share_pending(r);
 	if (r->shared == r->shared_end)
@@ -86,13 +90,25 @@ static int lose_run(void *arg, const struct snapshot_run *run, const void *data)
 
 static int put_all(struct restorer *r, struct snapshot_reader *snapshot)
 {
-	int err = convert(r->g, 0, r->g->file->size, ATTR_PRIVATE);
+	int err = 0;
 
+	if (host_file_converts(r->g->file))
+		err = convert(r->g, 0, r->g->file->size, ATTR_PRIVATE);
 	if (!err)
 		err = host_file_punch(r->g->file, 0, r->g->file->size);
 	if (!err)
 		err = snapshot_walk(snapshot, true, restore_run, r);
 	return err ? err : share_pending(r);
+}
+
+/* What no conversion can make must be so from the start. */
+static bool is_same_kind(const struct host_file *f, const struct snapshot_header *h)
+{
+	bool of_vm = h->flags & GMEM_SNAPSHOT_OF_VM;
+
+	if (of_vm == host_file_converts(f))
+		return false;
+	return !of_vm || !(h->flags & GMEM_INIT_SHARED) == !(f->flags & GMEM_FILE_INIT_SHARED);
 }
 
 static int restore(struct restorer *r, struct snapshot_reader *snapshot)
@@ -121,6 +137,8 @@ int lib_restore(struct gmem *g, const struct gmem_restore_args *args)
 		return err;
 	if (snapshot.header.size != g->file->size)
 		return obs_refuse(RULE_SNAPSHOT_SIZE);
+	if (!is_same_kind(g->file, &snapshot.header))
+		return obs_refuse(RULE_SNAPSHOT_KIND);
 	r.as_zero = a.flags & GMEM_SNAPSHOT_LOST;
 	lib_enter();
 	err = restore(&r, &snapshot);

@@ -11,6 +11,7 @@
 #include "lib/calls.h"
 #include "lib/lib.h"
 #include "lib/snapshot.h"
+#include "lib/where.h"
 #include "map/share.h"
 #include "obs/obs.h"
 #include "os/disk.h"
@@ -23,52 +24,24 @@ struct saver {
 	struct gmem *g;
 	struct gmem_snapshot_args *args;
 	struct snapshot_writer writer;
-	void *map; /* elsewhere: the segment in the store; NULL */
-	uint64_t map_offset;
+	struct where where; /* elsewhere */
+	int fd;		    /* elsewhere: what has the run that was found last */
 	char piece[SNAPSHOT_PIECE];
 };
 
 /* ---- where contents are ------------------------------------------------------------------------- */
 
-/* The run of pages with contents at *offset or behind it, before end; false: none. */
-static bool next_present(struct saver *s, uint64_t *offset, uint64_t end, uint64_t *size)
-{
-	struct gmem_file *f = lib_home_file(s->g);
-	uint64_t from, to;
-
-	if (f)
-		return store_next_present(gmem_file_store(f), offset, end, size);
-	if (os_file_data(s->g->file->store_fd, *offset, &from, &to) || from >= end)
-		return false;
-	*offset = from;
-	*size = (to < end ? to : end) - from;
-	return true;
-}
-
-static int find_contents(struct saver *s, uint64_t offset, void **at)
+/* The run of pages with contents at *offset or behind it, before end; *size 0: none. */
+static int next_present(struct saver *s, uint64_t *offset, uint64_t end, uint64_t *size)
 {
 	struct gmem_file *f = lib_home_file(s->g);
 
-	if (f)
-		return store_address(gmem_file_store(f), offset, at);
-	*at = (char *)s->map + (offset - s->map_offset);
+	*size = 0;
+	if (!f)
+		return where_next_present(&s->where, offset, end, size, &s->fd);
+	if (!store_next_present(gmem_file_store(f), offset, end, size))
+		*size = 0;
 	return 0;
-}
-
-static int open_segment(struct saver *s, uint64_t offset, uint64_t size)
-{
-	s->map_offset = offset;
-	s->map = NULL;
-	if (lib_home_file(s->g))
-		return 0;
-	return os_map_file(s->g->file->store_fd, offset, size, 0, OS_MAP_READ | OS_MAP_HIDDEN,
-			   &s->map);
-}
-
-static void close_segment(struct saver *s, uint64_t size)
-{
-	if (s->map)
-		os_unmap(s->map, size);
 }
 
 /* ---- copying ------------------------------------------------------------------------------------- */
@@ -97,17 +70,28 @@ static int add_piece(struct saver *s, uint64_t offset, uint64_t size, uint32_t a
 }
 
 /* Page by page: not every store has them side by side. */
-static int copy_contents(struct saver *s, uint64_t offset, uint64_t size)
+static int copy_at_home(struct saver *s, uint64_t offset, uint64_t size)
 {
 	for (uint64_t at = 0; at < size; at += OS_PAGE_SIZE) {
 		void *from;
-		int err = find_contents(s, offset + at, &from);
+		int err = store_address(gmem_file_store(lib_home_file(s->g)), offset + at, &from);
 
 		if (err)
 			return err;
 		memcpy(s->piece + at, from, OS_PAGE_SIZE);
 	}
 	return 0;
+}
+
+/* By reading, which takes no page for what is not there. */
+static int copy_contents(struct saver *s, uint64_t offset, uint64_t size)
+{
+	int err;
+
+	if (lib_home_file(s->g))
+		return copy_at_home(s, offset, size);
+	err = os_disk_read(s->fd, offset, s->piece, size);
+	return err ? obs_refuse_as(RULE_SNAPSHOT_MEMORY, err) : 0;
 }
 
 static int add_present(struct saver *s, uint64_t offset, uint64_t size, uint32_t attributes)
@@ -155,9 +139,11 @@ static int save_run(struct saver *s, const struct gmem_run *run)
 	while (!err && at < end) {
 		uint64_t from = at, size = 0;
 
-		if (!next_present(s, &from, end, &size))
+		err = next_present(s, &from, end, &size);
+		if (!size)
 			from = end;
-		err = save_zeros(s, at, from - at, run->attributes);
+		if (!err)
+			err = save_zeros(s, at, from - at, run->attributes);
 		if (!err && size)
 			err = add_present(s, from, size, run->attributes);
 		at = from + size;
@@ -202,11 +188,7 @@ static int save_all(struct saver *s)
 
 	for (uint64_t at = 0; !err && at < size; at = end) {
 		end = size - at < SEGMENT ? size : at + SEGMENT;
-		err = open_segment(s, at, end - at);
-		if (err)
-			return err;
 		err = os_signal_pending() ? -EINTR : save_segment(s, at, end);
-		close_segment(s, end - at);
 	}
 	return err;
 }
@@ -220,7 +202,9 @@ static int save_frozen(struct saver *s, uint64_t *frozen_ns)
 
 	if (err)
 		return err;
+	where_begin(&s->where, s->g->file);
 	err = save_all(s);
+	where_end(&s->where);
 	late = host_file_go(s->g->file);
 	*frozen_ns = os_clock_ns() - start;
 	return late ? late : err;
@@ -237,6 +221,8 @@ static int save(struct gmem *g, struct gmem_snapshot_args *a)
 	s->g = g;
 	s->args = a;
 	err = lib_get_info(g, &info);
+	if (!err && !host_file_converts(g->file))
+		info.flags |= GMEM_SNAPSHOT_OF_VM;
 	if (!err)
 		err = snapshot_begin(&s->writer, a->fd, info.size, info.flags);
 	if (!err)
@@ -254,9 +240,7 @@ int lib_check_snapshot(const struct gmem *g, uint32_t flags, uint32_t reserved)
 		return obs_refuse(RULE_LIB_NO_FILE);
 	if (flags & ~GMEM_SNAPSHOT_LOST || reserved)
 		return obs_refuse(RULE_SNAPSHOT_FLAGS);
-	if (!host_file_converts(g->file))
-		return obs_refuse(RULE_SNAPSHOT_STATE);
-	if (!lib_home_file(g) && (g->file->flags & GMEM_FILE_HUGETLB || g->file->store_fd < 0))
+	if (!lib_home_file(g) && g->file->store_fd < 0)
 		return obs_refuse(RULE_SNAPSHOT_HOME);
 	return 0;
 }

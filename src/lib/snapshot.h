@@ -23,7 +23,9 @@
 #include "gmem.h"
 #include "os/os.h"
 
+/* Of a file that does not convert in place (GMEM_SNAPSHOT_OF_VM) 2, so that who knows only 1 does not take its state for the pages'. */
 #define SNAPSHOT_VERSION 1u
+#define SNAPSHOT_VERSION_OF_VM 2u
 #define SNAPSHOT_PAGE ((uint64_t)4096)
 /* A run with data is no larger, so it is verified as a whole before it is used. */
 #define SNAPSHOT_PIECE ((uint64_t)1 << 20)
@@ -32,7 +34,7 @@
 struct snapshot_header {
 	char magic[8]; /* "gmemsnap" */
 	uint32_t version, page_size;
-	uint32_t flags, reserved; /* GMEM_MMAP and so on */
+	uint32_t flags, reserved; /* GMEM_MMAP and so on, GMEM_SNAPSHOT_OF_VM */
 	uint64_t size;
 	uint64_t id[2];
 	uint64_t checksum; /* of what is before it */
@@ -62,6 +64,11 @@ struct snapshot_footer {
 	uint64_t nr_runs, data_bytes, private_bytes, file_bytes;
 	uint64_t checksum; /* of what is before it */
 };
+
+static inline uint32_t snapshot_version_of(uint32_t flags)
+{
+	return flags & GMEM_SNAPSHOT_OF_VM ? SNAPSHOT_VERSION_OF_VM : SNAPSHOT_VERSION;
+}
 
 uint64_t snapshot_checksum(const void *data, uint64_t size);
 

@@ -51,7 +51,7 @@ static int check_begin(struct snapshot_reader *r, uint64_t file_bytes)
 		return refuse(r, RULE_SNAPSHOT_OTHER, "header", 0, sizeof(h.magic));
 	if (file_bytes < sizeof(h))
 		return refuse(r, RULE_SNAPSHOT_UNFINISHED, "end", file_bytes, 0);
-	if (h.version != SNAPSHOT_VERSION)
+	if (h.version != SNAPSHOT_VERSION && h.version != SNAPSHOT_VERSION_OF_VM)
 		return refuse(r, RULE_SNAPSHOT_VERSION, "header",
 			      offsetof(struct snapshot_header, version), sizeof(h.version));
 	if (file_bytes < 2 * SNAPSHOT_PAGE || !is_aligned(file_bytes))
@@ -83,9 +83,9 @@ static int read_header(struct snapshot_reader *r)
 	if (err)
 		return err;
 	if (h->checksum != snapshot_checksum(h, offsetof(struct snapshot_header, checksum)) ||
-	    !rest || !is_magic(h->magic, "gmemsnap") || h->version != SNAPSHOT_VERSION ||
-	    h->page_size != SNAPSHOT_PAGE || h->reserved || !h->size || !is_aligned(h->size) ||
-	    h->size > INT64_MAX)
+	    !rest || !is_magic(h->magic, "gmemsnap") ||
+	    h->version != snapshot_version_of(h->flags) || h->page_size != SNAPSHOT_PAGE ||
+	    h->reserved || !h->size || !is_aligned(h->size) || h->size > INT64_MAX)
 		return refuse(r, RULE_SNAPSHOT_DAMAGED, "header", 0, SNAPSHOT_PAGE);
 	return 0;
 }
@@ -136,10 +136,15 @@ struct walk {
 
 static bool run_is_right(const struct walk *w, const struct snapshot_run *run, uint64_t index_at)
 {
+	const struct snapshot_header *h = &w->r->header;
+
 	if (!run->size || !is_aligned(run->offset) || !is_aligned(run->size) ||
 	    run->size > w->end || run->offset != w->end - run->size)
 		return false;
 	if (run->attributes & ~GMEM_ATTRIBUTE_PRIVATE || run->flags & ~SNAPSHOT_RUN_LOST)
+		return false;
+	if (h->flags & GMEM_SNAPSHOT_OF_VM &&
+	    run->attributes != (h->flags & GMEM_INIT_SHARED ? 0 : GMEM_ATTRIBUTE_PRIVATE))
 		return false;
 	if (run->flags & SNAPSHOT_RUN_LOST && run->data)
 		return false;
@@ -234,7 +239,7 @@ int snapshot_walk(struct snapshot_reader *r, bool with_data, snapshot_fn *fn, vo
 
 int lib_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
 {
-	struct gmem_snapshot_info i = { .version = SNAPSHOT_VERSION };
+	struct gmem_snapshot_info i = { 0 };
 	struct snapshot_reader r;
 	int err;
 
@@ -245,6 +250,7 @@ int lib_snapshot_check(int fd, uint32_t flags, struct gmem_snapshot_info *info)
 		err = snapshot_walk(&r, flags & GMEM_CHECK_CONTENTS, NULL, NULL);
 	if (err || !info)
 		return err;
+	i.version = r.header.version;
 	i.flags = r.header.flags;
 	i.size = r.header.size;
 	i.data_bytes = r.footer.data_bytes;

@@ -49,7 +49,7 @@ int snapshot_begin(struct snapshot_writer *w, int fd, uint64_t size, uint32_t fl
 	memset(w, 0, sizeof(*w));
 	w->fd = fd;
 	memcpy(h->magic, "gmemsnap", sizeof(h->magic));
-	h->version = SNAPSHOT_VERSION;
+	h->version = snapshot_version_of(flags);
 	h->page_size = (uint32_t)SNAPSHOT_PAGE;
 	h->flags = flags;
 	h->size = size;

@@ -124,6 +124,15 @@ void host_file_await(struct host_file *f);
 #define HOST_FILE_STOP_NS 10000000000
 int host_file_stop(struct host_file *f);
 int host_file_go(struct host_file *f);
+/*
+ * In between, elsewhere alone: where the pages are, in runs from offset on, at most max of them, without a gap; inside the file, and
+ * size > 0. attributes: HOST_FILE_*. *huge_fd: -1, or from the call before; becomes a descriptor of what is HOST_FILE_HUGE, at the same offsets,
+ * when there is any, which is the caller's. As host_file_query(); -EINVAL: it is not stopped.
+ */
+#define HOST_FILE_PRESENT 1u /* there is something in them */
+#define HOST_FILE_HUGE 2u    /* not in store_fd: in the other memfd of a store of two */
+int host_file_where(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
+		    uint32_t max, uint32_t *nr, int *huge_fd);
 
 /* At home: what is shared is in small pages from here on (gmem_file_stay_small()); a page that is held is waited for, as long as
  * others are. -EAGAIN: it still is; -ENOMEM. Elsewhere it is so. */

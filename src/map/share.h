@@ -129,5 +129,8 @@ uint32_t host_file_runs(struct host_file *f, uint64_t offset, uint64_t size, str
 /* At home, while it stands still: with what has failed. */
 uint32_t host_file_stopped_runs(struct host_file *f, uint64_t offset, uint64_t size,
 				struct gmem_run *runs, uint32_t max);
+/* The same for host_file_where(): share_stopped.c. */
+uint32_t host_file_stopped_where(struct host_file *f, uint64_t offset, uint64_t size,
+				 struct gmem_run *runs, uint32_t max);
 
 #endif

@@ -55,6 +55,7 @@ enum share_request_kind {
 	SHARE_REFUSED, /* what else refused the conversion before: from the one with number offset on */
 	SHARE_STOP, /* the file stands still; until SHARE_GO the slot is served alone */
 	SHARE_GO,
+	SHARE_WHERE, /* in between: runs as host_file_where(), and info.store_fd for what is HOST_FILE_HUGE */
 };
 struct share_file {
 	uint64_t id, size;
@@ -219,6 +220,8 @@ extern _Atomic(struct share_link *) share_links;
 /* 0: r is to be filled in and asked, share_end_request() must follow. -EIO: the home is gone; -EAGAIN; -ENOSPC. */
 int share_begin_request(struct share_link *l, uint32_t kind, uint64_t file,
 			struct share_request **out);
+/* Such a request about a range, from begin to end: the answer. */
+int share_ask_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size);
 /* The home's answer, or why there is none. -EAGAIN: none in time, it was not and will not be done; -EINPROGRESS:
  * a conversion that cannot be stopped any more. Anything else that cannot be is waited for, while the home lives. */
 int share_ask(struct share_link *l, struct share_request *r);

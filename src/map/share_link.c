@@ -375,6 +375,16 @@ int share_ask(struct share_link *l, struct share_request *r)
 
 /* ---- a file's life elsewhere --------------------------------------------------------------------- */
 
+/* A memfd of huge pages has whole ones. */
+static uint64_t store_size(const struct host_file *f)
+{
+	uint64_t block = (uint64_t)1 << (f->flags & GMEM_FILE_HUGETLB_1G ? 30 : 21);
+
+	if (!(f->flags & GMEM_FILE_HUGETLB) || gmem_flags_mixed(f->flags))
+		return f->size;
+	return (f->size + block - 1) & ~(block - 1);
+}
+
 /* The number may be another file's: the home may have closed this one meanwhile. */
 static int open_store(struct host_file *f, int number)
 {
@@ -388,7 +398,7 @@ static int open_store(struct host_file *f, int number)
 	if (err)
 		return err;
 	err = os_peer_size(f->store_fd, &size);
-	if (!err && size != f->size)
+	if (!err && size != store_size(f))
 		err = -ESTALE;
 	if (err) {
 		os_fd_close(f->store_fd);
@@ -561,7 +571,7 @@ int share_convert(struct host_file *f, struct gmem_conversion *c)
 	return name_failure(err, told);
 }
 
-static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)
+int share_ask_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_t size)
 {
 	struct share_request *r;
 	int err = share_begin_request(f->link, kind, f->id, &r);
@@ -575,24 +585,6 @@ static int on_range(struct host_file *f, uint32_t kind, uint64_t offset, uint64_
 	return err;
 }
 
-int share_stop(struct host_file *f)
-{
-	int err = on_range(f, SHARE_STOP, 0, 0);
-
-	if (err == -EIO || err == -ESTALE)
-		return obs_refuse(RULE_GMEM_HOME_GONE);
-	return err;
-}
-
-int share_go(struct host_file *f)
-{
-	int err = on_range(f, SHARE_GO, 0, 0);
-
-	if (err == -EIO || err == -ESTALE)
-		return obs_refuse(RULE_GMEM_HOME_GONE);
-	return err ? obs_refuse(RULE_SNAPSHOT_LATE) : 0;
-}
-
 /* Nobody who must be told is left: the store is the same for all. A home that is only late (-EAGAIN) must do it
  * itself: consumers, the VM type and huge pages hear of it there. */
 static bool is_nobody_home(int err)
@@ -602,7 +594,7 @@ static bool is_nobody_home(int err)
 
 int share_punch(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	int err = on_range(f, SHARE_PUNCH, offset, size);
+	int err = share_ask_range(f, SHARE_PUNCH, offset, size);
 
 	return is_nobody_home(err) && f->store_fd >= 0 ? os_file_punch(f->store_fd, offset, size)
 						       : err;
@@ -610,7 +602,7 @@ int share_punch(struct host_file *f, uint64_t offset, uint64_t size)
 
 int share_allocate(struct host_file *f, uint64_t offset, uint64_t size)
 {
-	int err = on_range(f, SHARE_ALLOCATE, offset, size);
+	int err = share_ask_range(f, SHARE_ALLOCATE, offset, size);
 
 	return is_nobody_home(err) && f->store_fd >= 0 ? os_file_allocate(f->store_fd, offset, size)
 						       : err;

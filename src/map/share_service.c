@@ -139,8 +139,6 @@ static int stop(struct host_file *f, struct share_request *r)
 {
 	int err;
 
-	if (!host_file_converts(f))
-		return -EINVAL;
 	err = gmem_file_freeze(f->file);
 	if (err)
 		return -ESTALE;
@@ -255,6 +253,20 @@ static int query_stopped(struct share_request *r)
 	return 0;
 }
 
+/* A block stays where it is as long. */
+static int tell_where(struct share_request *r)
+{
+	struct store *huge = store_huge(gmem_file_store(stopped->file));
+	uint64_t offset = r->offset, size = r->size;
+	uint32_t max = r->max < SHARE_NR_RUNS ? r->max : SHARE_NR_RUNS;
+
+	if (!fits(stopped, offset, size))
+		return -EINVAL;
+	r->info.store_fd = huge ? store_fd(huge) : -1;
+	r->nr = host_file_stopped_where(stopped, offset, size, r->runs, max);
+	return 0;
+}
+
 static void let_go(void)
 {
 	gmem_file_thaw(stopped->file);
@@ -269,6 +281,8 @@ static void serve_stopped(struct share *s, uint32_t slot, struct share_request *
 	r->result = -EBUSY;
 	if (kind == SHARE_QUERY && r->file == stopped->id) {
 		r->result = query_stopped(r);
+	} else if (kind == SHARE_WHERE && r->file == stopped->id) {
+		r->result = tell_where(r);
 	} else if (kind == SHARE_GO) {
 		let_go();
 		r->result = 0;

@@ -4,8 +4,10 @@
  *	wreck	other contents, and all pages shared
  *	fail	two pages fail: 150 and 151, which are private
  *	look	says "same" when contents and states are those of the beginning, else what is not
- * keep library|kvm|plain|guest
+ * keep library|kvm|plain|vm|blocks|guest
  *	plain	a file of a VM, in which all is shared
+ *	vm	a file of a VM, all of which the guest has as private memory: it is what writes and reads there
+ *	blocks	as kvm: 2 MiB of both kinds, private all through, and shared all through
  *	guest	as kvm, and a guest that counts in its first page, and copies that to its last, for ever
  */
 #include <fcntl.h>
@@ -24,10 +26,14 @@
 #define PAGE ((uint64_t)4096)
 #define NR_PAGES ((uint64_t)3000)
 #define GPA 0x100000u /* of the file */
+#define FILL 0x100u   /* where the guest has code */
+#define COPY 0x200u
 
 static struct gmem *library;
-static int vm, fd;
-static char *at;
+static int vm, fd, vcpu;
+static char *at;  /* NULL: the guest alone gets there */
+static char *ram; /* of the guest: a page of code, and one for what it copies */
+static bool converts, of_blocks;
 
 static int convert(uint64_t first, uint64_t nr, int private)
 {
@@ -37,6 +43,8 @@ static int convert(uint64_t first, uint64_t nr, int private)
 		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
 	};
 
+	if (!converts)
+		return 0;
 	if (library)
 		return gmem_convert_simply(library, first * PAGE, nr * PAGE,
 					   private ? GMEM_ATTRIBUTE_PRIVATE : 0, NULL);
@@ -59,15 +67,14 @@ static int make_library(void)
 	return 0;
 }
 
-static int make_kvm(unsigned long type)
+static int make_kvm(unsigned long type, uint64_t flags)
 {
-	struct kvm_create_guest_memfd args = { .size = NR_PAGES * PAGE,
-					       .flags = GUEST_MEMFD_FLAG_MMAP |
-							GUEST_MEMFD_FLAG_INIT_SHARED };
+	struct kvm_create_guest_memfd args = { .size = NR_PAGES * PAGE, .flags = flags };
 
 	vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, type);
 	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &args);
-	at = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (flags)
+		at = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return fd < 0 || at == MAP_FAILED;
 }
 
@@ -94,7 +101,8 @@ static void *run_guest(void *arg)
 {
 	struct kvm_regs regs = { .rflags = 2 };
 	struct kvm_sregs s;
-	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &s))
 		abort();
@@ -109,13 +117,74 @@ static void *run_guest(void *arg)
 
 static int start_guest(void)
 {
-	char *ram = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_t thread;
 
+	ram = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memcpy(ram, code, sizeof(code));
 	set_slot(0, 0, PAGE, ram, -1);
 	set_slot(1, GPA, NR_PAGES * PAGE, at, fd);
 	return pthread_create(&thread, NULL, run_guest, NULL);
+}
+
+/* rep stosd; hlt and rep movsd; hlt, with addresses of 32 bits. */
+static const uint8_t fill_code[] = { 0x67, 0xf3, 0x66, 0xab, 0xf4 };
+static const uint8_t copy_code[] = { 0x67, 0xf3, 0x66, 0xa5, 0xf4 };
+
+static int make_private_guest(void)
+{
+	struct kvm_memory_attributes all = { .address = GPA,
+					     .size = NR_PAGES * PAGE,
+					     .attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE };
+	struct kvm_sregs s;
+	char *shared = mmap(NULL, NR_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ram = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memcpy(ram + FILL, fill_code, sizeof(fill_code));
+	memcpy(ram + COPY, copy_code, sizeof(copy_code));
+	set_slot(0, 0, 2 * PAGE, ram, -1);
+	set_slot(1, GPA, NR_PAGES * PAGE, shared, fd);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &all) || ioctl(vcpu, KVM_GET_SREGS, &s))
+		return 1;
+	s.cs.base = s.cs.selector = 0;
+	s.ds.limit = s.es.limit = UINT32_MAX;
+	return ioctl(vcpu, KVM_SET_SREGS, &s);
+}
+
+static void let_guest(const struct kvm_regs *regs)
+{
+	struct kvm_run *run = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, vcpu, 0);
+
+	if (ioctl(vcpu, KVM_SET_REGS, regs) || ioctl(vcpu, KVM_RUN, 0) ||
+	    run->exit_reason != KVM_EXIT_HLT)
+		abort();
+	munmap(run, PAGE);
+}
+
+static void put_page(uint64_t page, char byte)
+{
+	struct kvm_regs regs = { .rflags = 2,
+				 .rip = FILL,
+				 .rax = 0x01010101u * (uint8_t)byte,
+				 .rdi = GPA + page * PAGE,
+				 .rcx = PAGE / 4 };
+
+	if (at)
+		memset(at + page * PAGE, byte, PAGE);
+	else
+		let_guest(&regs);
+}
+
+static const char *get_page(uint64_t page)
+{
+	struct kvm_regs regs = {
+		.rflags = 2, .rip = COPY, .rsi = GPA + page * PAGE, .rdi = PAGE, .rcx = PAGE / 4
+	};
+
+	if (at)
+		return at + page * PAGE;
+	let_guest(&regs);
+	return ram + PAGE;
 }
 
 static char expected(uint64_t page)
@@ -125,6 +194,10 @@ static char expected(uint64_t page)
 
 static int is_private(uint64_t page)
 {
+	if (!converts)
+		return 0;
+	if (of_blocks && page >= 1024)
+		return page < 2048;
 	return page / 100 % 2;
 }
 
@@ -137,17 +210,21 @@ static void fill(void)
 {
 	for (uint64_t page = 0; page < NR_PAGES; page++)
 		if (expected(page))
-			memset(at + page * PAGE, expected(page), PAGE);
-	for (uint64_t page = 100; page < NR_PAGES; page += 200)
-		if (convert(page, 100, 1))
+			put_page(page, expected(page));
+	for (uint64_t page = 0, next; page < NR_PAGES; page = next) {
+		for (next = page + 1; next < NR_PAGES && is_private(next) == is_private(page);)
+			next++;
+		if (is_private(page) && convert(page, next - page, 1))
 			abort();
+	}
 }
 
 static void wreck(void)
 {
 	if (convert(0, NR_PAGES, 0))
 		abort();
-	memset(at, 'x', NR_PAGES * PAGE);
+	for (uint64_t page = 0; page < NR_PAGES; page++)
+		put_page(page, 'x');
 	printf("wrecked\n");
 }
 
@@ -158,36 +235,49 @@ static void fail(void)
 
 static void look(void)
 {
-	for (uint64_t page = 0; page < NR_PAGES; page++)
+	for (uint64_t page = 0; at && page < NR_PAGES; page++)
 		if (is_hidden(page) != is_private(page)) {
 			printf("page %d has another state\n", (int)page);
 			return;
 		}
 	if (convert(0, NR_PAGES, 0))
 		abort();
-	for (uint64_t page = 0; page < NR_PAGES; page++)
-		for (uint64_t i = 0; i < PAGE; i += 511)
-			if (at[page * PAGE + i] != expected(page)) {
-				printf("page %d has other contents\n", (int)page);
-				return;
-			}
+	for (uint64_t page = 0; page < NR_PAGES; page++) {
+		const char *contents = get_page(page);
+
+		if (contents[0] != expected(page) || memcmp(contents, contents + 1, PAGE - 1)) {
+			printf("page %d has other contents\n", (int)page);
+			return;
+		}
+	}
 	printf("same\n");
+}
+
+static int make(const char *kind)
+{
+	bool is_vm = !strcmp(kind, "vm"), is_plain = !strcmp(kind, "plain");
+	uint64_t flags = is_vm ? 0 : GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+
+	converts = !is_vm && !is_plain;
+	of_blocks = !strcmp(kind, "blocks");
+	if (!strcmp(kind, "library"))
+		return make_library();
+	if (make_kvm(is_plain ? KVM_X86_DEFAULT_VM : KVM_X86_SW_PROTECTED_VM, flags))
+		return 1;
+	return is_vm ? make_private_guest() : 0;
 }
 
 int main(int argc, char **argv)
 {
-	bool is_library = argc > 1 && !strcmp(argv[1], "library");
-	bool is_plain = argc > 1 && !strcmp(argv[1], "plain");
+	const char *kind = argc > 1 ? argv[1] : "kvm";
 	char line[64];
 
-	if (is_library ? make_library()
-		       : make_kvm(is_plain ? KVM_X86_DEFAULT_VM : KVM_X86_SW_PROTECTED_VM)) {
+	if (make(kind)) {
 		printf("failed\n");
 		return 1;
 	}
-	if (!is_plain)
-		fill();
-	if (argc > 1 && !strcmp(argv[1], "guest") && start_guest())
+	fill();
+	if (!strcmp(kind, "guest") && start_guest())
 		return 1;
 	printf("ready\n");
 	fflush(stdout);

@@ -378,6 +378,8 @@ static void arguments_are_checked(void **state)
 	assert_int_equal(save(g, fd), -EEXIST);
 	must_refuse("SNAPSHOT_NOT_EMPTY");
 	assert_int_equal(pwrite(fd, "\2", 1, 8), 1);
+	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -EBADMSG);
+	assert_int_equal(pwrite(fd, "\3", 1, 8), 1);
 	assert_int_equal(gmem_snapshot_check(fd, 0, NULL), -EPROTONOSUPPORT);
 	must_refuse("SNAPSHOT_VERSION");
 	assert_int_equal(pwrite(fd, "\1", 1, 8), 1);

@@ -2,7 +2,9 @@
 /* Saving, restoring and populating where the file's home is another process. */
 #include "snapshot.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -183,27 +185,83 @@ static void what_has_failed_is_known_elsewhere(void **state)
 	gmem_put(b.to);
 }
 
-static int save_and_restore_huge(void *arg)
-{
-	struct both *b = arg;
-
-	if (save(b->from, b->fd) != -EREMOTE)
-		return 1;
-	return restore(b->from, b->fd) == -EREMOTE ? 0 : 2;
-}
-
-static void huge_pages_are_saved_at_home(void **state)
+/* Of three blocks, the last of which the file has a part of, one was never touched. */
+static void huge_pages_come_back(void **state)
 {
 	struct gmem_create_args args = { .args_size = sizeof(args),
 					 .flags = GMEM_HUGETLB,
-					 .size = 2ull << 20 };
+					 .size = (4ull << 20) + 8 * PAGE };
 	struct both b = { .fd = temporary() };
 
 	if (gmem_create(&args, &b.from))
 		skip();
-	expect_child(save_and_restore_huge, &b);
+	if (gmem_create(&args, &b.to))
+		skip();
+	memset(t_guest(b.from, 3), 'h', PAGE);
+	memset(t_guest(b.from, 1026), 'i', PAGE);
+	memset(t_guest(b.to, 5), 'w', PAGE);
+	expect_child(save_and_restore, &b);
+	for (uint64_t page = 0; page < 1032; page++)
+		assert_int_equal(t_guest(b.to, page)[9], page == 3 ? 'h' : page == 1026 ? 'i' : 0);
 	close(b.fd);
 	gmem_put(b.from);
+	gmem_put(b.to);
+}
+
+struct mover {
+	struct gmem *g;
+	_Atomic bool stop;
+};
+
+/* To and fro: of one kind the block is huge, of both it is not. */
+static void *keep_moving(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!atomic_load(&m->stop)) {
+		gmem_convert_simply(m->g, 0, PAGE, 0, NULL);
+		gmem_convert_simply(m->g, 0, PAGE, PRIVATE, NULL);
+	}
+	return NULL;
+}
+
+static int save_often(void *arg)
+{
+	struct both *b = arg;
+
+	for (int i = 0; i < 10; i++)
+		if (ftruncate(b->fd, 0) || save(b->from, b->fd) || restore(b->to, b->fd) ||
+		    gmem_convert_simply(b->to, 0, 512 * PAGE, 0, NULL))
+			return i + 1;
+	return 0;
+}
+
+/* A block is read from where it is, however often that changes. */
+static void a_block_that_moves_is_saved(void **state)
+{
+	struct gmem_create_args args = { .args_size = sizeof(args),
+					 .flags = GMEM_HUGETLB | GMEM_MMAP,
+					 .size = 2ull << 20 };
+	struct both b = { .fd = temporary() };
+	struct mover m = { 0 };
+	pthread_t thread;
+
+	if (gmem_create(&args, &b.from))
+		skip();
+	if (gmem_create(&args, &b.to))
+		skip();
+	for (uint64_t page = 0; page < 512; page++)
+		memset(t_guest(b.from, page), 'm', PAGE);
+	m.g = b.from;
+	assert_int_equal(pthread_create(&thread, NULL, keep_moving, &m), 0);
+	expect_child(save_often, &b);
+	atomic_store(&m.stop, true);
+	pthread_join(thread, NULL);
+	for (uint64_t page = 0; page < 512; page++)
+		assert_int_equal(t_guest(b.to, page)[page], 'm');
+	close(b.fd);
+	gmem_put(b.from);
+	gmem_put(b.to);
 }
 
 static int populate(void *arg)
@@ -228,9 +286,10 @@ int main(void)
 		cmocka_unit_test(who_saves_may_be_killed),
 		cmocka_unit_test(who_saves_may_be_killed_at_any_write),
 		cmocka_unit_test(what_has_failed_is_known_elsewhere),
-		cmocka_unit_test(huge_pages_are_saved_at_home),
+		cmocka_unit_test(huge_pages_come_back),
+		cmocka_unit_test(a_block_that_moves_is_saved),
 		cmocka_unit_test(is_populated_at_home_alone),
 	};
 
-	return pool_run_or_without(4, tests);
+	return pool_run_or_without(8, tests);
 }

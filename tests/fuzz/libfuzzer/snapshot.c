@@ -110,9 +110,10 @@ static void put_file(struct file *f, struct input *in)
 			put_data(f, in);
 	put_footer(f, in);
 	memcpy(h->magic, "gmemsnap", sizeof(h->magic));
-	h->version = SNAPSHOT_VERSION;
 	h->page_size = (uint32_t)SNAPSHOT_PAGE;
 	h->size = mostly(in, f->offset);
+	h->flags = take8(in) % 4 == 3 ? GMEM_SNAPSHOT_OF_VM : 0;
+	h->version = snapshot_version_of(h->flags);
 	h->checksum = snapshot_checksum(h, offsetof(struct snapshot_header, checksum));
 	memcpy(f->bytes, h, sizeof(*h));
 }
@@ -121,7 +122,7 @@ static void put_file(struct file *f, struct input *in)
 
 struct seen {
 	uint64_t at, nr;
-	bool with_data;
+	bool with_data, of_vm;
 };
 
 static int look_at(void *arg, const struct snapshot_run *run, const void *data)
@@ -131,6 +132,7 @@ static int look_at(void *arg, const struct snapshot_run *run, const void *data)
 	must(run->size && run->offset + run->size == s->at);
 	must(!((run->offset | run->size) % SNAPSHOT_PAGE));
 	must(!(run->attributes & ~GMEM_ATTRIBUTE_PRIVATE));
+	must(!s->of_vm || run->attributes == GMEM_ATTRIBUTE_PRIVATE);
 	must(!(run->flags & ~SNAPSHOT_RUN_LOST) && !(run->flags && run->data));
 	must(!data == !(s->with_data && run->data));
 	if (data) {
@@ -149,7 +151,11 @@ static bool is_known(int err)
 
 static int walk(struct snapshot_reader *r, bool with_data)
 {
-	struct seen s = { .at = r->header.size, .with_data = with_data };
+	const struct snapshot_header *h = &r->header;
+	struct seen s = { .at = h->size,
+			  .with_data = with_data,
+			  .of_vm = h->flags & GMEM_SNAPSHOT_OF_VM &&
+				   !(h->flags & GMEM_INIT_SHARED) };
 	int err = snapshot_walk(r, with_data, look_at, &s);
 
 	must(!err || is_known(err));
