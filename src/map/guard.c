@@ -248,15 +248,16 @@ bool guard_is_huge(const struct guard_window *w, uint64_t addr, uint64_t *size, 
 	return huge;
 }
 
-/* Maps the store where the range is hidden or not. A range that cannot be kept from children is closed. */
-static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
-		   int64_t growth)
+/* Maps the store where the range is hidden or not. A failure with *open: it is, but children would have it too. */
+static int map_store(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
+		     int64_t growth, bool *open)
 {
 	int fd, err;
 	bool huge = guard_is_huge(w, addr, &(uint64_t){ size }, &fd);
 	long ret =
 		os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, fd, offset_of(w, addr));
 
+	*open = ret >= 0;
 	if (ret < 0)
 		return (int)ret;
 	count(g, growth);
@@ -264,17 +265,28 @@ static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint6
 	err = guard_dress(w, addr, size, true);
 	if (!err && w->watched && !huge)
 		err = guard_watch_again(g, w, addr, size);
-	if (err)
+	return err;
+}
+
+static int restore(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
+		   int64_t growth)
+{
+	bool open;
+	int err = map_store(g, w, addr, size, growth, &open);
+
+	if (err && open)
 		guard_close(g, w, addr, size);
 	return err;
 }
 
+/* Not closed between: who touches it would have a signal. */
 void guard_replace(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size)
 {
 	int err, tries = TRIES;
+	bool open;
 
 	do
-		err = restore(g, w, addr, size, guard_growth(g, w, addr, size, false));
+		err = map_store(g, w, addr, size, guard_growth(g, w, addr, size, false), &open);
 	while (err && (guard_ballast_drop(g) || tries--));
 	guard_ballast_take(g);
 	if (!err)

@@ -287,10 +287,11 @@ int os_closer_close(int fd, uint64_t addr, uint64_t size)
 	if (!ret)
 		ret = os_sys3(SYS_ioctl, fd, UFFDIO_REGISTER, &reg);
 	if (!ret)
-		ret = os_sys3(SYS_madvise, addr, size, MADV_DONTNEED);
-	if (ret)
-		os_closer_open(fd, addr, size);
-	return (int)ret;
+		ret = os_window_advise(addr, size, MADV_DONTNEED);
+	if (!ret)
+		return 0;
+	os_closer_open(fd, addr, size);
+	return -ENOMEM;
 }
 
 /* Ending the watch wakes nobody where the mapping is another one. */

@@ -51,7 +51,7 @@ int os_mark(int fd, uint64_t addr, uint64_t size, uint64_t *done);
  * -EPERM and others: not for this process.
  */
 int os_closer_make(int *fd);
-/* Parts of one mapping become one of their own. What page tables have of it is dropped. */
+/* Parts of one mapping become one of their own. What page tables have of it is dropped. -ENOMEM: it is as it was. */
 int os_closer_close(int fd, uint64_t addr, uint64_t size);
 /* The mapping that was closed, or another in its place, is touched again. */
 void os_closer_open(int fd, uint64_t addr, uint64_t size);
