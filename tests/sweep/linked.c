@@ -21,6 +21,7 @@
 
 #include "kvm/kvm.h"
 #include "left.h"
+#include "map/pins.h"
 #include "os/fail.h"
 #include "os/os.h"
 #include "os/paths.h"
@@ -28,9 +29,10 @@
 #include "scenario.h"
 #include "world.h"
 
-#define MAX_STEPS 64
+#define MAX_STEPS 96
 #define HUGE_PAGES 4 /* of the system's pool, for a file that goes while the next comes */
 #define MAX_VARIANTS 3
+#define PATIENCE_S 60 /* for one run: who waits longer waits for ever */
 #define OTHERS (OS_FAIL_ALL & ~(1u << OS_FAIL_ALLOC | OS_FAIL_MAPPINGS | OS_FAIL_FDS))
 /* An allocator keeps what it has been given: this often the process may be larger after a run than ever before. */
 #define MAX_GROWN 24
@@ -57,6 +59,16 @@ __attribute__((format(printf, 1, 2))) static void wrong(const char *fmt, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	exit(1);
+}
+
+bool world_is_disturbed(void)
+{
+	return nr_runs;
+}
+
+void world_may_hold(void)
+{
+	pins_say_unseen();
 }
 
 static void look(const struct scenario *s, struct world *w, struct text *t)
@@ -179,6 +191,7 @@ static bool run_once(const struct scenario *s, size_t step, const struct os_fail
 	struct os_fail_seen seen;
 	int err;
 
+	alarm(PATIENCE_S);
 	snprintf(now, NOW_SIZE, "%s, step \"%s\", call %llu%s, variant %u: ", s->name,
 		 s->steps[step].name, (unsigned long long)plan->first, plan->nr > 1 ? "+" : "",
 		 plan->variant);
@@ -273,7 +286,7 @@ static int sweep(int argc, char **argv)
 	}
 	run_clean(s);
 	for (size_t i = s->swept_from; i < s->nr; i++)
-		if (argc < 3 || !strcmp(argv[2], s->steps[i].name))
+		if (argc < 3 ? !s->steps[i].calm : !strcmp(argv[2], s->steps[i].name))
 			sweep_step(s, i);
 	printf("%s: %zu steps, %llu failures: %llu calls failed whole, %llu got through\n", s->name,
 	       s->nr, (unsigned long long)nr_runs, (unsigned long long)nr_refused,
@@ -306,9 +319,11 @@ int main(int argc, char **argv)
 {
 	const struct scenario *s = find(argc > 1 ? argv[1] : "");
 	bool pool = s->pages && !strcmp(s->pages, "2m");
-	const char *reason = pool ? pool_open(HUGE_PAGES) : NULL;
+	const char *reason = s->lack ? s->lack() : NULL;
 	int status;
 
+	if (!reason && pool)
+		reason = pool_open(HUGE_PAGES);
 	if (reason) {
 		printf("skipped: %s\n", reason);
 		return 77;

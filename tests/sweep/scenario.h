@@ -34,6 +34,7 @@ struct step {
 	const char *name;
 	/* 0 or -errno. What it has achieved when it fails half-way it takes back itself, as a program would. */
 	int (*run)(struct world *w);
+	bool calm; /* swept elsewhere: nothing fails in it, or nobody looks */
 };
 
 struct scenario {
@@ -41,6 +42,8 @@ struct scenario {
 	const char *profile; /* NULL: the default one */
 	const char *paths;   /* GMEM_DEBUG's words, NULL: none */
 	const char *pages;   /* what files are made of, NULL: 4k */
+	/* Why it cannot be here, NULL: it can; NULL: it can anywhere. */
+	const char *(*lack)(void);
 	const struct step *steps;
 	size_t nr;
 	size_t swept_from; /* the first step in which something fails */
@@ -52,6 +55,11 @@ struct scenario {
 };
 
 #define STEPS(list) .steps = (list), .nr = sizeof(list) / sizeof((list)[0])
+
+/* Something was made to fail here, earlier or now; if only told: maybe. */
+bool world_is_disturbed(void);
+/* From here on pages may be held by a system call. */
+void world_may_hold(void);
 
 /* All that take nothing but the KVM interface; NULL at the end. */
 extern const struct scenario *const kvm_scenarios[];
