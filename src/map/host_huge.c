@@ -17,8 +17,6 @@
 #include "os/spare.h"
 #include "os/window.h"
 
-#define BLOCK ((uint64_t)2 << 20)
-
 enum { CLOSER_UNTRIED, CLOSER_OPEN, CLOSER_NONE };
 
 /* ---- whether ------------------------------------------------------------------------------------- */
@@ -47,12 +45,18 @@ void host_map_close_no_more(struct host_map *m)
 	m->closer = CLOSER_NONE;
 }
 
+/* Of a file whose blocks move. */
+static uint64_t block_of(const struct host_file *f)
+{
+	return gmem_file_store(f->file)->block;
+}
+
 static bool is_plain(const struct piece *p)
 {
 	const struct guard_window *w = &p->w;
 
 	return p->guarded && w->blocks && !w->barred && !w->lock && !w->advice && w->pkey < 0 &&
-	       !((w->addr ^ w->offset) & (BLOCK - 1));
+	       !((w->addr ^ w->offset) & (w->blocks->block - 1));
 }
 
 static bool meets(const struct piece *p, const struct host_file *f, uint64_t offset, uint64_t end)
@@ -79,7 +83,7 @@ bool host_map_takes_huge(struct host_map *m, struct host_file *f, uint64_t offse
 {
 	bool takes;
 
-	if (size != BLOCK || !m->sees_calls || m->guard.marks_first || m->guard.piecemeal ||
+	if (size != block_of(f) || !m->sees_calls || m->guard.marks_first || m->guard.piecemeal ||
 	    obs_injects(INJECT_POISON) || !pins_are_exact())
 		return false;
 	os_mutex_lock(&m->lock);
@@ -97,26 +101,29 @@ static uint64_t address_of(const struct piece *p, uint64_t offset)
 
 static void open_first(struct host_map *m, struct host_file *f, uint64_t offset, size_t nr)
 {
+	uint64_t block = block_of(f);
+
 	for (size_t i = 0; i < nr; i++)
-		if (meets(&m->pieces[i], f, offset, offset + BLOCK))
-			os_closer_open(m->closer_fd, address_of(&m->pieces[i], offset), BLOCK);
+		if (meets(&m->pieces[i], f, offset, offset + block))
+			os_closer_open(m->closer_fd, address_of(&m->pieces[i], offset), block);
 }
 
 int host_map_close(struct host_map *m, struct host_file *f, uint64_t offset)
 {
+	uint64_t block = block_of(f);
 	int err = 0;
 
 	os_mutex_lock(&m->lock);
 	/* Where there are marks meanwhile huge pages can go; they do not come. */
-	if (!windows_take(m, f, offset, offset + BLOCK, true))
+	if (!windows_take(m, f, offset, offset + block, true))
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < m->nr; i++) {
-		if (!meets(&m->pieces[i], f, offset, offset + BLOCK))
+		if (!meets(&m->pieces[i], f, offset, offset + block))
 			continue;
 		err = -ENOMEM;
 		if (can_close(m))
 			err = os_closer_close(m->closer_fd, address_of(&m->pieces[i], offset),
-					      BLOCK);
+					      block);
 		if (err)
 			open_first(m, f, offset, i);
 	}
@@ -132,19 +139,21 @@ void host_map_open_as_it_was(struct host_map *m, struct host_file *f, uint64_t o
 }
 
 /* The block is a mapping of its own since it was closed: another takes its place, and no more room. */
-static void replace(struct host_map *m, struct piece *p, uint64_t offset)
+static void replace(struct host_map *m, struct piece *p, uint64_t offset, uint64_t block)
 {
 	uint64_t addr = address_of(p, offset);
 
-	guard_replace(&m->guard, &p->w, addr, BLOCK);
-	os_closer_open(m->closer_fd, addr, BLOCK);
+	guard_replace(&m->guard, &p->w, addr, block);
+	os_closer_open(m->closer_fd, addr, block);
 }
 
 void host_map_open(struct host_map *m, struct host_file *f, uint64_t offset)
 {
+	uint64_t block = block_of(f);
+
 	for (size_t i = 0; i < m->nr; i++)
-		if (meets(&m->pieces[i], f, offset, offset + BLOCK))
-			replace(m, &m->pieces[i], offset);
+		if (meets(&m->pieces[i], f, offset, offset + block))
+			replace(m, &m->pieces[i], offset, block);
 	os_mutex_unlock(&m->lock);
 }
 
@@ -152,7 +161,7 @@ void host_map_open(struct host_map *m, struct host_file *f, uint64_t offset)
 
 static bool cuts(const struct piece *p, uint64_t addr)
 {
-	return addr > p->w.addr && addr < piece_end(p) && (addr & (BLOCK - 1));
+	return addr > p->w.addr && addr < piece_end(p) && (addr & (p->w.blocks->block - 1));
 }
 
 static struct piece *next_loose(struct host_map *m, uint64_t addr, uint64_t end, bool whole)

@@ -215,17 +215,30 @@ static long map_window(struct host_map *m, const struct request *r)
 #define ANYWHERE (MAP_SHARED | MAP_SHARED_VALIDATE | MAP_NORESERVE | MAP_POPULATE | MAP_LOCKED)
 #define LARGE ((uint64_t)2 << 20)
 
+/* Of such pages the windows may be; 2 MiB where there are none of the pool. */
+static uint64_t page_of(const struct request *r)
+{
+	struct store *s = blocks_of(r->file);
+
+	return s ? s->block : LARGE;
+}
+
+static bool reserve(const struct request *r, uint64_t align, void **place)
+{
+	return r->size >= align && !os_reserve(r->size, align, r->offset, place);
+}
+
 /*
- * Where nobody says where: so that 2 MiB of the file are 2 MiB of a page table. Else the huge pages of a store could
- * not be mapped as such, and every change of a range would have chunks of the guard that are in part so at both
- * ends. False: as the kernel chooses.
+ * Where nobody says where: so that 2 MiB of the file are 2 MiB of a page table, and 1 GiB of one with such pages are 1 GiB. Else
+ * the huge pages of a store could not be mapped as such, and every change of a range would have chunks of the guard that
+ * are in part so at both ends. False: as the kernel chooses.
  */
 static bool find_place(struct request *r)
 {
 	void *place;
 
-	if (r->addr || r->flags & ~ANYWHERE || r->size < LARGE ||
-	    os_reserve(r->size, LARGE, r->offset, &place))
+	if (r->addr || r->flags & ~ANYWHERE ||
+	    !(reserve(r, page_of(r), &place) || reserve(r, LARGE, &place)))
 		return false;
 	r->addr = (uint64_t)(uintptr_t)place;
 	r->flags |= MAP_FIXED;
@@ -235,10 +248,11 @@ static bool find_place(struct request *r)
 /* Whether huge pages could be mapped in it, each in whole. */
 static bool takes_huge(const struct request *r)
 {
-	bool ends = !(r->size % LARGE) || r->offset + r->size >= r->file->size;
+	uint64_t page = page_of(r);
+	bool ends = !(r->size % page) || r->offset + r->size >= r->file->size;
 
 	return (r->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !(r->flags & MAP_LOCKED) &&
-	       !(r->addr % LARGE) && !(r->offset % LARGE) && ends;
+	       !(r->addr % page) && !(r->offset % page) && ends;
 }
 
 static int make_way(struct host_map *m, const struct request *r)

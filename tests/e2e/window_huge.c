@@ -3,6 +3,7 @@
  * A guest_memfd of huge pages that the host maps, under gmem run --profile in-place --pages 2m: what is private all through 2 MiB is
  * in a huge page, and one page that becomes shared moves its neighbours to pages of 4 KiB, where the host sees it. So it is with what is
  * shared all through, where the process may let system calls wait and count references, and maps it as a huge page.
+ * With --pages 1g (HUGE says so) the same of 1 GiB: what is of huge pages in a window alone, and few moves, each of which is a copy of all.
  */
 #include "inplace.h"
 
@@ -23,11 +24,14 @@
 
 #include "../core/pool_run.h"
 
+#ifndef HUGE
 #define HUGE (2ul << 20)
-#define NR_BLOCKS 2u
+#endif
+#define IS_LARGE (HUGE > 2ul << 20)
+#define NR_BLOCKS (IS_LARGE ? 1u : 2u)
 #define SIZE (NR_BLOCKS * HUGE + 3 * PAGE)
 #define BASE (16ul << 20) /* of the slot */
-#define NR_FLIPS 60
+#define NR_FLIPS (IS_LARGE ? 2 : 60)
 
 /* ---- what there is ------------------------------------------------------------------------------- */
 
@@ -200,7 +204,7 @@ static void a_block_that_is_shared_is_huge_in_the_window(void **state)
 	if (!shares)
 		skip();
 	make_shared(&t);
-	for (uint8_t i = 1; i < 5; i++) {
+	for (uint8_t i = 1; i < (IS_LARGE ? 2 : 5); i++) {
 		set(&t, 7 * PAGE, PAGE, PRIVATE);
 		assert_int_equal(huge_shown(&t), 0);
 		assert_int_equal(huge_bytes(), 0);
@@ -597,6 +601,31 @@ static void no_write_beside_a_page_of_a_window_is_lost(void **state)
 	unmake(&t);
 }
 
+/* At a place of the kernel's choice the file begins at the start of a huge page; at another, all of it is small. */
+static void a_window_lies_as_the_file_does(void **state)
+{
+	struct inplace t;
+	uint8_t *again;
+
+	if (!shares)
+		skip();
+	make_shared(&t);
+	assert_int_equal((uintptr_t)t.host % HUGE, 0);
+	again = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, t.fd, 0);
+	assert_ptr_not_equal(again, MAP_FAILED);
+	assert_int_equal((uintptr_t)again % HUGE, 0);
+	assert_int_equal(huge_in((uintptr_t)again, (uintptr_t)again + HUGE), 0);
+	assert_int_equal(again[7 * PAGE], 1);
+	assert_int_equal(huge_in((uintptr_t)again, (uintptr_t)again + HUGE), HUGE);
+	assert_int_equal(munmap(again, HUGE), 0);
+	assert_int_equal(huge_shown(&t), HUGE);
+	assert_int_equal(munmap(t.host + HUGE - PAGE, PAGE), 0);
+	assert_int_equal(huge_shown(&t), 0);
+	assert_int_equal(t.host[7 * PAGE], 1);
+	assert_int_equal(t.host[2 * PAGE - 1], 2);
+	unmake(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -612,10 +641,21 @@ int main(void)
 		cmocka_unit_test(a_window_of_huge_pages_goes_in_part_and_comes_again),
 		cmocka_unit_test(a_child_finds_what_was_in_a_huge_page),
 		cmocka_unit_test(no_write_beside_a_page_of_a_window_is_lost),
+		cmocka_unit_test(a_window_lies_as_the_file_does),
+	};
+	const struct CMUnitTest large[] = {
+		cmocka_unit_test(a_block_that_is_shared_is_huge_in_the_window),
+		cmocka_unit_test(a_page_that_is_held_keeps_its_block),
+		cmocka_unit_test(no_write_beside_a_page_of_a_window_is_lost),
+		cmocka_unit_test(a_window_lies_as_the_file_does),
 	};
 
 	shares = may_share();
 	signal(SIGUSR1, nothing);
 	alarm(100);
-	return pool_run(NR_BLOCKS, tests);
+	if (IS_LARGE && !shares) {
+		puts("skipped: no userfaultfd for the kernel's faults, or no counting of references");
+		return 77;
+	}
+	return IS_LARGE ? pool_run(NR_BLOCKS, large) : pool_run(NR_BLOCKS, tests);
 }
