@@ -4,11 +4,11 @@
  *	wreck	other contents, and all pages shared
  *	fail	two pages fail: 150 and 151, which are private
  *	look	says "same" when contents and states are those of the beginning, else what is not
- * keep library|kvm|plain|vm|blocks|guest
+ * keep library|kvm|plain|vm|blocks [guest]
  *	plain	a file of a VM, in which all is shared
  *	vm	a file of a VM, all of which the guest has as private memory: it is what writes and reads there
  *	blocks	as kvm: 2 MiB of both kinds, private all through, and shared all through
- *	guest	as kvm, and a guest that counts in its first page, and copies that to its last, for ever
+ *	guest	and a guest that counts in its first page, and copies that to its last, for ever
  */
 #include <fcntl.h>
 #include <gmem.h>
@@ -97,12 +97,19 @@ static void set_slot(uint32_t slot, uint64_t gpa, uint64_t size, void *memory, i
 		abort();
 }
 
+/* shared: what the guest has where it has no private memory */
+static void make_slots(char *shared)
+{
+	ram = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	set_slot(0, 0, 2 * PAGE, ram, -1);
+	set_slot(1, GPA, NR_PAGES * PAGE, shared, fd);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+}
+
 static void *run_guest(void *arg)
 {
 	struct kvm_regs regs = { .rflags = 2 };
 	struct kvm_sregs s;
-
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &s))
 		abort();
@@ -119,10 +126,9 @@ static int start_guest(void)
 {
 	pthread_t thread;
 
-	ram = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!ram)
+		make_slots(at);
 	memcpy(ram, code, sizeof(code));
-	set_slot(0, 0, PAGE, ram, -1);
-	set_slot(1, GPA, NR_PAGES * PAGE, at, fd);
 	return pthread_create(&thread, NULL, run_guest, NULL);
 }
 
@@ -138,12 +144,9 @@ static int make_private_guest(void)
 	struct kvm_sregs s;
 	char *shared = mmap(NULL, NR_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	ram = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	make_slots(shared);
 	memcpy(ram + FILL, fill_code, sizeof(fill_code));
 	memcpy(ram + COPY, copy_code, sizeof(copy_code));
-	set_slot(0, 0, 2 * PAGE, ram, -1);
-	set_slot(1, GPA, NR_PAGES * PAGE, shared, fd);
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	if (ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &all) || ioctl(vcpu, KVM_GET_SREGS, &s))
 		return 1;
 	s.cs.base = s.cs.selector = 0;
@@ -277,7 +280,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	fill();
-	if (!strcmp(kind, "guest") && start_guest())
+	if (argc > 2 && !strcmp(argv[2], "guest") && start_guest())
 		return 1;
 	printf("ready\n");
 	fflush(stdout);
