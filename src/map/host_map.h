@@ -107,7 +107,7 @@ int host_map_show(struct host_map *m, struct host_file *f, uint64_t offset, uint
 void host_map_show_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
 void host_map_hide_again(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
 
-/* A block of 2 MiB of f that is shared all through: whether its windows can be of huge pages; close it, whoever touches it waits;
+/* A block of f, 2 MiB or 1 GiB, that is shared all through: whether its windows can be of huge pages; close it, whoever touches it waits;
  * open it, where its store has it now or as it was. The registry's lock is held in between. close: -ENOMEM and others. */
 bool host_map_takes_huge(struct host_map *m, struct host_file *f, uint64_t offset, uint64_t size);
 int host_map_close(struct host_map *m, struct host_file *f, uint64_t offset);
