@@ -21,10 +21,21 @@ enum { CLOSER_UNTRIED, CLOSER_OPEN, CLOSER_NONE };
 
 /* ---- whether ------------------------------------------------------------------------------------- */
 
+/* Who has no room for it now may have some for the next file. */
+static void make_closer(struct host_map *m)
+{
+	int err = os_closer_make(&m->closer_fd);
+
+	if (!err)
+		m->closer = CLOSER_OPEN;
+	else if (err != -EMFILE && err != -ENFILE && err != -ENOMEM)
+		m->closer = CLOSER_NONE;
+}
+
 static bool can_close(struct host_map *m)
 {
 	if (m->closer == CLOSER_UNTRIED && m->sees_calls && !m->guard.no_new_fds && !os_jailed())
-		m->closer = os_closer_make(&m->closer_fd) ? CLOSER_NONE : CLOSER_OPEN;
+		make_closer(m);
 	return m->closer == CLOSER_OPEN;
 }
 

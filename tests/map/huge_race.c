@@ -18,7 +18,9 @@
 #include "../core/pool_run.h"
 #include "map/host_map_private.h"
 #include "map/pins.h"
+#include "os/fail.h"
 #include "os/os.h"
+#include "os/window.h"
 
 #define PAGE ((uint64_t)4096)
 #define BLOCK ((uint64_t)2 << 20)
@@ -101,6 +103,31 @@ static int convert(uint64_t offset, uint64_t size, uint32_t attributes)
 	return host_file_convert(host, &c);
 }
 
+static void make_file(struct host_map *m, uint64_t size)
+{
+	assert_int_equal(gmem_file_create(size,
+					  GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE,
+					  &file),
+			 0);
+	assert_int_equal(host_file_create(m, file, &host), 0);
+}
+
+static uint8_t *map_window(struct host_map *m, uint64_t size)
+{
+	uint64_t addr;
+
+	assert_int_equal(host_map_mmap(m, host, &file, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				       0, &addr),
+			 0);
+	return (uint8_t *)(uintptr_t)addr;
+}
+
+static void drop_file(void)
+{
+	host_file_put(host);
+	gmem_file_put(file);
+}
+
 /* What a call has under way is a reference, and refuses. */
 static unsigned int flip(void)
 {
@@ -129,18 +156,10 @@ static void no_write_beside_a_page_that_flips_is_lost(void **state)
 				     { .offset = 7 * PAGE } };
 	struct os_thread *threads[3];
 	struct host_map *m = host_map_of_process(&ops);
-	uint64_t addr;
 
-	assert_int_equal(gmem_file_create(BLOCK + PAGE,
-					  GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE,
-					  &file),
-			 0);
-	assert_int_equal(host_file_create(m, file, &host), 0);
+	make_file(m, BLOCK + PAGE);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(host_map_mmap(m, host, &file, 0, BLOCK + PAGE,
-					       PROT_READ | PROT_WRITE, MAP_SHARED, 0, &addr),
-				 0);
-		windows[i] = (uint8_t *)(uintptr_t)addr;
+		windows[i] = map_window(m, BLOCK + PAGE);
 	}
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(convert(0, BLOCK, 0), 0);
@@ -160,8 +179,7 @@ static void no_write_beside_a_page_that_flips_is_lost(void **state)
 	gmem_file_check(file);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(host_map_munmap(m, (uintptr_t)windows[i], BLOCK + PAGE), 0);
-	host_file_put(host);
-	gmem_file_put(file);
+	drop_file();
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -177,15 +195,9 @@ static void a_huge_page_in_a_window_with_marks_can_go(void **state)
 	struct host_map *m = host_map_of_process(&ops);
 	uint64_t addr, offset;
 
-	assert_int_equal(gmem_file_create(2 * BLOCK,
-					  GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE,
-					  &file),
-			 0);
-	assert_int_equal(host_file_create(m, file, &host), 0);
-	assert_int_equal(host_map_mmap(m, host, &file, 0, 2 * BLOCK, PROT_READ | PROT_WRITE,
-				       MAP_SHARED, 0, &addr),
-			 0);
-	windows[0] = (uint8_t *)(uintptr_t)addr;
+	make_file(m, 2 * BLOCK);
+	windows[0] = map_window(m, 2 * BLOCK);
+	addr = (uintptr_t)windows[0];
 	assert_int_equal(convert(0, BLOCK, 0), 0);
 	assert_int_equal(convert(BLOCK, PAGE, 0), 0);
 	windows[0][3 * PAGE] = 3;
@@ -208,13 +220,52 @@ static void a_huge_page_in_a_window_with_marks_can_go(void **state)
 	}
 	gmem_file_check(file);
 	assert_int_equal(host_map_munmap(m, addr, 2 * BLOCK), 0);
-	host_file_put(host);
-	gmem_file_put(file);
+	drop_file();
+}
+
+static bool huge_when_shared(struct host_map *m)
+{
+	bool huge;
+
+	make_file(m, BLOCK);
+	windows[0] = map_window(m, BLOCK);
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	huge = is_huge();
+	windows[0][3 * PAGE] = 3;
+	assert_int_equal(convert(FLIPPED, PAGE, ATTR_PRIVATE), 0);
+	assert_int_equal(windows[0][3 * PAGE], 3);
+	assert_int_equal(host_map_munmap(m, (uintptr_t)windows[0], BLOCK), 0);
+	drop_file();
+	return huge;
+}
+
+static bool is_possible(void)
+{
+	int fd;
+
+	if (!pins_are_exact() || os_closer_make(&fd))
+		return false;
+	os_fd_close(fd);
+	return true;
+}
+
+static void who_had_no_descriptor_left_has_huge_pages_later(void **state)
+{
+	const struct os_fail_plan plan = { .points = 1u << OS_FAIL_MARKS, .nr = UINT64_MAX };
+	struct host_map *m = host_map_of_process(&ops);
+
+	if (!is_possible())
+		skip();
+	os_fail_arm(&plan);
+	assert_false(huge_when_shared(m));
+	os_fail_disarm(NULL);
+	assert_true(huge_when_shared(m));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_had_no_descriptor_left_has_huge_pages_later),
 		cmocka_unit_test(a_huge_page_in_a_window_with_marks_can_go),
 		cmocka_unit_test(no_write_beside_a_page_that_flips_is_lost),
 	};

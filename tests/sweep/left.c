@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The one userfaultfd of a process is there from the first need on. */
+#define MAX_KEPT 2
+
+/* A userfaultfd for marks and one to close huge pages with are there from the first need on. */
 static bool is_kept(int dir, const char *name)
 {
 	char link[64] = "";
@@ -20,10 +22,10 @@ static uint64_t count_entries(const char *path)
 {
 	DIR *dir = opendir(path);
 	const struct dirent *e;
-	uint64_t nr = 0;
+	uint64_t nr = 0, nr_kept = 0;
 
 	while (dir && (e = readdir(dir)))
-		nr += !is_kept(dirfd(dir), e->d_name);
+		nr += !is_kept(dirfd(dir), e->d_name) || ++nr_kept > MAX_KEPT;
 	if (dir)
 		closedir(dir);
 	return nr;
