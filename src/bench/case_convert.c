@@ -263,7 +263,7 @@ static struct convert_way *const raw = &convert_raw, *const library = &convert_l
 #define OF_MAPPED_2M(name_, what_, to_private_) { \
 	.name = name_, .what = what_, .unit = BENCH_TIME, .per = "call", .nr = 16, \
 	.ways = { \
-		{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place", .pages = "2m" }, \
+		{ .name = "gmem", .ours = true, .ops = &ops, .data = &by_ioctl, .place = BENCH_UNDER_GMEM, .profile = "in-place", .pages = "2m-shared" }, \
 	}, \
 	.data = &(const struct convert_row){ .to_private = to_private_, .shape = CONVERT_512, .moves = true } }
 #define BOTH(name, what, goals, nr, ...) \

@@ -46,10 +46,16 @@ static int check_log(const struct cmd *cmd, const char *level)
 
 static int check_pages(const struct cmd *cmd, const char *pages)
 {
-	if (!pages || !strcmp(pages, "4k") || !strcmp(pages, "thp") || !strcmp(pages, "2m") ||
-	    !strcmp(pages, "1g"))
-		return EXIT_OK;
-	return cmd_usage_error(cmd, "unknown pages '%s' (there are: 4k, thp, 2m, 1g)", pages);
+	static const char *const kinds[] = { "4k", "thp", "2m", "1g", "2m-shared", "1g-shared" };
+
+	for (size_t i = 0; pages && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i], pages) == 0)
+			return EXIT_OK;
+	return pages ? cmd_usage_error(
+			       cmd,
+			       "unknown pages '%s' (there are: 4k, thp, 2m, 1g, 2m-shared, 1g-shared)",
+			       pages)
+		     : EXIT_OK;
 }
 
 static int check_limit(const struct cmd *cmd, const char *limit)

@@ -28,7 +28,7 @@ int launch_check(const struct cmd *cmd, const struct launch *l);
 
 /* What the log level and the kind of pages can be, for completion. */
 #define LAUNCH_LOG_WORDS "error warn info why debug"
-#define LAUNCH_PAGES_WORDS "4k thp 2m 1g"
+#define LAUNCH_PAGES_WORDS "4k thp 2m 1g 2m-shared 1g-shared"
 /* The names of the profiles, the default first, and the name of the one that will be used. */
 #define LAUNCH_LIST_MAX 256
 void launch_list_profiles(char list[LAUNCH_LIST_MAX]);

@@ -24,7 +24,8 @@ static const struct opt opts[] = {
 	  "error, warn (default), info, debug, or why: say which rule refused a call",
 	  .value = &launch.log, .words = LAUNCH_LOG_WORDS },
 	{ "pages", "KIND",
-	  "what guest_memfds are made of: 4k (default), thp, or the system's huge pages: 2m, 1g",
+	  "what guest_memfds are made of: 4k (default), thp, or the system's huge pages: 2m, 1g, 2m-shared, "
+	  "1g-shared",
 	  .value = &launch.pages, .words = LAUNCH_PAGES_WORDS },
 	{ "limit", "SIZE", "the memory that the guest_memfds of a VM may have together: 512M",
 	  .value = &launch.limit },

@@ -50,6 +50,13 @@ static bool host_takes(struct gmem_file *f, uint64_t block)
 	return host && !f->stays_small && host->ops->takes_huge(host, block, f->store->block);
 }
 
+static bool has_contents(struct gmem_file *f, uint64_t block)
+{
+	uint64_t at = block, run;
+
+	return store_next_present(f->store, &at, block + f->store->block, &run);
+}
+
 /* ---- which --------------------------------------------------------------------------------------- */
 
 struct moves {
@@ -58,6 +65,7 @@ struct moves {
 	bool (*wanted)(const struct moves *m, uint64_t block);
 	bool huge;     /* where to */
 	bool may_stop; /* for a signal */
+	bool goes_on;  /* behind one that is held */
 };
 
 static bool wants_together(const struct moves *m, uint64_t block)
@@ -65,9 +73,20 @@ static bool wants_together(const struct moves *m, uint64_t block)
 	struct gmem_file *f = m->bracket.file;
 	enum kind kind = kind_of(f, block);
 
-	return kind == PRIVATE_ALL || (kind == SHARED_ALL && host_takes(f, block));
+	return kind == PRIVATE_ALL ||
+	       (kind == SHARED_ALL && has_contents(f, block) && host_takes(f, block));
 }
 
+/* Who touches a window asks nobody for memory, and nobody hears which pieces are no more punched then. */
+static bool is_there(struct gmem_file *f, uint64_t block)
+{
+	uint64_t at = block, run;
+
+	return store_next_present(f->store, &at, block + f->store->block, &run) && at == block &&
+	       run == f->store->block;
+}
+
+/* A conversion takes no memory: what nobody has touched becomes small, which is no copy. */
 static bool wants_apart(const struct moves *m, uint64_t block)
 {
 	const struct gmem_change *ch = m->change;
@@ -75,7 +94,8 @@ static bool wants_apart(const struct moves *m, uint64_t block)
 
 	if (block < ch->offset || block + size > ch->offset + ch->size)
 		return true;
-	return !(ch->attributes & ATTR_PRIVATE) && !host_takes(ch->file, block);
+	return !(ch->attributes & ATTR_PRIVATE) &&
+	       (!is_there(ch->file, block) || !host_takes(ch->file, block));
 }
 
 static bool is_shared(const struct moves *m, uint64_t block)
@@ -126,8 +146,8 @@ static int move_closed(struct gmem_file *f, uint64_t block, bool huge)
 	return store_move(f->store, block, huge);
 }
 
-/* The pool keeps no page for who touches a window: it has to be there. */
-static int fill_shared(struct gmem_file *f, uint64_t block)
+/* All of it, as far as it was punched or never touched. */
+static int fill_moved(struct gmem_file *f, uint64_t block)
 {
 	bool is_over = false;
 	int err;
@@ -146,7 +166,7 @@ static int move_shared(struct gmem_file *f, struct gmem_consumer *host, uint64_t
 	if (err)
 		return err;
 	err = move_closed(f, block, huge);
-	if (!err && huge && fill_shared(f, block))
+	if (!err && huge && fill_moved(f, block))
 		err = move_closed(f, block, false);
 	host->ops->open(host, block, f->store->block);
 	return err;
@@ -174,17 +194,21 @@ static void move_together(struct moves *m)
 static int move_apart(const struct moves *m)
 {
 	uint64_t block = m->bracket.offset;
+	bool held = false;
 	int err = 0;
 
 	for (; !err && next_block(m, &block); block += m->bracket.file->store->block) {
 		if (m->may_stop && m->bracket.size >= LONG_MOVE && os_signal_pending())
 			return -EINTR;
 		err = move_one(m->bracket.file, block, false);
-		/* None of the others converts then. */
+		/* None of the others converts then; of what stays small one that is held is no reason. */
 		if (err == -EAGAIN && m->change)
 			gmem_change_refuse(m->change, block, m->bracket.file->store->block);
+		held |= err == -EAGAIN;
+		if (held && m->goes_on)
+			err = 0;
 	}
-	return err;
+	return err ? err : held ? -EAGAIN : 0;
 }
 
 static int refuse(int err)
@@ -210,30 +234,11 @@ static int apart(struct moves *m, struct gmem_file *f, uint64_t offset, uint64_t
 	return err;
 }
 
-/* What becomes shared and stays huge; what cannot be had in full is small. */
-static int fill_what_stays(const struct gmem_change *ch)
-{
-	struct gmem_file *f = ch->file;
-	uint64_t size = f->store->block, end = ch->offset + ch->size;
-	int err = 0;
-
-	for (uint64_t at = (ch->offset + size - 1) & ~(size - 1); !err && at + size <= end;
-	     at += size)
-		if (store_is_huge(f->store, at))
-			err = fill_shared(f, at);
-	return err;
-}
-
 int blocks_apart(struct gmem_file *f, const struct gmem_change *ch)
 {
 	struct moves m = { .change = ch, .wanted = wants_apart, .may_stop = true };
 	int err = apart(&m, f, ch->offset, ch->size);
 
-	if (!err && f->store->block && !(ch->attributes & ATTR_PRIVATE)) {
-		err = fill_what_stays(ch);
-		if (err)
-			blocks_together(f, ch->offset, ch->size);
-	}
 	return err ? refuse(err) : 0;
 }
 
@@ -263,9 +268,19 @@ bool gmem_file_is_small(struct gmem_file *f)
 	return !f->store->block || atomic_load(&f->is_small);
 }
 
+bool gmem_file_shares_huge(struct gmem_file *f, uint64_t offset, uint64_t size)
+{
+	uint64_t block = f->store->block, end = min_u64(offset + size, f->size), at;
+
+	for (at = block ? offset & ~(block - 1) : end; at < end; at += block)
+		if (store_is_huge(f->store, at) && kind_of(f, at) == SHARED_ALL)
+			return true;
+	return false;
+}
+
 int gmem_file_stay_small(struct gmem_file *f)
 {
-	struct moves m = { .wanted = is_shared };
+	struct moves m = { .wanted = is_shared, .goes_on = true };
 	int err;
 
 	if (gmem_file_is_small(f))
@@ -273,8 +288,7 @@ int gmem_file_stay_small(struct gmem_file *f)
 	os_rwlock_write_lock(&f->invalidate);
 	f->stays_small = true;
 	err = f->released ? 0 : apart(&m, f, 0, f->size);
-	f->stays_small = !err;
-	atomic_store(&f->is_small, !err);
+	atomic_store(&f->is_small, !err && !f->released);
 	os_rwlock_write_unlock(&f->invalidate);
 	return err;
 }
@@ -285,5 +299,5 @@ void blocks_check(struct gmem_file *f)
 
 	for (uint64_t at = 0; size && at + size <= f->size; at += size)
 		os_assert(!store_is_huge(f->store, at) || kind_of(f, at) == PRIVATE_ALL ||
-			  (kind_of(f, at) == SHARED_ALL && !f->stays_small));
+			  (kind_of(f, at) == SHARED_ALL && !gmem_file_is_small(f)));
 }

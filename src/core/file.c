@@ -58,6 +58,8 @@ int gmem_file_create_on(struct store *store, unsigned int flags, struct gmem_fil
 	atomic_init(&f->refs, 1);
 	f->size = size;
 	f->flags = flags;
+	f->stays_small = !(flags & GMEM_FILE_HUGE_WINDOWS);
+	atomic_init(&f->is_small, f->stays_small);
 	os_rwlock_init(&f->invalidate);
 	os_mutex_init(&f->prepare_lock);
 	err = attr_map_create_for(ATTR_PRIVATE, initial, size >> OS_PAGE_SHIFT, &f->attributes);

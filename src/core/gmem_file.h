@@ -114,7 +114,9 @@ struct gmem_consumer {
 #define GMEM_FILE_HUGETLB 0x80000u
 /* With HUGETLB: pages of 1 GiB. With HUGETLB, MMAP and IN_PLACE they are for what is private all through alone (blocks.c). */
 #define GMEM_FILE_HUGETLB_1G 0x1000000u
-/* Its store is of huge pages and small ones (store_mixed.c): what windows map is in small pages, if it is ever private. */
+/* With these four: also for what is shared all through, where the host can map it so. */
+#define GMEM_FILE_HUGE_WINDOWS 0x2000000u
+/* Its store is of huge pages and small ones (store_mixed.c). */
 static inline bool gmem_flags_mixed(unsigned int flags)
 {
 	unsigned int all = GMEM_FILE_HUGETLB | GMEM_FILE_MMAP | GMEM_FILE_IN_PLACE;
@@ -246,8 +248,11 @@ uint64_t gmem_file_poisoned_run(struct gmem_file *f, uint64_t offset, uint64_t s
  * -EFAULT: released. */
 int gmem_file_move(struct gmem_file *f, uint64_t offset, uint64_t size,
 		   int (*move)(void *data, uint64_t offset, uint64_t size), void *data);
-/* Of a file with blocks: what is shared is in small pages from here on. -EAGAIN, -ENOMEM: as before. Not under the lock. */
+/* Of a file with blocks: what is shared is in small pages from here on. -EAGAIN (of what is held), -ENOMEM: some still is in huge ones,
+ * and nothing new will be; ask again. Not under the lock. */
 int gmem_file_stay_small(struct gmem_file *f);
+/* After it: is any of the range shared, and still in a huge page? Without the lock. */
+bool gmem_file_shares_huge(struct gmem_file *f, uint64_t offset, uint64_t size);
 /* It is so, and stays: also of a file without blocks. */
 bool gmem_file_is_small(struct gmem_file *f);
 /* Backs the pages of the range (inside the file). */

@@ -42,6 +42,9 @@ int kvm_set_pages(const char *pages)
 		{ "thp", GMEM_FILE_THP, GMEM_FILE_THP },
 		{ "2m", GMEM_FILE_HUGETLB, GMEM_FILE_THP },
 		{ "1g", GMEM_FILE_HUGETLB | GMEM_FILE_HUGETLB_1G, GMEM_FILE_THP },
+		{ "2m-shared", GMEM_FILE_HUGETLB | GMEM_FILE_HUGE_WINDOWS, GMEM_FILE_THP },
+		{ "1g-shared", GMEM_FILE_HUGETLB | GMEM_FILE_HUGETLB_1G | GMEM_FILE_HUGE_WINDOWS,
+		  GMEM_FILE_THP },
 	};
 
 	for (size_t i = 0; pages && i < sizeof(kinds) / sizeof(kinds[0]); i++) {

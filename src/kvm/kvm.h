@@ -56,8 +56,8 @@ void kvm_set_fd_ops(const struct kvm_fd_ops *ops);
 /* Chooses the kernel we answer like: profile.c has the names; NULL: the default.
  * -ENOENT: no such profile. Before the first kvm_open(). */
 int kvm_set_profile(const char *name);
-/* What guest_memfds are made of: "4k", "thp", "2m" or "1g" (core/store.h); NULL: 4k. Those that can be mapped have thp
- * instead of the last two. -EINVAL: none of these. Before the first one is made. */
+/* What guest_memfds are made of: "4k", "thp", "2m" or "1g" (core/store.h), "2m-shared" or "1g-shared" (core/blocks.c);
+ * NULL: 4k. Those that can be mapped and do not convert have thp instead of the pool's. -EINVAL: none of these. Before the first one is made. */
 int kvm_set_pages(const char *pages);
 /* Guest_memfds have all their memory from the start, or are not made: -ENOMEM, -EINTR. Before the first one. */
 void kvm_set_prealloc(bool wanted);

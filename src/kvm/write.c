@@ -28,7 +28,7 @@ static long write_some(struct gmem *g, uint64_t from, uint64_t size, uint64_t of
 		return obs_refuse(RULE_GMEM_WRITE_PAST_END);
 	if (size > g->host->size - offset)
 		size = g->host->size - offset;
-	err = host_file_make_small(g->host);
+	err = host_file_make_small(g->host, offset, size);
 	if (err)
 		return err;
 	err = host_file_allocate(g->host, first,

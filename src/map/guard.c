@@ -17,6 +17,7 @@
 #define LARGE ((uint64_t)2 << 20)
 #define TRIES 3 /* of what cannot be refused any more */
 #define MANY_PAGES (4 * LARGE)
+#define LOOK_EVERY 256
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -86,7 +87,7 @@ void guard_forked(struct guard *g)
 	if (g->marks_fd >= 0)
 		os_fd_close(g->marks_fd);
 	g->marks_fd = -1;
-	g->nr_mappings = 0;
+	g->nr_mappings = g->nr_huge = 0;
 	guard_pages_reset(g->pages);
 }
 
@@ -261,6 +262,7 @@ static int map_store(struct guard *g, struct guard_window *w, uint64_t addr, uin
 	if (ret < 0)
 		return (int)ret;
 	count(g, growth);
+	g->nr_huge += huge ? 2 : 0;
 	guard_pages_set(g->pages, addr, size, PAGE_OPEN);
 	err = guard_dress(w, addr, size, true);
 	if (!err && w->watched && !huge)
@@ -293,6 +295,28 @@ void guard_replace(struct guard *g, struct guard_window *w, uint64_t addr, uint6
 		return;
 	os_log(OS_LOG_ERROR, "no memory for a part of a window: it is hidden");
 	guard_close(g, w, addr, size);
+}
+
+/* A quarter of what windows may have; and that much again is free, or it would be looked at for each. */
+bool guard_has_room_huge(struct guard *g)
+{
+	uint64_t most = g->limit / 3;
+	int64_t nr;
+
+	if (g->nr_mappings + g->nr_huge + 2 <= most)
+		return true;
+	if (g->not_looked && g->not_looked++ < LOOK_EVERY)
+		return false;
+	g->not_looked = 1;
+	/* The program's own count as well: the limit is for all. */
+	nr = os_window_count();
+	if (nr < 0)
+		return false;
+	g->nr_huge = (uint64_t)nr > g->nr_mappings ? (uint64_t)nr - g->nr_mappings : 0;
+	if (g->nr_mappings + g->nr_huge > most / 8 * 7)
+		return false;
+	g->not_looked = 0;
+	return true;
 }
 
 int guard_add(struct guard *g, struct guard_window *w)

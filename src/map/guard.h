@@ -61,8 +61,10 @@ struct guard {
 	bool piecemeal;	  /* OS_PATH_BATCH off: a call for each page */
 	bool no_new_fds;  /* a filter may kill for it */
 	struct guard_pages *pages;
-	uint64_t nr_mappings;		 /* that the windows are made of */
-	uint64_t limit, large_limit;	 /* of those, for runs below and from 2 MiB */
+	uint64_t nr_mappings;	     /* that the windows are made of */
+	uint64_t limit, large_limit; /* of those, for runs below and from 2 MiB */
+	uint64_t nr_huge;	 /* at most so many more, by what is huge: such join with nothing */
+	unsigned int not_looked; /* since then */
 	uint64_t ballast[GUARD_BALLAST]; /* mappings held to be let go of when none is to be had */
 	unsigned int nr_ballast;
 };
@@ -96,6 +98,8 @@ int guard_show(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t 
 void guard_close(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
 /* As guard_show(), with what is held in reserve. */
 int guard_open_again(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
+/* Whether there is room for a mapping of huge pages by itself. */
+bool guard_has_room_huge(struct guard *g);
 /* Maps the range, which is shared and of one place, from where that is now, with what is held in reserve. */
 void guard_replace(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size);
 

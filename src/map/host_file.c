@@ -150,19 +150,22 @@ static bool takes_huge(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 	return host_map_takes_huge(f->map, f, offset, size);
 }
 
-static void ignore(void *arg, uint64_t offset, uint64_t size)
-{
-}
-
-/* A new pin cannot be had while it is closed. */
+/*
+ * A new pin cannot be had while it is closed. Until it is opened nothing is done that may wait for what a thread can hold in the
+ * kernel while it waits for the block: the lock of a pipe above all. So pipes are asked before.
+ */
 static int close_block(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 {
 	struct host_file *f = file_of(c);
-	int err = host_map_close(f->map, f, offset);
+	int err;
 
+	if (!pins_are_exact())
+		return -EAGAIN;
+	pins_refresh(f, offset, size);
+	err = host_map_close(f->map, f, offset);
 	if (err)
 		return err;
-	if (!pins_check(f, offset, size, ignore, NULL))
+	if (!pins_may_be_any(f, offset, size))
 		return 0;
 	host_map_open_as_it_was(f->map, f, offset);
 	return -EAGAIN;
@@ -185,7 +188,7 @@ bool host_file_wait_a_moment(uint64_t end_ns)
 	return true;
 }
 
-int host_file_make_small(struct host_file *f)
+int host_file_make_small(struct host_file *f, uint64_t offset, uint64_t size)
 {
 	uint64_t end;
 	int err;
@@ -194,10 +197,14 @@ int host_file_make_small(struct host_file *f)
 		return 0;
 	/* What has become small meanwhile is so the next time. */
 	end = os_clock_ns() + share_patience_ns();
-	while ((err = gmem_file_stay_small(f->file)) == -EAGAIN && host_file_wait_a_moment(end))
-		;
+	do
+		err = gmem_file_stay_small(f->file);
+	while (err == -EAGAIN && gmem_file_shares_huge(f->file, offset, size) &&
+	       host_file_wait_a_moment(end));
 	if (err == -EAGAIN)
-		return obs_refuse(RULE_CONVERT_BLOCK_HELD);
+		return gmem_file_shares_huge(f->file, offset, size)
+			       ? obs_refuse(RULE_CONVERT_BLOCK_HELD)
+			       : 0;
 	return err ? obs_refuse_as(RULE_CONVERT_APART, err) : 0;
 }
 
@@ -334,10 +341,10 @@ void host_file_put(struct host_file *f)
 void host_file_freeze(void)
 {
 	os_mutex_lock(&life_lock);
-	/* A child maps small pages only; of what has to stay huge it sees nothing until it has asked (share_fork.c). */
+	/* A child maps small pages only; what has to stay huge it does not see until it has asked (share_fork.c). */
 	for (struct host_file *f = files; f; f = f->next)
 		if (f->file && host_file_converts(f))
-			gmem_file_stay_small(f->file);
+			host_file_make_small(f, 0, f->size);
 	for (struct host_file *f = files; f; f = f->next)
 		if (f->file)
 			gmem_file_fault_begin(f->file);

@@ -134,9 +134,10 @@ int host_file_go(struct host_file *f);
 int host_file_where(struct host_file *f, uint64_t offset, uint64_t size, struct gmem_run *runs,
 		    uint32_t max, uint32_t *nr, int *huge_fd);
 
-/* At home: what is shared is in small pages from here on (gmem_file_stay_small()); a page that is held is waited for, as long as
- * others are. -EAGAIN: it still is; -ENOMEM. Elsewhere it is so. */
-int host_file_make_small(struct host_file *f);
+/* At home: what is shared in the range is in small pages from here on, and elsewhere what is not held (gmem_file_stay_small()); a
+ * page of the range that is held is waited for, as long as other processes are. -EAGAIN: it still is; -ENOMEM. Elsewhere it is
+ * so. */
+int host_file_make_small(struct host_file *f, uint64_t offset, uint64_t size);
 /* Some milliseconds at most. False: end_ns (os_clock_ns()) is over. */
 bool host_file_wait_a_moment(uint64_t end_ns);
 

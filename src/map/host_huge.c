@@ -98,7 +98,8 @@ bool host_map_takes_huge(struct host_map *m, struct host_file *f, uint64_t offse
 	    obs_injects(INJECT_POISON) || !pins_are_exact())
 		return false;
 	os_mutex_lock(&m->lock);
-	takes = can_close(m) && windows_take(m, f, offset, offset + size, false);
+	takes = can_close(m) && guard_has_room_huge(&m->guard) &&
+		windows_take(m, f, offset, offset + size, false);
 	os_mutex_unlock(&m->lock);
 	return takes;
 }
@@ -187,37 +188,42 @@ static struct piece *next_loose(struct host_map *m, uint64_t addr, uint64_t end,
 	return NULL;
 }
 
-/* The file's lock is outside the registry's. */
-static int loosen_one(struct host_map *m, uint64_t addr, uint64_t end, bool whole, bool *more)
+/* The file's lock is outside the registry's. False: there is nothing more from *at on. */
+static bool loosen_next(struct host_map *m, uint64_t *at, uint64_t end, bool whole, int *err)
 {
 	struct host_file *f = NULL;
+	uint64_t from = *at, to, offset;
 	struct piece *p;
 	void *owner;
-	int err;
 
 	os_mutex_lock(&m->lock);
-	p = next_loose(m, addr, end, whole);
+	p = next_loose(m, from, end, whole);
 	if (p) {
+		from = from > p->w.addr ? from : p->w.addr;
+		to = end < piece_end(p) ? end : piece_end(p);
+		offset = p->w.offset + (from - p->w.addr);
 		f = p->file;
 		owner = p->owner;
 		m->ops.get(owner);
 	}
 	os_mutex_unlock(&m->lock);
-	*more = f;
 	if (!f)
-		return 0;
-	err = host_file_make_small(f);
+		return false;
+	*err = host_file_make_small(f, offset, to - from);
+	*at = to;
 	m->ops.put(owner);
-	return err;
+	return true;
 }
 
 int host_map_loosen(struct host_map *m, uint64_t addr, uint64_t size, bool whole)
 {
-	bool more = host_map_any(m);
+	uint64_t at = addr, end = range_end(addr, size);
 	int err = 0;
 
-	while (!err && more)
-		err = loosen_one(m, addr, range_end(addr, size), whole, &more);
+	if (!host_map_any(m))
+		return 0;
+	while (!err && at < end && loosen_next(m, &at, end, whole, &err))
+		;
 	return err;
 }
 

@@ -52,15 +52,14 @@ void host_map_destroy(struct host_map *m)
 int host_map_get_ready(struct host_map *m)
 {
 	/* Nothing that moves can be closed later, nor references counted. */
-	int err = host_map_loosen(m, 0, UINT64_MAX, true);
+	int err = host_map_loosen(m, 0, UINT64_MAX, true), not_ready;
 
-	if (err)
-		return err;
+	/* What is held stays huge, and does not convert any more. */
 	os_mutex_lock(&m->lock);
 	host_map_close_no_more(m);
-	err = guard_last_call(&m->guard);
+	not_ready = guard_last_call(&m->guard);
 	os_mutex_unlock(&m->lock);
-	return err;
+	return not_ready ? not_ready : err;
 }
 
 /* ---- mmap --------------------------------------------------------------------------------------- */
@@ -261,7 +260,7 @@ static int make_way(struct host_map *m, const struct request *r)
 
 	if (err || !blocks_of(r->file) || (takes_huge(r) && host_map_can_close(m)))
 		return err;
-	return host_file_make_small(r->file);
+	return host_file_make_small(r->file, r->offset, r->size);
 }
 
 int host_map_mmap(struct host_map *m, struct host_file *f, void *owner, uint64_t addr,

@@ -336,18 +336,15 @@ static int count_unseen(struct teller *t, struct host_file *f)
 	return ret;
 }
 
-/* Whoever has given a sign asks; a page is the same one in every process. */
-static void tell_unseen(struct teller *t, struct host_file *f)
+/* A page is the same one in every process. must: who cannot look takes all for pinned, not nothing. */
+static void tell_unseen(struct teller *t, struct host_file *f, bool must)
 {
-	int ret;
+	int ret = open_exact() ? count_unseen(t, f) : -EPERM;
 
-	if (!open_exact())
-		return;
-	ret = count_unseen(t, f);
 	/* What cannot be looked at now may be pinned; who may look no more is as one who never could. */
-	if (ret == -EPERM)
+	if (ret == -EPERM && exact == EXACT_OPEN && !os_jailed())
 		exact = EXACT_NONE;
-	else if (ret)
+	if (ret && (must || ret != -EPERM))
 		tell(t, t->from, t->to);
 }
 
@@ -369,28 +366,50 @@ static bool meets_any(struct host_file *f, uint64_t from, uint64_t to)
 	return any;
 }
 
+bool pins_refresh(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	bool any = meets_any(f, offset, offset + size);
+
+	if (any)
+		pipes_look(f);
+	return any;
+}
+
+static uint64_t check(struct host_file *f, struct teller *t, bool exactly, bool must)
+{
+	if (exactly)
+		os_mutex_lock(&exact_lock);
+	os_mutex_lock(&lock);
+	t->hits = find_hits(f, t->from, t->to);
+	if (exactly)
+		tell_unseen(t, f, must);
+	tell_hits_until(t, UINT64_MAX);
+	flush(t);
+	os_mutex_unlock(&lock);
+	if (exactly)
+		os_mutex_unlock(&exact_lock);
+	return t->nr;
+}
+
 uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 		    void (*refuse)(void *arg, uint64_t offset, uint64_t size), void *arg)
 {
 	struct teller t = { .refuse = refuse, .arg = arg, .from = offset, .to = offset + size };
-	bool exactly = asks_unseen(f), any = meets_any(f, t.from, t.to);
+	bool any = pins_refresh(f, offset, size);
 
-	if (!exactly && !any)
-		return 0;
-	if (any)
-		pipes_look(f);
-	if (exactly)
-		os_mutex_lock(&exact_lock);
-	os_mutex_lock(&lock);
-	t.hits = find_hits(f, t.from, t.to);
-	if (exactly)
-		tell_unseen(&t, f);
-	tell_hits_until(&t, UINT64_MAX);
-	flush(&t);
-	os_mutex_unlock(&lock);
-	if (exactly)
-		os_mutex_unlock(&exact_lock);
-	return t.nr;
+	/* Whoever has given a sign asks. */
+	return any || asks_unseen(f) ? check(f, &t, asks_unseen(f), false) : 0;
+}
+
+static void ignore(void *arg, uint64_t offset, uint64_t size)
+{
+}
+
+bool pins_may_be_any(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	struct teller t = { .refuse = ignore, .from = offset, .to = offset + size };
+
+	return check(f, &t, true, true);
 }
 
 void pins_told(struct host_file *f, void (*fn)(void *arg, uint64_t offset, uint64_t size),

@@ -52,7 +52,14 @@ bool pin_same(struct pin *a, struct pin *b);
 uint64_t pins_check(struct host_file *f, uint64_t offset, uint64_t size,
 		    void (*refuse)(void *arg, uint64_t offset, uint64_t size), void *arg);
 
-/* The same for all of f, but for those that nobody told us of: what is there, for who only looks. Any time. */
+/* The first half of pins_check(): drops the pins in the range that have ended by themselves, for which pipes are looked at. Are there
+ * any? */
+bool pins_refresh(struct host_file *f, uint64_t offset, uint64_t size);
+/* The second half: whether any page of the range may be pinned; references are counted whether there was a sign or not, and what cannot be
+ * counted is. No system call of it waits for anybody. At home. */
+bool pins_may_be_any(struct host_file *f, uint64_t offset, uint64_t size);
+
+/* As pins_check() for all of f, but for those that nobody told us of: what is there, for who only looks. Any time. */
 void pins_told(struct host_file *f, void (*fn)(void *arg, uint64_t offset, uint64_t size),
 	       void *arg);
 

@@ -187,7 +187,39 @@ static struct share_link *link_to_parent(void)
 	return l;
 }
 
-static void show_shared(struct host_file *f)
+static void show_run(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	if (!host_map_show(f->map, f, offset, size))
+		return;
+	os_log(OS_LOG_WARN, "no room to show a range: it stays hidden here");
+	atomic_store(&f->lacking, true);
+}
+
+/* But for what is held in huge pages of the parent, which we cannot map. */
+static void show_small(struct host_file *f, struct store *s, uint64_t offset, uint64_t size)
+{
+	uint64_t end = offset + size, next;
+
+	if (!s || !s->block) {
+		show_run(f, offset, size);
+		return;
+	}
+	for (; offset < end; offset = next) {
+		bool huge = store_is_huge(s, offset);
+
+		next = offset;
+		do
+			next = (next & ~(s->block - 1)) + s->block;
+		while (next < end && store_is_huge(s, next) == huge);
+		next = next < end ? next : end;
+		if (huge)
+			atomic_store(&f->lacking, true);
+		else
+			show_run(f, offset, next - offset);
+	}
+}
+
+static void show_shared(struct host_file *f, struct store *s)
 {
 	struct gmem_run runs[SHARE_NR_RUNS];
 	uint64_t at = 0;
@@ -196,12 +228,8 @@ static void show_shared(struct host_file *f)
 		uint32_t nr = host_file_runs(f, at, f->size - at, runs, SHARE_NR_RUNS);
 
 		for (uint32_t i = 0; i < nr; i++)
-			if (!(runs[i].attributes & ATTR_PRIVATE) &&
-			    host_map_show(f->map, f, runs[i].offset, runs[i].size)) {
-				os_log(OS_LOG_WARN,
-				       "no room to show a range: it stays hidden here");
-				atomic_store(&f->lacking, true);
-			}
+			if (!(runs[i].attributes & ATTR_PRIVATE))
+				show_small(f, s, runs[i].offset, runs[i].size);
 		at = runs[nr - 1].offset + runs[nr - 1].size;
 	}
 }
@@ -220,7 +248,8 @@ static void forget_state(struct host_file *f)
 /* Of a file that the parent has not asked for, or not to the end, the child asks itself. */
 static void settle_file(struct host_file *f, struct share_link *parent)
 {
-	bool known = f->file ? gmem_file_is_small(f->file) : atomic_load(&f->attached);
+	struct store *s = f->file ? gmem_file_store(f->file) : NULL;
+	bool known = f->file || atomic_load(&f->attached);
 
 	if (f->file)
 		f->link = parent;
@@ -233,7 +262,7 @@ static void settle_file(struct host_file *f, struct share_link *parent)
 		forget_state(f);
 		return;
 	}
-	show_shared(f);
+	show_shared(f, s);
 	atomic_store(&f->attached, true);
 }
 

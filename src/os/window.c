@@ -195,6 +195,22 @@ uint64_t os_window_max(void)
 	return max ? max : DEFAULT_MAX_MAPPINGS;
 }
 
+int64_t os_window_count(void)
+{
+	int64_t lines = 0;
+	char text[2048];
+	long fd, nr;
+
+	fd = os_sys4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	while ((nr = os_sys3(SYS_read, fd, text, sizeof(text))) > 0)
+		for (long i = 0; i < nr; i++)
+			lines += text[i] == '\n';
+	os_sys1(SYS_close, fd);
+	return nr < 0 ? nr : lines;
+}
+
 /* ---- marks ----------------------------------------------------------------------------------- */
 
 int os_marks_open(int *fd)

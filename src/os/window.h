@@ -33,8 +33,10 @@ long os_window_advise(uint64_t addr, uint64_t size, int advice);
 
 /* A file without a byte in it, for good: what is mapped of it is SIGBUS. */
 int os_window_empty(int *fd);
-/* How many mappings a process may have. */
+/* How many mappings a process may have, and how many this one has (-errno: it cannot be known); the second takes a
+ * while. */
 uint64_t os_window_max(void);
+int64_t os_window_count(void);
 
 /* A descriptor of ours to set marks with. Needs no privilege. -EPERM, -ENOSYS, -EINVAL: there are none
  * here (an old kernel, a filter); -EMFILE, -ENFILE, -ENOMEM: not now. */

@@ -94,7 +94,8 @@ static void set_profile(const char *profile)
 static void set_pages(const char *pages)
 {
 	if (kvm_set_pages(pages))
-		os_log(OS_LOG_ERROR, "GMEM_PAGES: %s is none of 4k, thp, 2m, 1g; 4k is used",
+		os_log(OS_LOG_ERROR,
+		       "GMEM_PAGES: %s is none of 4k, thp, 2m, 1g, 2m-shared, 1g-shared; 4k is used",
 		       pages);
 }
 

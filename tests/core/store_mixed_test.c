@@ -322,7 +322,7 @@ static struct gmem_consumer host_consumer = { .ops = &host_ops, .last = true };
 
 static struct gmem_file *file_with_host(uint64_t size)
 {
-	struct gmem_file *f = file_of(size, WINDOWS);
+	struct gmem_file *f = file_of(size, WINDOWS | GMEM_FILE_HUGE_WINDOWS);
 
 	memset(&host, 0, sizeof(host));
 	host.takes = true;
@@ -371,8 +371,8 @@ static void what_is_held_in_a_shared_block_refuses(void **state)
 	struct gmem_file *f = file_with_host(4 * MB);
 	uint64_t where;
 
-	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
 	touch(f, PAGE)[0] = 1;
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
 	host.refuse = -EAGAIN;
 	assert_int_equal(convert_where(f, 2 * PAGE, PAGE, P, &where), -EAGAIN);
 	assert_int_equal(where, 2 * PAGE);

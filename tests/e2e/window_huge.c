@@ -70,6 +70,7 @@ static uint64_t huge_shown(const struct inplace *t)
 
 static bool may_share(void)
 {
+#ifdef SHARED
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
 	long fd = syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -78,6 +79,9 @@ static bool may_share(void)
 		return false;
 	close((int)fd);
 	return caps[CAP_BPF / 32].effective >> CAP_BPF % 32 & 1;
+#else
+	return false;
+#endif
 }
 
 static void make(struct inplace *t, uint64_t flags)

@@ -26,6 +26,7 @@
 #define BLOCK ((uint64_t)2 << 20)
 #define FLIPPED (100 * PAGE)
 #define NR_FLIPS 40
+#define FLAGS (GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE | GMEM_FILE_HUGE_WINDOWS)
 
 static struct gmem_file *file;
 static struct host_file *host;
@@ -89,6 +90,16 @@ static void by_guest(void *arg)
 	}
 }
 
+static void touch(uint64_t offset)
+{
+	void *addr;
+	int level;
+
+	gmem_file_fault_begin(file);
+	assert_int_equal(gmem_file_page(file, offset, &addr, &level), 0);
+	gmem_file_fault_end(file);
+}
+
 /* ---- the test ------------------------------------------------------------------------------------ */
 
 static bool is_huge(void)
@@ -105,10 +116,7 @@ static int convert(uint64_t offset, uint64_t size, uint32_t attributes)
 
 static void make_file(struct host_map *m, uint64_t size)
 {
-	assert_int_equal(gmem_file_create(size,
-					  GMEM_FILE_MMAP | GMEM_FILE_HUGETLB | GMEM_FILE_IN_PLACE,
-					  &file),
-			 0);
+	assert_int_equal(gmem_file_create(size, FLAGS, &file), 0);
 	assert_int_equal(host_file_create(m, file, &host), 0);
 }
 
@@ -162,6 +170,7 @@ static void no_write_beside_a_page_that_flips_is_lost(void **state)
 		windows[i] = map_window(m, BLOCK + PAGE);
 	}
 	assert_int_equal(pipe(ends), 0);
+	touch(3 * PAGE);
 	assert_int_equal(convert(0, BLOCK, 0), 0);
 	if (!is_huge())
 		print_message("what is shared is small here: nothing moves\n");
@@ -198,6 +207,7 @@ static void a_huge_page_in_a_window_with_marks_can_go(void **state)
 	make_file(m, 2 * BLOCK);
 	windows[0] = map_window(m, 2 * BLOCK);
 	addr = (uintptr_t)windows[0];
+	touch(3 * PAGE);
 	assert_int_equal(convert(0, BLOCK, 0), 0);
 	assert_int_equal(convert(BLOCK, PAGE, 0), 0);
 	windows[0][3 * PAGE] = 3;
@@ -229,6 +239,7 @@ static bool huge_when_shared(struct host_map *m)
 
 	make_file(m, BLOCK);
 	windows[0] = map_window(m, BLOCK);
+	touch(3 * PAGE);
 	assert_int_equal(convert(0, BLOCK, 0), 0);
 	huge = is_huge();
 	windows[0][3 * PAGE] = 3;

@@ -318,7 +318,7 @@ static int sweep_in_child(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const struct scenario *s = find(argc > 1 ? argv[1] : "");
-	bool pool = s->pages && !strcmp(s->pages, "2m");
+	bool pool = s->pages && !strncmp(s->pages, "2m", 2);
 	const char *reason = s->lack ? s->lack() : NULL;
 	int status;
 

@@ -56,7 +56,7 @@ static void make_step(const struct scenario *s, struct world *w, const struct st
 /* 0 where there are none for the scenario. */
 static unsigned long long pages_used(const struct scenario *s)
 {
-	bool pool = s->pages && !strcmp(s->pages, "2m");
+	bool pool = s->pages && !strncmp(s->pages, "2m", 2);
 
 	return pool ? (unsigned long long)(pool_beside("nr_hugepages") - pool_free()) : 0;
 }

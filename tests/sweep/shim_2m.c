@@ -236,7 +236,7 @@ static const struct step steps[] = {
 const struct scenario by_program_2m = {
 	.name = "program-2m",
 	.profile = "in-place",
-	.pages = "2m",
+	.pages = "2m-shared",
 	.lack = windows_2m_lack,
 	STEPS(steps),
 	.swept_from = 7,

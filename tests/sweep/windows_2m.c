@@ -261,7 +261,7 @@ static const struct step steps[] = {
 const struct scenario windows_2m = {
 	.name = "windows-2m",
 	.profile = "in-place",
-	.pages = "2m",
+	.pages = "2m-shared",
 	.lack = windows_2m_lack,
 	STEPS(steps),
 	.swept_from = 10,
@@ -345,7 +345,7 @@ static const struct step loose_steps[] = {
 const struct scenario windows_2m_loose = {
 	.name = "windows-2m-loose",
 	.profile = "in-place",
-	.pages = "2m",
+	.pages = "2m-shared",
 	.lack = windows_2m_lack,
 	STEPS(loose_steps),
 	.make = world_make,
