@@ -6,7 +6,8 @@
  * shared goes to small pages, for good.
  *
  * A block that moves is closed in every window: who touches it waits in the kernel, and goes on in the mapping
- * that replaces it. The registry's lock is held from close to open.
+ * that replaces it. The registry's lock is held from close to open, and nothing is called between them that may wait for what such a
+ * thread can hold in the kernel.
  */
 #include <errno.h>
 #include <sys/mman.h>
