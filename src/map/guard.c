@@ -297,7 +297,7 @@ void guard_replace(struct guard *g, struct guard_window *w, uint64_t addr, uint6
 	guard_close(g, w, addr, size);
 }
 
-/* A quarter of what windows may have; and that much again is free, or it would be looked at for each. */
+/* A quarter of what windows may have. Once that is spent, an eighth of it has to be free again, or each would be looked at. */
 bool guard_has_room_huge(struct guard *g)
 {
 	uint64_t most = g->limit / 3;
