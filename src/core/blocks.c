@@ -86,7 +86,8 @@ static bool is_there(struct gmem_file *f, uint64_t block)
 	       run == f->store->block;
 }
 
-/* A conversion takes no memory: what nobody has touched becomes small, which is no copy. */
+/* A conversion takes no memory: what nobody has touched becomes small, which is no copy. What was punched in part becomes whole
+ * on the way back. */
 static bool wants_apart(const struct moves *m, uint64_t block)
 {
 	const struct gmem_change *ch = m->change;
@@ -146,19 +147,6 @@ static int move_closed(struct gmem_file *f, uint64_t block, bool huge)
 	return store_move(f->store, block, huge);
 }
 
-/* All of it, as far as it was punched or never touched. */
-static int fill_moved(struct gmem_file *f, uint64_t block)
-{
-	bool is_over = false;
-	int err;
-
-	if (f->limit.limit)
-		err = limit_allocate(&f->limit, block, f->store->block, &is_over);
-	else
-		err = store_allocate(f->store, block, f->store->block);
-	return is_over ? -ENOMEM : err;
-}
-
 static int move_shared(struct gmem_file *f, struct gmem_consumer *host, uint64_t block, bool huge)
 {
 	int err = host->ops->close(host, block, f->store->block);
@@ -166,8 +154,7 @@ static int move_shared(struct gmem_file *f, struct gmem_consumer *host, uint64_t
 	if (err)
 		return err;
 	err = move_closed(f, block, huge);
-	if (!err && huge && fill_moved(f, block))
-		err = move_closed(f, block, false);
+	os_assert(err || !huge || is_there(f, block));
 	host->ops->open(host, block, f->store->block);
 	return err;
 }

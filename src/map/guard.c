@@ -253,7 +253,7 @@ bool guard_is_huge(const struct guard_window *w, uint64_t addr, uint64_t *size, 
 static int map_store(struct guard *g, struct guard_window *w, uint64_t addr, uint64_t size,
 		     int64_t growth, bool *open)
 {
-	int fd, err;
+	int fd = -1, err;
 	bool huge = guard_is_huge(w, addr, &(uint64_t){ size }, &fd);
 	long ret =
 		os_window_map(addr, size, w->prot, MAP_SHARED | MAP_FIXED, fd, offset_of(w, addr));

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/limit.h"
 #include "fail_alloc.h"
@@ -413,6 +414,100 @@ static void a_file_that_stays_small_has_only_private_huge_pages(void **state)
 	close_with_host(f);
 }
 
+static void write_by_window(struct gmem_file *f, uint64_t offset, uint8_t value)
+{
+	int fd = store_fd(store_huge(gmem_file_store(f)));
+	uint8_t *window = mmap(NULL, 4 * MB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	assert_ptr_not_equal(window, MAP_FAILED);
+	window[offset] = value;
+	munmap(window, 4 * MB);
+}
+
+/* A conversion takes no memory, and nobody hears of a touch in a window: what is huge there is there in full. */
+static void what_is_shared_and_huge_is_there_in_full(void **state)
+{
+	static const uint64_t punched[] = { 0, 5 * PAGE };
+	struct gmem_file *f = file_with_host(4 * MB);
+
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	assert_false(is_huge(f, 0));
+	assert_int_equal(store_backed(gmem_file_store(f)), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(convert(f, 0, 2 * MB, P), 0);
+		memset(touch(f, 0), 9, 2 * MB);
+		assert_int_equal(gmem_file_punch(f, punched[i], PAGE), 0);
+		assert_true(is_huge(f, 0));
+		assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+		assert_int_equal(page_at(f, punched[i])[0], 0);
+		assert_int_equal(page_at(f, punched[i] + PAGE)[0], 9);
+		assert_true(is_huge(f, 0));
+		write_by_window(f, punched[i], 8);
+		assert_int_equal(convert(f, 9 * PAGE, PAGE, P), 0);
+		assert_false(is_huge(f, 0));
+		assert_int_equal(page_at(f, punched[i])[0], 8);
+	}
+	close_with_host(f);
+}
+
+static void who_does_not_take_it_has_it_small(void **state)
+{
+	static const struct gmem_consumer_ops ops = { .begin = begin_all, .end = hear_no_more };
+	struct gmem_consumer first = { .ops = &host_ops }, plain = { .ops = &ops, .last = true };
+	struct gmem_file *f = file_with_host(4 * MB);
+
+	touch(f, PAGE)[0] = 1;
+	host.takes = false;
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	assert_false(is_huge(f, 0));
+	assert_int_equal(page_at(f, PAGE)[0], 1);
+	assert_false(gmem_file_shares_huge(f, 0, 4 * MB));
+	gmem_file_remove_consumer(f, &host_consumer);
+	/* One that is not the host, and a host that cannot. */
+	gmem_file_add_consumer(f, &first);
+	gmem_file_add_consumer(f, &plain);
+	host.takes = true;
+	assert_int_equal(convert(f, 0, 2 * MB, P), 0);
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	assert_false(is_huge(f, 0));
+	gmem_file_remove_consumer(f, &first);
+	gmem_file_remove_consumer(f, &plain);
+	close_file(f);
+}
+
+static void what_is_small_says_so(void **state)
+{
+	struct gmem_file *f = file_of(4 * MB, GMEM_FILE_MMAP);
+
+	assert_true(gmem_file_is_small(f));
+	assert_int_equal(gmem_file_stay_small(f), 0);
+	assert_false(gmem_file_shares_huge(f, 0, 4 * MB));
+	close_file(f);
+	f = file_with_host(4 * MB);
+	touch(f, 0)[0] = 1;
+	assert_false(gmem_file_is_small(f));
+	assert_int_equal(convert(f, 0, 2 * MB, 0), 0);
+	assert_true(gmem_file_shares_huge(f, 2 * MB - PAGE, 2 * MB));
+	assert_false(gmem_file_shares_huge(f, 2 * MB, 2 * MB));
+	host.refuse = -EAGAIN;
+	assert_int_equal(gmem_file_stay_small(f), -EAGAIN);
+	assert_true(gmem_file_shares_huge(f, 0, PAGE));
+	/* Nothing is huge any more that is not yet. */
+	touch(f, 2 * MB)[0] = 1;
+	assert_int_equal(convert(f, 2 * MB, 2 * MB, 0), 0);
+	assert_false(is_huge(f, 2 * MB));
+	host.refuse = 0;
+	assert_int_equal(gmem_file_stay_small(f), 0);
+	assert_true(gmem_file_is_small(f) && !is_huge(f, 0));
+	assert_int_equal(gmem_file_stay_small(f), 0);
+	close_with_host(f);
+	f = file_with_host(4 * MB);
+	gmem_file_release(f);
+	assert_int_equal(gmem_file_stay_small(f), 0);
+	assert_false(gmem_file_is_small(f));
+	close_with_host(f);
+}
+
 static void without_memory_for_small_pages_a_shared_block_stays(void **state)
 {
 	struct gmem_file *f = file_with_host(2 * MB);
@@ -545,6 +640,9 @@ int main(void)
 		cmocka_unit_test(what_is_shared_all_through_stays_huge),
 		cmocka_unit_test(what_is_held_in_a_shared_block_refuses),
 		cmocka_unit_test(a_file_that_stays_small_has_only_private_huge_pages),
+		cmocka_unit_test(what_is_shared_and_huge_is_there_in_full),
+		cmocka_unit_test(who_does_not_take_it_has_it_small),
+		cmocka_unit_test(what_is_small_says_so),
 		cmocka_unit_test(without_memory_for_small_pages_a_shared_block_stays),
 	};
 
