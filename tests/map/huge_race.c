@@ -197,6 +197,34 @@ static bool is_watched(struct host_map *m, uint64_t addr)
 	return pieces_first(m, addr, addr + 1)->w.watched;
 }
 
+/* Such mappings join with nothing: what is shared is small when there are many. */
+static void without_room_for_mappings_what_is_shared_is_small(void **state)
+{
+	struct host_map *m = host_map_of_process(&ops);
+	bool huge;
+
+	make_file(m, BLOCK);
+	windows[0] = map_window(m, BLOCK);
+	touch(3 * PAGE);
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	huge = is_huge();
+	assert_int_equal(convert(0, BLOCK, ATTR_PRIVATE), 0);
+	guard_set_limits(&m->guard, 9, 9);
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	assert_false(is_huge());
+	assert_int_equal(convert(0, BLOCK, ATTR_PRIVATE), 0);
+	/* As many as the process has, and a quarter of it. */
+	guard_set_limits(&m->guard, 5 * (uint64_t)os_window_count(), 1000);
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(convert(0, BLOCK, 0), 0);
+		assert_int_equal(convert(0, BLOCK, ATTR_PRIVATE), 0);
+	}
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	assert_int_equal(is_huge(), huge);
+	assert_int_equal(host_map_munmap(m, (uintptr_t)windows[0], BLOCK), 0);
+	drop_file();
+}
+
 /* The mappings are spent, so marks of a userfaultfd hide single pages: in the same window, but nothing of the huge page. */
 static void a_huge_page_in_a_window_with_marks_can_go(void **state)
 {
@@ -280,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_had_no_descriptor_left_has_huge_pages_later),
+		cmocka_unit_test(without_room_for_mappings_what_is_shared_is_small),
 		cmocka_unit_test(a_huge_page_in_a_window_with_marks_can_go),
 		cmocka_unit_test(no_write_beside_a_page_that_flips_is_lost),
 	};
