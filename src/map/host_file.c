@@ -9,6 +9,7 @@
 #include "os/os.h"
 
 #define LOOK_AGAIN_NS 1000000
+#define MOMENT_NS 2000000
 
 _Atomic uint32_t host_file_patience_ms = 1000;
 
@@ -51,10 +52,40 @@ static void refuse(void *arg, uint64_t offset, uint64_t size)
 	}
 }
 
+bool host_file_wait_a_moment(uint64_t end_ns)
+{
+	_Atomic uint32_t nobody_wakes = 0;
+
+	if (os_clock_ns() >= end_ns)
+		return false;
+	os_wait(&nobody_wakes, 0, LOOK_AGAIN_NS);
+	return true;
+}
+
+static void ignore(void *arg, uint64_t offset, uint64_t size)
+{
+}
+
+/* The kernel takes references of its own, and keeps them for a moment: who counts looks again. */
+static bool is_pinned(struct host_file *f, const struct gmem_change *ch)
+{
+	uint64_t end = 0;
+
+	while (pins_check(f, ch->offset, ch->size, ignore, NULL)) {
+		if (!end)
+			end = os_clock_ns() + (pins_unseen_possible() ? MOMENT_NS : 0);
+		if (!host_file_wait_a_moment(end))
+			return true;
+	}
+	return false;
+}
+
 static int look_at_pins(struct host_file *f, const struct gmem_change *ch)
 {
 	struct look l = { .change = ch };
 
+	if (!is_pinned(f, ch))
+		return 0;
 	pins_check(f, ch->offset, ch->size, refuse, &l);
 	if (!l.refused)
 		return 0;
@@ -150,6 +181,17 @@ static bool takes_huge(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 	return host_map_takes_huge(f->map, f, offset, size);
 }
 
+/* As is_pinned(). */
+static bool is_held(struct host_file *f, uint64_t offset, uint64_t size)
+{
+	uint64_t end = os_clock_ns() + MOMENT_NS;
+
+	while (pins_may_be_any(f, offset, size))
+		if (!host_file_wait_a_moment(end))
+			return true;
+	return false;
+}
+
 /*
  * A new pin cannot be had while it is closed. Until it is opened nothing is done that may wait for what a thread can hold in the
  * kernel while it waits for the block: the lock of a pipe above all. So pipes are asked before.
@@ -165,7 +207,7 @@ static int close_block(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 	err = host_map_close(f->map, f, offset);
 	if (err)
 		return err;
-	if (!pins_may_be_any(f, offset, size))
+	if (!is_held(f, offset, size))
 		return 0;
 	host_map_open_as_it_was(f->map, f, offset);
 	return -EAGAIN;
@@ -176,16 +218,6 @@ static void open_block(struct gmem_consumer *c, uint64_t offset, uint64_t size)
 	struct host_file *f = file_of(c);
 
 	host_map_open(f->map, f, offset);
-}
-
-bool host_file_wait_a_moment(uint64_t end_ns)
-{
-	_Atomic uint32_t nobody_wakes = 0;
-
-	if (os_clock_ns() >= end_ns)
-		return false;
-	os_wait(&nobody_wakes, 0, LOOK_AGAIN_NS);
-	return true;
 }
 
 int host_file_make_small(struct host_file *f, uint64_t offset, uint64_t size)
