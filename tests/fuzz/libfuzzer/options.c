@@ -59,9 +59,12 @@ static void profile(const char *text)
 
 static void pages(const char *text)
 {
+	static const char *const kinds[] = { "4k", "thp", "2m", "1g", "2m-shared", "1g-shared" };
 	int ret = kvm_set_pages(text);
-	bool known = !strcmp(text, "4k") || !strcmp(text, "thp") || !strcmp(text, "2m") ||
-		     !strcmp(text, "1g");
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		known |= strcmp(kinds[i], text) == 0;
 
 	must(ret == (known ? 0 : -EINVAL));
 }
