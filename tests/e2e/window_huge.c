@@ -165,12 +165,7 @@ static void no_write_beside_the_page_is_lost(void **state)
 	uint32_t count;
 
 	make(&t, PRIVATE_FIRST);
-	look_at(&t.g, 0);
-	/* again: inc dword [0x8000]; inc ecx; jmp again */
-	GUEST_CODE(&t.g, INC_DATA, 0x66, 0x41, 0xeb, 0xf7);
-	guest_regs(&t.g, &regs);
-	regs.rcx = 0;
-	assert_int_equal(ioctl(t.g.vcpu, KVM_SET_REGS, &regs), 0);
+	guest_counts(&t);
 	done = 0;
 	assert_int_equal(pthread_create(&thread, NULL, run_guest, &t.g), 0);
 	for (int i = 0; i < NR_FLIPS; i++) {

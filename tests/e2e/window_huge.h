@@ -134,6 +134,19 @@ static inline void nothing(int sig)
 {
 }
 
+/* From the start of the file on, in ecx and at 0x8000. */
+static inline void guest_counts(struct inplace *t)
+{
+	struct kvm_regs regs;
+
+	look_at(&t->g, 0);
+	/* again: inc dword [0x8000]; inc ecx; jmp again */
+	GUEST_CODE(&t->g, INC_DATA, 0x66, 0x41, 0xeb, 0xf7);
+	guest_regs(&t->g, &regs);
+	regs.rcx = 0;
+	assert_int_equal(ioctl(t->g.vcpu, KVM_SET_REGS, &regs), 0);
+}
+
 static inline void *run_guest(void *arg)
 {
 	struct guest *g = arg;

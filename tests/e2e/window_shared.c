@@ -357,11 +357,7 @@ static void no_write_beside_a_page_of_a_window_is_lost(void **state)
 	own.t = system.t = pipes.t = &t;
 	first = t.host + 60 * PAGE;
 	assert_int_equal(write(outside.go, &first, sizeof(first)), sizeof(first));
-	look_at(&t.g, 0);
-	GUEST_CODE(&t.g, INC_DATA, 0x66, 0x41, 0xeb, 0xf7);
-	guest_regs(&t.g, &regs);
-	regs.rcx = 0;
-	assert_int_equal(ioctl(t.g.vcpu, KVM_SET_REGS, &regs), 0);
+	guest_counts(&t);
 	*(uint32_t *)(void *)(t.host + 0x8000) = 0;
 	done = 0;
 	assert_int_equal(pthread_create(&threads[0], NULL, run_guest, &t.g), 0);

@@ -197,17 +197,23 @@ static bool is_watched(struct host_map *m, uint64_t addr)
 	return pieces_first(m, addr, addr + 1)->w.watched;
 }
 
+/* A file of one block with a window, shared after a page was touched. Is it huge? */
+static bool share_block(struct host_map *m)
+{
+	make_file(m, BLOCK);
+	windows[0] = map_window(m, BLOCK);
+	touch(3 * PAGE);
+	assert_int_equal(convert(0, BLOCK, 0), 0);
+	return is_huge();
+}
+
 /* Such mappings join with nothing: what is shared is small when there are many. */
 static void without_room_for_mappings_what_is_shared_is_small(void **state)
 {
 	struct host_map *m = host_map_of_process(&ops);
 	bool huge;
 
-	make_file(m, BLOCK);
-	windows[0] = map_window(m, BLOCK);
-	touch(3 * PAGE);
-	assert_int_equal(convert(0, BLOCK, 0), 0);
-	huge = is_huge();
+	huge = share_block(m);
 	assert_int_equal(convert(0, BLOCK, ATTR_PRIVATE), 0);
 	guard_set_limits(&m->guard, 9, 9);
 	assert_int_equal(convert(0, BLOCK, 0), 0);
@@ -268,11 +274,7 @@ static bool huge_when_shared(struct host_map *m)
 {
 	bool huge;
 
-	make_file(m, BLOCK);
-	windows[0] = map_window(m, BLOCK);
-	touch(3 * PAGE);
-	assert_int_equal(convert(0, BLOCK, 0), 0);
-	huge = is_huge();
+	huge = share_block(m);
 	windows[0][3 * PAGE] = 3;
 	assert_int_equal(convert(FLIPPED, PAGE, ATTR_PRIVATE), 0);
 	assert_int_equal(windows[0][3 * PAGE], 3);
